@@ -1,0 +1,109 @@
+# Stele. `make demo` and `make check` install what is missing, build, and run; `make help` lists the rest.
+
+PREFIX  ?= /usr/local
+BUILD   ?= plain
+CC      := $(if $(filter default,$(origin CC)),gcc,$(CC))
+VERSION := 0.1.0
+
+# plain: what is installed. asan: the same with AddressSanitizer and UBSan, for the tests.
+O       := build/$(BUILD)
+WARN    := -Wall -Wextra -Werror -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes -Wvla \
+           -Wformat=2 -Wundef -Wcast-qual -Wwrite-strings
+HARDEN  := -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE -ftrapv
+FLAGS_plain := -O2 $(HARDEN)
+LINK_plain  := -pie -Wl,-z,relro,-z,now,-z,noexecstack
+FLAGS_asan  := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+LINK_asan   := -fsanitize=address,undefined
+CFLAGS  ?= -g
+override CFLAGS += -std=c17 -D_DEFAULT_SOURCE -D_POSIX_C_SOURCE=200809L -DSTELE_VERSION='"$(VERSION)"' -I. -pthread -MMD -MP \
+           $(WARN) $(FLAGS_$(BUILD))
+override LDFLAGS += -pthread $(LINK_$(BUILD)) -Wl,--as-needed
+LIBS    := -lcurl -lmicrohttpd -llmdb -ljansson -lsodium -lnettle -lsqlite3 -lseccomp -llzma -lzstd -lbz2 -lz -lbrotlidec
+
+lib_o     := $(patsubst %.c,$O/%.o,$(wildcard lib/*.c))
+sys_o     := $(patsubst %.c,$O/%.o,$(wildcard lib/sys/*.c))
+log_o     := $(patsubst %.c,$O/%.o,$(wildcard log/*.c))
+witness_o := $(patsubst %.c,$O/%.o,$(wildcard witness/*.c))
+client_o  := $(patsubst %.c,$O/%.o,$(wildcard client/*.c))
+unit_t    := $(patsubst tests/unit/%.c,$O/tests/unit/%,$(wildcard tests/unit/test_*.c tests/unit/vectors_*.c))
+fuzz_t    := $(patsubst tests/fuzz/%.c,$O/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+e2e_t     := $(patsubst tests/e2e/%.c,$O/tests/e2e/%,$(wildcard tests/e2e/*.c))
+bench_t   := $(patsubst tests/bench/%.c,$O/tests/bench/%,$(wildcard tests/bench/*.c))
+programs  := $O/bin/stele-log $O/bin/stele-witness $O/bin/stele $O/bin/stele-hook $O/bin/stele-diff-hook
+
+.PHONY: all deps demo check check-build check-vectors fuzz bench install clean help
+all: $(programs)
+
+$O/lib/libstele.a: $(lib_o)
+$O/lib/sys/libstelesys.a: $(sys_o)
+$O/%.a:
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+libs := $O/lib/sys/libstelesys.a $O/lib/libstele.a
+
+$O/bin/stele-log: $(log_o) $(libs)
+$O/bin/stele-witness: $(witness_o) $(libs)
+$O/bin/stele: $(client_o) $(libs)
+$O/bin/stele-log $O/bin/stele-witness $O/bin/stele:
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+$O/bin/stele-hook $O/bin/stele-diff-hook: $O/bin/stele
+	ln -sf stele $@
+
+$O/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -c -o $@ $<
+
+$(unit_t): $O/tests/unit/%: $O/tests/unit/%.o $O/tests/unit/support.o $(libs)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS) -lcmocka
+$(e2e_t) $(bench_t): $O/tests/%: $O/tests/%.o $(libs)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+# Without libFuzzer a target reads its corpus from files: the short form in `check`.
+$(fuzz_t): $O/tests/fuzz/%: $O/tests/fuzz/%.o $O/tests/fuzz/replay.o $(libs)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+.SECONDARY:
+
+deps:
+	@tests/packages/install.sh
+
+demo: deps
+	@$(MAKE) --no-print-directory -s all
+	@tests/e2e/demo.sh $O/bin
+
+# Every test, plain and under the sanitizers; the last line is "N passed, N failed".
+check: deps
+	@tests/run.sh
+
+check-build: all $(unit_t) $(fuzz_t) $(e2e_t) $(bench_t)
+
+# The vector tests alone, over VECTORS=DIR, with the count of cases.
+check-vectors: $(filter $O/tests/unit/vectors_%,$(unit_t))
+	@STELE_VECTORS=$(abspath $(or $(VECTORS),../shared/vectors)) tests/run.sh vectors $^
+
+fuzz:
+	@tests/fuzz/run.sh $(or $(SECONDS),60)
+
+bench: deps
+	@$(MAKE) --no-print-directory -s all $(bench_t)
+	@tests/bench/run.sh $O
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin
+	install -m 755 $O/bin/stele-log $O/bin/stele-witness $O/bin/stele $(DESTDIR)$(PREFIX)/bin
+	ln -sf stele $(DESTDIR)$(PREFIX)/bin/stele-hook
+	ln -sf stele $(DESTDIR)$(PREFIX)/bin/stele-diff-hook
+
+clean:
+	rm -rf build
+
+help:
+	@echo 'make                     build into build/plain/bin (BUILD=asan: with sanitizers; CC=clang)'
+	@echo 'make demo                the whole story on real Nix, in under two minutes'
+	@echo 'make check               every test'
+	@echo 'make check-vectors       the vector tests, VECTORS=DIR'
+	@echo 'make fuzz                every parser under libFuzzer, SECONDS=60 each'
+	@echo 'make bench               throughput and latency beside the limits of this machine'
+	@echo 'make install             DESTDIR=, PREFIX=/usr/local'
+
+-include $(shell find build/$(BUILD) -name '*.d' 2>/dev/null)

@@ -1,0 +1,25 @@
+/*
+ * The lexical rules that tlog-policy files, trust files and configuration files share (c2sp.org/tlog-policy, "Structure"
+ * and "Character set"): lines of words separated by spaces and tabs; empty lines and lines whose first word starts with
+ * '#' are skipped; the only control characters allowed are tab and newline.
+ */
+#ifndef STELE_LINES_H
+#define STELE_LINES_H
+
+#include "lib/bytes.h"
+
+struct lines {
+    struct span rest;
+    const char *file; /* for errors: "FILE line N" */
+    unsigned number;  /* of the line last returned, from 1 */
+};
+
+/* Checks the character set of the whole text and, `final newline` being demanded by tlog-policy, its last line.
+ * ERR_MALFORMED with file and line. */
+enum err lines_start(struct lines *lines, struct span text, const char *file, struct why *why);
+/* The next line with a word in it, its leading and trailing white space taken off; false at the end. */
+bool lines_next(struct lines *lines, struct span *line);
+/* ERR_MALFORMED, with "FILE line N: " in front. */
+enum err lines_fail(const struct lines *lines, struct why *why, const char *fmt, ...) STELE_PRINTF(3, 4);
+
+#endif

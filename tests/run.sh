@@ -1,0 +1,66 @@
+#!/bin/sh
+# Runs the tests and counts them. Test programs speak TAP; the last line is "N passed, N failed[, N skipped]".
+#   run.sh                    everything, plain and under the sanitizers
+#   run.sh vectors PROGRAM... these programs alone
+set -u
+cd "$(dirname "$0")/.." || exit 1
+out=$(mktemp -d) || exit 1
+trap 'rm -rf "$out"' EXIT
+: >"$out/all"
+jobs=$(nproc 2>/dev/null || echo 2)
+
+# one NAME COMMAND...: runs a TAP test, shows what is not "ok", and counts. A test that dies counts as failed.
+one() {
+    name=$1
+    shift
+    "$@" >"$out/one" 2>"$out/err"
+    code=$?
+    grep -E '^[[:space:]]*(ok|not ok) ' "$out/one" | sed 's/^[[:space:]]*//' >"$out/tap"
+    grep -q '^not ok ' "$out/tap" || { [ $code -eq 0 ] || echo "not ok - $name ended with status $code" >>"$out/tap"; }
+    [ -s "$out/tap" ] || echo "not ok - $name ran no test" >>"$out/tap"
+    cat "$out/tap" >>"$out/all"
+    printf '%-44s %s\n' "$name" "$(count "$out/tap")"
+    grep -h -E '^# .*(cases|SKIP)|SKIPPED' "$out/one" "$out/err" | sed 's/^/    /'
+    if grep -q '^not ok ' "$out/tap"; then
+        sed 's/^/    /' "$out/one" | grep -v '^    *ok ' | tail -n 60
+        sed 's/^/    /' "$out/err" | tail -n 60
+    fi
+}
+
+count() {
+    awk '/^ok .*# SKIP/ { s++; next } /^ok / { p++; next } /^not ok / { f++ }
+         END { printf "%d passed, %d failed", p, f; if (s) printf ", %d skipped", s; print "" }' "$1"
+}
+
+export CMOCKA_MESSAGE_OUTPUT=TAP
+if [ "${1:-}" = vectors ]; then
+    shift
+    for program in "$@"; do one "$(basename "$program")" "$program"; done
+else
+    for build in plain asan; do
+        echo "building $build"
+        make -s -j"$jobs" BUILD=$build check-build >"$out/make" 2>&1 || {
+            cat "$out/make"
+            echo "not ok - the $build build" >>"$out/all"
+            continue
+        }
+        for program in build/$build/tests/unit/test_* build/$build/tests/unit/vectors_*; do
+            case $program in *.o | *.d) continue ;; esac
+            one "$build $(basename "$program")" "$program"
+        done
+        for program in build/$build/tests/fuzz/fuzz_*; do
+            case $program in *.o | *.d) continue ;; esac
+            one "$build $(basename "$program")" tests/fuzz/replay.sh "$program"
+        done
+        for script in tests/e2e/test_*.sh; do
+            [ -e "$script" ] || continue
+            one "$build $(basename "$script")" env STELE_BUILD="$PWD/build/$build" "$script"
+        done
+    done
+    for script in tests/unit/check_*.sh; do
+        [ -e "$script" ] || continue
+        one "$(basename "$script")" "$script"
+    done
+fi
+count "$out/all"
+! grep -q '^not ok ' "$out/all"
