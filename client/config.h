@@ -1,0 +1,38 @@
+/*
+ * The client's configuration: --config, $STELE_CONFIG, $XDG_CONFIG_HOME/stele/stele.conf (or ~/.config/…),
+ * /etc/stele/stele.conf, the first that exists. `key value` lines (lib/config.h). Relative paths are relative to the
+ * file's folder.
+ */
+#ifndef STELE_CLIENT_CONFIG_H
+#define STELE_CLIENT_CONFIG_H
+
+#include "lib/policy.h"
+#include "lib/trust.h"
+
+struct str_list {
+    char **items;
+    size_t n;
+};
+
+struct client_config {
+    char *file;         /* where it was read from; NULL where there is none */
+    char *policy_file, *trust_file, *key_file, *outbox, *state, *listen, *netrc_file, *store_dir, *signing_key_file;
+    char *log_url;      /* `log`: overrides the policy's URLs */
+    char *next_hook;
+    struct str_list upstreams, attest_globs, skip_globs;
+    bool warn;          /* mode warn */
+    unsigned refuse_with; /* 404 or 451 */
+    uint64_t hook_hash_max_bytes, fresh_for_s;
+};
+
+/* `file` is --config's value, or NULL to look in the usual places. Where none exists all is default: state
+ * /var/lib/stele as root, else $XDG_STATE_HOME/stele (~/.local/state/stele); outbox STATE/outbox; listen 127.0.0.1:7382.
+ * ERR_ENV for a named file that is missing, ERR_MALFORMED with file and line. */
+enum err client_config_load(struct client_config *out, const char *file, struct why *why);
+void client_config_free(struct client_config *config);
+
+/* The policy and the trust file that the configuration names; ERR_ENV "no `policy` in FILE" where it names none. */
+enum err client_policy_load(const struct client_config *config, struct policy *out, struct why *why);
+enum err client_trust_load(const struct client_config *config, struct trust *out, struct why *why);
+
+#endif

@@ -1,0 +1,34 @@
+/*
+ * A process that holds a secret: forked before its parent starts a thread or opens a socket, sandboxed (seccomp, no new
+ * privileges, no core dump, not traceable), answering framed requests over a socketpair. It cannot open a file, a socket or
+ * a process once it serves. It dies with its parent.
+ *
+ * A frame is a big-endian u32 length (at most CHILD_FRAME_BYTES_MAX) and as many bytes.
+ */
+#ifndef STELE_SYS_CHILD_H
+#define STELE_SYS_CHILD_H
+
+#include "lib/bytes.h"
+
+enum { CHILD_FRAME_BYTES_MAX = 16 << 20 };
+
+struct child;
+
+struct child_role {
+    const char *name; /* the process's title, in errors */
+    /* In the child, before the sandbox: load the key, open the files. What it puts in `hello` is handed to the parent. */
+    enum err (*start)(void *ctx, struct buf *hello, struct why *why);
+    /* In the child, sandboxed: one request. A returned error ends the child: for refusals, answer in `reply`. */
+    enum err (*serve)(void *ctx, struct span request, struct buf *reply, struct why *why);
+    void *ctx;
+};
+
+/* Forks and waits for `start`. Its error becomes ours. `hello` (appended) may be NULL. */
+enum err child_start(struct child **out, const struct child_role *role, struct buf *hello, struct why *why);
+/* One request and its reply (appended); safe from several threads, one after the other. ERR_ENV where the child died, from
+ * then on always. */
+enum err child_call(struct child *child, struct span request, struct buf *reply, struct why *why);
+/* Closes the socketpair and waits for the child's end. */
+void child_stop(struct child *child);
+
+#endif

@@ -1,0 +1,42 @@
+/*
+ * Files: bounded reads, durable writes, folders, locks. Every error names the file and what the system said.
+ */
+#ifndef STELE_SYS_FILE_H
+#define STELE_SYS_FILE_H
+
+#include <sys/types.h>
+
+#include "lib/bytes.h"
+
+/* Appends a regular file's whole content to `out`. ERR_ENV where it cannot be read or is larger than `bytes_max`. */
+enum err file_read(const char *path, size_t bytes_max, struct buf *out, struct why *why);
+/* Like file_read, but *found is false, and nothing an error, where the file does not exist. */
+enum err file_read_if(const char *path, size_t bytes_max, struct buf *out, bool *found, struct why *why);
+
+/* Creates a file that must not exist (O_EXCL, O_NOFOLLOW), durable with its folder's entry. */
+enum err file_create(const char *path, mode_t mode, struct span content, struct why *why);
+/* Puts a whole file in place of whatever is there: a temporary file beside it, fsync, rename, fsync of the folder. After
+ * a crash there is the old file or the new one. */
+enum err file_replace(const char *path, mode_t mode, struct span content, struct why *why);
+/* The same without the two syncs: for what can be had again. After a power cut it may be old, never torn. */
+enum err file_replace_soft(const char *path, mode_t mode, struct span content, struct why *why);
+/* OK too where the file was not there. Durable. */
+enum err file_remove(const char *path, struct why *why);
+
+/* Creates a folder and its missing parents; OK where it is there. */
+enum err dir_make(const char *path, mode_t mode, struct why *why);
+/* Syncs a folder, so that names created or renamed in it last. */
+enum err dir_sync(const char *path, struct why *why);
+/* Calls `each` with the name of every entry but those that start with '.', in the order of bytes; stops at its error. */
+enum err dir_each(const char *path, enum err (*each)(void *ctx, const char *name, struct why *why), void *ctx, struct why *why);
+
+/* One process per folder: an flock on DIR/lock, held until the process ends. ERR_ENV "already running" where taken. */
+enum err dir_lock(const char *dir, struct why *why);
+
+/* Bytes free for us on the file system that holds `path`. */
+enum err disk_free(const char *path, uint64_t *bytes, struct why *why);
+
+/* "DIR/NAME", malloc'd; NULL where memory is short. */
+char *path_join(const char *dir, const char *name);
+
+#endif

@@ -1,0 +1,34 @@
+/*
+ * The heads file: the last head signed for each origin, durable before anything is signed (spec/files.md).
+ *
+ * Append-only. A header of 128 bytes ("stele heads v1\n", zeros), then records of 128 bytes, big-endian:
+ *   origin_hash[32] = SHA-256(origin)   size u64   root[32]   time_s u64   number u64   batch u64   check[32]
+ * `number` counts records from 1, `batch` is the number of the first record written with the same sync, `check` is the
+ * SHA-256 of the 96 bytes before it. The newest record of an origin counts. At start an invalid record is a torn write,
+ * cut off, only where no valid record of a later batch follows; otherwise the file was damaged: refused, as is a missing
+ * file (only `init` creates it), a gap in `number`, a size that falls.
+ */
+#ifndef STELE_SYS_HEADS_H
+#define STELE_SYS_HEADS_H
+
+#include "lib/head.h"
+
+struct heads;
+
+struct head_record {
+    struct hash origin_hash;
+    struct head head;
+    uint64_t time_s; /* of the newest signature */
+};
+
+enum err heads_create(const char *path, struct why *why);
+/* Opens and checks; rewrites the file (durably, by rename) where more than half of its records are superseded. */
+enum err heads_open(struct heads **out, const char *path, struct why *why);
+void heads_close(struct heads *heads);
+/* The newest record of an origin, or NULL. */
+const struct head_record *heads_find(const struct heads *heads, const struct hash *origin_hash);
+size_t heads_count(const struct heads *heads);
+/* Adds records in one write and one fdatasync; only then do they count. Any error is final: ERR_ENV from then on. */
+enum err heads_add(struct heads *heads, const struct head_record *records, size_t n, struct why *why);
+
+#endif

@@ -1,0 +1,66 @@
+/*
+ * HTTP over libcurl: no redirects unless allowed, time-outs for connection, silence and the whole, a bound on every body,
+ * connections kept alive. Errors name the URL (without any password).
+ */
+#ifndef STELE_SYS_HTTP_CLIENT_H
+#define STELE_SYS_HTTP_CLIENT_H
+
+#include "lib/bytes.h"
+
+/* Once per process, before threads. */
+enum err http_client_system_start(struct why *why);
+
+struct http_client; /* for one thread at a time */
+
+struct http_client_config {
+    unsigned connect_timeout_ms, total_timeout_ms; /* 0: 5 s and 30 s */
+    const char *netrc_file;                        /* NULL: none */
+    bool allow_file;                               /* file:// URLs as well */
+};
+
+struct http_response {
+    unsigned status; /* for file:// 200 or 404 */
+    struct buf body;
+    char content_type[128];
+    uint64_t retry_after_s; /* 0 where absent or not a number of seconds */
+    char location[2048];    /* of a redirect, empty otherwise */
+};
+void http_response_free(struct http_response *response);
+
+enum err http_client_new(struct http_client **out, const struct http_client_config *config, struct why *why);
+void http_client_free(struct http_client *client);
+
+/* Any HTTP status is OK here. ERR_ENV where there is no answer, or the body exceeds `bytes_max`. `response` is emptied
+ * first and its memory used again. `headers` ends with NULL and may be NULL: "Name: value". */
+enum err http_get(struct http_client *client, const char *url, const char *const *headers, size_t bytes_max,
+                  struct http_response *response, struct why *why);
+enum err http_post(struct http_client *client, const char *url, const char *content_type, struct span body, size_t bytes_max,
+                   struct http_response *response, struct why *why);
+
+/* A body pulled piece by piece. */
+struct http_stream;
+/* Sends the request and waits for the status and headers. *length is UINT64_MAX where unknown. */
+enum err http_stream_open(struct http_stream **out, const struct http_client_config *config, const char *url, unsigned *status,
+                          uint64_t *length, struct why *why);
+/* The next bytes: how many, 0 at the whole body's end, -1 with `why` where it broke off. */
+ptrdiff_t http_stream_read(struct http_stream *stream, uint8_t *out, size_t max, struct why *why);
+void http_stream_close(struct http_stream *stream);
+
+/* POSTs to several peers at once over kept-alive connections, one request in flight a slot: how the log asks its
+ * witnesses. Used by one thread, but for http_posts_wake. */
+struct http_posts;
+enum err http_posts_new(struct http_posts **out, size_t slots, struct why *why);
+void http_posts_free(struct http_posts *posts);
+bool http_posts_busy(const struct http_posts *posts, size_t slot);
+/* Starts a POST in an idle slot; `body` is copied. */
+enum err http_posts_start(struct http_posts *posts, size_t slot, const char *url, struct span body, unsigned timeout_ms, size_t bytes_max,
+                          struct why *why);
+/* Waits up to `timeout_ms` for something to happen, and calls `done` for each slot that ended: with a response, or with NULL
+ * and why there is none. */
+enum err http_posts_wait(struct http_posts *posts, unsigned timeout_ms,
+                         void (*done)(void *ctx, size_t slot, const struct http_response *response, const struct why *why), void *ctx,
+                         struct why *why);
+/* From another thread: ends a wait early. */
+void http_posts_wake(struct http_posts *posts);
+
+#endif

@@ -1,0 +1,66 @@
+/*
+ * An HTTP/1.1 server over libmicrohttpd, with its weak points closed (request smuggling forms, slow senders, missing
+ * Host: 400 or closed). No TLS: a reverse proxy's work.
+ *
+ * `handle` is called once a request, when its whole body is there, on one of the server's threads. It answers at once, or
+ * keeps the request and answers later from any thread: exactly one http_reply* for every request.
+ */
+#ifndef STELE_SYS_HTTP_SERVER_H
+#define STELE_SYS_HTTP_SERVER_H
+
+#include "lib/bytes.h"
+
+struct http_server;
+struct http_request;
+
+struct http_server_config {
+    const char *listen; /* "127.0.0.1:7380", "[::1]:7380"; port 0 takes a free one */
+    bool thread_per_connection; /* for handlers that block and stream; otherwise a pool of epoll threads */
+    unsigned threads;           /* of the pool */
+    size_t body_bytes_max;      /* a larger body gets 413 */
+    unsigned connections_max, connections_per_ip_max;
+    unsigned idle_timeout_s;    /* between requests, and without any progress */
+    unsigned request_timeout_s; /* for a request to arrive whole, however it trickles */
+    void (*handle)(void *ctx, struct http_request *request);
+    void *ctx;
+};
+
+enum err http_server_start(struct http_server **out, const struct http_server_config *config, struct why *why);
+unsigned http_server_port(const struct http_server *server);
+/* Stops accepting, lets requests under way be answered for up to `grace_ms`, closes. Frees. */
+void http_server_stop(struct http_server *server, unsigned grace_ms);
+
+/* About a request; all borrowed until it is answered. */
+struct span http_method(const struct http_request *request);
+struct span http_path(const struct http_request *request);  /* as sent, without the query */
+struct span http_body(const struct http_request *request);
+/* NULL where absent (a header's name in any case). */
+const char *http_request_header(const struct http_request *request, const char *name);
+/* The value of query argument `name`, percent-decoded; NULL where absent. */
+const char *http_query(const struct http_request *request, const char *name);
+const char *http_remote(const struct http_request *request); /* the address, without port */
+
+struct http_header {
+    const char *name, *value;
+};
+
+/* Answers with a copy of `body`. `headers` ends with a NULL name and may be NULL. HEAD is answered without the body, with
+ * its length. */
+void http_reply(struct http_request *request, unsigned status, const struct http_header *headers, struct span body);
+/* The same without a copy: `body`'s memory is freed after it was sent; *body becomes empty. */
+void http_reply_take(struct http_request *request, unsigned status, const struct http_header *headers, struct buf *body);
+/* RFC 9457 problem details: {"type":"about:blank","title":…,"status":…,"detail":…}, with Retry-After where retry_after_s
+ * is not 0. The title is the status's own phrase. */
+void http_reply_problem(struct http_request *request, unsigned status, unsigned retry_after_s, const char *fmt, ...) STELE_PRINTF(4, 5);
+
+/* A body pulled piece by piece (thread_per_connection only). `read` returns the bytes put into `out`, 0 at the end, -1 to
+ * close the connection at once. `done` is called exactly once, also where the peer went away. */
+struct http_source {
+    ptrdiff_t (*read)(void *ctx, uint8_t *out, size_t max);
+    void (*done)(void *ctx);
+    void *ctx;
+};
+void http_reply_stream(struct http_request *request, unsigned status, const struct http_header *headers, uint64_t length,
+                       const struct http_source *source);
+
+#endif
