@@ -5,6 +5,7 @@
 #define STELE_CLIENT_PROOFS_H
 
 #include "client/config.h"
+#include "lib/proof.h"
 #include "lib/sys/http_client.h"
 
 /* Appends the own store's bundle for a hash part; nothing where there is none. */

@@ -167,7 +167,7 @@ uint8_t *buf_grow(struct buf *buf, size_t len)
 {
     if (buf->failed)
         return NULL;
-    if (buf->cap - buf->len < len) {
+    if (buf->data == NULL || buf->cap - buf->len < len) {
         if (len > SIZE_MAX / 4 || buf->len > SIZE_MAX / 4) {
             buf->failed = true;
             return NULL;

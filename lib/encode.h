@@ -13,6 +13,8 @@ bool hex_decode(struct span text, uint8_t *out, size_t len);
 
 /* Standard alphabet, padded. */
 void base64_encode(struct buf *out, struct span data);
+/* The same into base64_encoded_len(data.len) bytes. */
+void base64_encode_to(struct span data, uint8_t *out);
 size_t base64_encoded_len(size_t len);
 /* The decoded length by the text's form alone: the text must still be decoded to be known valid. */
 size_t base64_decoded_len(struct span text);

@@ -14,8 +14,7 @@ struct lines {
     unsigned number;  /* of the line last returned, from 1 */
 };
 
-/* Checks the character set of the whole text and, `final newline` being demanded by tlog-policy, its last line.
- * ERR_MALFORMED with file and line. */
+/* Checks the character set of the whole text. ERR_MALFORMED with file and line. */
 enum err lines_start(struct lines *lines, struct span text, const char *file, struct why *why);
 /* The next line with a word in it, its leading and trailing white space taken off; false at the end. */
 bool lines_next(struct lines *lines, struct span *line);

@@ -1,0 +1,39 @@
+/*
+ * The gate's signer process (design invariant 2): holds the gate's key, the policy and the trust file, judges what the
+ * front fetched, and signs a narinfo of its own only for what passes. The front, which parses HTTP, never has the key.
+ */
+#ifndef STELE_CLIENT_GATE_SIGNER_H
+#define STELE_CLIENT_GATE_SIGNER_H
+
+#include "client/config.h"
+#include "client/judge.h"
+#include "lib/sys/child.h"
+
+struct gate_signer;
+
+struct gate_answer {
+    bool passes, by_warning;
+    struct hash nar_hash;
+    uint64_t nar_size;
+    struct buf storage;  /* the spans below lie in it */
+    struct span why;     /* one sentence */
+    struct span tree;    /* the reasoning */
+    struct span summary; /* who attested it, where, under which witnesses; may be empty */
+    struct span narinfo; /* the gate's own, where it passes */
+    struct span proofs;  /* the proof bundles that counted */
+};
+
+/* Forks; call before starting threads. `dir` is the store folder. */
+enum err gate_signer_start(struct gate_signer **out, const struct client_config *config, const char *dir, struct why *why);
+void gate_signer_stop(struct gate_signer *signer);
+/* "name:base64": what nix.conf's trusted-public-keys must hold. Borrowed. */
+const char *gate_signer_public_key(const struct gate_signer *signer);
+/* ERR_ENV where the signer died. Safe from several threads. Free the answer with gate_answer_free. */
+enum err gate_signer_judge(struct gate_signer *signer, struct span narinfo, struct span hash_part, const struct judge_source *sources, size_t n,
+                           struct gate_answer *out, struct why *why);
+void gate_answer_free(struct gate_answer *answer);
+
+/* The URL that the gate hands out for a NAR: "nar/<hash part>-<nix32 of the NAR hash>.nar". */
+void gate_nar_url(struct buf *out, struct span hash_part, const struct hash *nar_hash);
+
+#endif

@@ -1,0 +1,142 @@
+#include "client/gather.h"
+
+#include <stdlib.h>
+
+void gathered_free(struct gathered *gathered)
+{
+    for (size_t i = 0; i < gathered->n; i++) {
+        buf_free(&gathered->bundles[i]);
+        free(gathered->names[i]);
+    }
+    buf_free(&gathered->narinfo);
+    buf_free(&gathered->troubles);
+    *gathered = (struct gathered){ 0 };
+}
+
+enum err gather_narinfo(struct gathered *gathered, struct http_client *client, const char *upstream, struct span hash_part, bool *found,
+                        struct why *why)
+{
+    struct buf url = BUF_EMPTY;
+    struct http_response response = { 0 };
+    *found = false;
+    buf_fmt(&url, "%s/%.*s.narinfo", upstream, SPAN_FMT(hash_part));
+    buf_byte(&url, '\0');
+    enum err err = buf_done(&url, why);
+    if (err == OK)
+        err = http_get(client, (const char *)url.data, NULL, NARINFO_BYTES_MAX, &response, why);
+    if (err == OK && response.status == 200) {
+        buf_clear(&gathered->narinfo);
+        buf_span(&gathered->narinfo, span_buf(&response.body));
+        err = buf_done(&gathered->narinfo, why);
+        *found = err == OK;
+    } else if (err == OK && response.status != 404 && response.status != 403 && response.status != 410) {
+        err = fail(why, ERR_ENV, "%s answered with status %u", (const char *)url.data, response.status);
+    }
+    http_response_free(&response);
+    buf_free(&url);
+    return err;
+}
+
+/* Takes a slot for a source called `kind` `name`; NULL where there is none left or memory is short. */
+static struct buf *slot(struct gathered *gathered, const char *kind, struct span name)
+{
+    if (gathered->n == GATHER_SOURCES_MAX)
+        return NULL;
+    struct buf text = BUF_EMPTY;
+    buf_str(&text, kind);
+    buf_span(&text, name);
+    buf_byte(&text, '\0');
+    if (text.failed) {
+        buf_free(&text);
+        return NULL;
+    }
+    gathered->names[gathered->n] = (char *)text.data;
+    return &gathered->bundles[gathered->n];
+}
+
+/* Keeps a source that gave something; notes the trouble of one that could not be asked. */
+static enum err settle(struct gathered *gathered, enum err err, struct why *trouble, struct why *why)
+{
+    struct buf *bundles = &gathered->bundles[gathered->n];
+    char **name = &gathered->names[gathered->n];
+    if (err != OK)
+        buf_fmt(&gathered->troubles, "  %s: %s\n", *name, trouble->text);
+    else if (bundles->len > GATHER_SOURCE_BYTES_MAX)
+        buf_fmt(&gathered->troubles, "  %s: more than %d bytes of proofs\n", *name, GATHER_SOURCE_BYTES_MAX);
+    if (err != OK || bundles->len == 0 || bundles->len > GATHER_SOURCE_BYTES_MAX) {
+        buf_free(bundles);
+        free(*name);
+        *name = NULL;
+    } else {
+        gathered->sources[gathered->n] = (struct judge_source){ *name, span_buf(bundles) };
+        gathered->n++;
+    }
+    return buf_done(&gathered->troubles, why);
+}
+
+enum err gather_near(struct gathered *gathered, struct http_client *client, const struct client_config *config, const char *upstream,
+                     struct span hash_part, struct why *why)
+{
+    struct why trouble;
+    struct buf *bundles = slot(gathered, "own store", span_str(""));
+    if (bundles == NULL)
+        return fail(why, ERR_ENV, "out of memory");
+    enum err err = settle(gathered, proofs_own(config, hash_part, bundles, &trouble), &trouble, why);
+    if (err != OK || upstream == NULL)
+        return err;
+    bundles = slot(gathered, "sidecar of ", span_str(upstream));
+    if (bundles == NULL)
+        return fail(why, ERR_ENV, "out of memory");
+    return settle(gathered, proofs_sidecar(client, upstream, hash_part, bundles, &trouble), &trouble, why);
+}
+
+enum err gather_logs(struct gathered *gathered, struct http_client *client, const struct client_config *config, const struct policy *policy,
+                     struct span hash_part, struct why *why)
+{
+    enum err err = OK;
+    for (size_t i = 0; i < policy->logs_n && gathered->n < GATHER_SOURCES_MAX && err == OK; i++) {
+        if (proofs_log_url(config, policy, i) == NULL)
+            continue;
+        struct why trouble;
+        struct buf *bundles = slot(gathered, "log ", policy->logs[i].key.name);
+        if (bundles == NULL)
+            return fail(why, ERR_ENV, "out of memory");
+        err = settle(gathered, proofs_log(client, config, policy, i, hash_part, bundles, &trouble), &trouble, why);
+    }
+    return err;
+}
+
+static bool escapes_upstream(struct span url)
+{
+    struct span rest = url;
+    while (rest.len > 0) {
+        ptrdiff_t slash = span_find(rest, '/');
+        struct span part = slash < 0 ? rest : span_of(rest.data, (size_t)slash);
+        rest = slash < 0 ? span_of(NULL, 0) : span_of(rest.data + slash + 1, rest.len - (size_t)slash - 1);
+        if (span_is(part, "..") || span_is(part, "."))
+            return true;
+        if (span_find(part, '?') >= 0)
+            break;
+    }
+    for (size_t i = 0; i < url.len; i++) {
+        uint8_t c = url.data[i];
+        if (c <= ' ' || c >= 0x7f || c == '\\' || c == '#')
+            return true;
+        /* An escaped dot or slash could become a step upwards behind our back. */
+        if (c == '%' && i + 2 < url.len && url.data[i + 1] == '2' && strchr("eEfF", url.data[i + 2]) != NULL)
+            return true;
+    }
+    return false;
+}
+
+enum err gather_url(struct buf *out, const char *upstream, struct span url, struct why *why)
+{
+    struct span rest = url;
+    if (span_skip(&rest, upstream) && !span_skip(&rest, "/"))
+        rest = url;
+    bool has_scheme = span_find(rest, ':') >= 0 && (span_find(rest, '?') < 0 || span_find(rest, ':') < span_find(rest, '?'));
+    if (rest.len == 0 || rest.data[0] == '/' || has_scheme || escapes_upstream(rest))
+        return fail(why, ERR_REFUSED, "the narinfo's URL %.*s leads away from the cache %s", SPAN_FMT(url), upstream);
+    buf_fmt(out, "%s/%.*s", upstream, SPAN_FMT(rest));
+    return buf_done(out, why);
+}

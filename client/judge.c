@@ -1,0 +1,221 @@
+#include "client/judge.h"
+
+#include <stdlib.h>
+
+/* What is put together while a path is judged. */
+struct trial {
+    const struct judge *judge;
+    struct judge_verdict *out;
+    bool cache_signed[TRUST_BUILDERS_MAX];
+    struct trust_evidence *evidence;
+    enum trust_reason *reasons;
+    size_t *items; /* evidence number -> evidence item */
+    size_t n;
+};
+
+static enum err refuse(struct judge_verdict *out, const struct why *reason)
+{
+    out->passes = false;
+    out->why = *reason;
+    buf_fmt(&out->tree, "refused: %s\n", reason->text);
+    return OK;
+}
+
+/* Finds which `cache` lines' keys signed, and keeps those signatures to hand them on. */
+static size_t check_cache_signatures(struct trial *trial)
+{
+    struct judge_verdict *out = trial->out;
+    struct nix_key keys[TRUST_BUILDERS_MAX];
+    uint32_t parties[TRUST_BUILDERS_MAX];
+    size_t n = trust_cache_keys(&trial->judge->trust, keys, parties, TRUST_BUILDERS_MAX), signed_n = 0;
+    struct narinfo one = out->info;
+    for (size_t s = 0; s < out->info.sigs_n && out->sigs_n < NARINFO_SIGS_MAX; s++) {
+        one.sigs = &out->info.sigs[s];
+        one.sigs_n = 1;
+        bool by[TRUST_BUILDERS_MAX] = { false };
+        if (narinfo_verify(&one, keys, n, by) == 0)
+            continue;
+        out->sigs[out->sigs_n++] = out->info.sigs[s];
+        for (size_t k = 0; k < n; k++) {
+            signed_n += by[k] && !trial->cache_signed[parties[k]];
+            trial->cache_signed[parties[k]] |= by[k];
+        }
+    }
+    return signed_n;
+}
+
+static void describe_item(struct trial *trial, const struct evidence_item *item, const char *verdict)
+{
+    struct buf *tree = &trial->out->tree;
+    int64_t party = trust_builder(&trial->judge->trust, &item->key);
+    buf_str(tree, "  attestation by ");
+    if (party >= 0)
+        buf_fmt(tree, "builder %.*s (key %.*s)", SPAN_FMT(trial->judge->trust.parties[party].name), SPAN_FMT(item->key.name));
+    else
+        buf_fmt(tree, "key %.*s", SPAN_FMT(item->key.name));
+    if (!item->statement.foreign)
+        buf_fmt(tree, ", claim %s", claim_name(item->statement.claim));
+    buf_fmt(tree, ", index %llu in %s, cosigned by %s, from %s: %s\n", (unsigned long long)item->index, item->origin,
+            item->witnesses[0] == '\0' ? "nobody" : item->witnesses, item->source, verdict);
+}
+
+static void describe(struct trial *trial)
+{
+    struct judge_verdict *out = trial->out;
+    for (size_t i = 0; i < trial->n; i++) {
+        describe_item(trial, out->evidence.items[trial->items[i]], trust_reason_text(trial->reasons[i]));
+        out->counts[trial->items[i]] = trial->reasons[i] == COUNTS;
+    }
+    for (size_t i = 0; i < out->evidence.n; i++) {
+        const struct evidence_item *item = out->evidence.items[i];
+        if (!item->proven)
+            buf_fmt(&out->tree, "  proof from %s does not hold: %s\n", item->source, item->why_not.text);
+        else if (item->subject == NULL)
+            describe_item(trial, item, "does not count: it is about another path");
+    }
+    if (out->evidence.n == 0)
+        buf_str(&out->tree, "  no attestation was found\n");
+    for (size_t i = 0; i < out->sigs_n; i++)
+        buf_fmt(&out->tree, "  signed by the cache key %.*s: it served the path, which says nothing of who built it\n",
+                SPAN_FMT(out->sigs[i].name));
+}
+
+/* The deriver that a counted attestation names; the upstream's word otherwise. */
+static void choose_deriver(struct trial *trial)
+{
+    struct judge_verdict *out = trial->out;
+    out->deriver = out->info.deriver;
+    for (size_t i = 0; i < trial->n; i++) {
+        struct storepath path;
+        if (trial->reasons[i] == COUNTS && storepath_parse(&path, trial->evidence[i].statement->derivation, NULL) == OK) {
+            out->deriver = path.base;
+            return;
+        }
+    }
+}
+
+/* A bundle that was offered and did not hold explains a refusal better than "nothing was found". */
+static const struct why *best_reason(const struct trial *trial)
+{
+    const struct judge_verdict *out = trial->out;
+    if (trial->n == 0)
+        for (size_t i = 0; i < out->evidence.n; i++)
+            if (!out->evidence.items[i]->proven)
+                return &out->evidence.items[i]->why_not;
+    return NULL;
+}
+
+static enum err conclude(struct trial *trial, size_t cache_signed)
+{
+    struct judge_verdict *out = trial->out;
+    bool addressed = out->info.ca.len > 0;
+    out->why = out->result.why;
+    out->sign = !addressed;
+    switch (out->result.verdict) {
+    case TRUST_ATTESTED:
+    case TRUST_VOUCHED:
+    case TRUST_FIXED:
+        out->passes = true;
+        break;
+    case TRUST_EXEMPT:
+        /* Invariant 8: what passes without proof must carry a signature that plain Nix would have wanted as well. */
+        out->passes = cache_signed > 0 || addressed;
+        if (!out->passes)
+            fail(&out->why, ERR_REFUSED, "exempt, but no `cache` line's key signed it");
+        break;
+    case TRUST_REFUSED: {
+        const struct why *proof = best_reason(trial);
+        if (proof != NULL)
+            fail(&out->why, ERR_REFUSED, "%s; the proof offered does not hold: %s", out->result.why.text, proof->text);
+        out->by_warning = out->passes = trial->judge->warn && (cache_signed > 0 || addressed);
+        break;
+    }
+    }
+    buf_fmt(&out->tree, "%s: %s\n", out->by_warning ? "passed by `mode warn`" : out->passes ? "passed" : "refused", out->why.text);
+    return OK;
+}
+
+static enum err weigh(struct trial *trial, struct why *why)
+{
+    struct judge_verdict *out = trial->out;
+    size_t cache_signed = check_cache_signatures(trial);
+    enum err err = evidence_for_trust(&out->evidence, &trial->evidence, &trial->n, &trial->items, why);
+    if (err != OK)
+        return err;
+    trial->reasons = calloc(trial->n + 1, sizeof *trial->reasons);
+    out->counts = calloc(out->evidence.n + 1, sizeof *out->counts);
+    if (trial->reasons == NULL || out->counts == NULL)
+        return fail(why, ERR_ENV, "out of memory");
+    struct trust_path path = {
+        .path = out->info.path,
+        .nar_hash = out->info.nar_hash,
+        .nar_size = out->info.nar_size,
+        .references_digest = references_digest(out->info.references, out->info.references_n),
+        .content_addressed = out->info.ca.len > 0,
+        .cache_signed = trial->cache_signed,
+    };
+    err = trust_judge(&trial->judge->trust, &path, trial->evidence, trial->n, trial->reasons, &out->result, why);
+    if (err != OK)
+        return err;
+    describe(trial);
+    choose_deriver(trial);
+    return conclude(trial, cache_signed);
+}
+
+enum err judge_narinfo(const struct judge *judge, struct span narinfo, struct span dir, struct span hash_part,
+                       const struct judge_source *sources, size_t n, struct judge_verdict *out, struct why *why)
+{
+    *out = (struct judge_verdict){ .result.verdict = TRUST_REFUSED };
+    struct trial trial = { .judge = judge, .out = out };
+    struct why reason;
+    enum err err = narinfo_parse(&out->info, narinfo, dir, &reason);
+    if (err == ERR_ENV) {
+        fail(why, ERR_ENV, "%s", reason.text);
+        goto out;
+    }
+    if (err != OK) {
+        fail_in(&reason, err, "the cache's narinfo is malformed");
+        err = refuse(out, &reason);
+        goto out;
+    }
+    if (!span_eq(out->info.path.hash_part, hash_part)) {
+        fail(&reason, ERR_REFUSED, "the cache answered with another path, %.*s", SPAN_FMT(out->info.path.path));
+        err = refuse(out, &reason);
+        goto out;
+    }
+    buf_fmt(&out->tree, "%.*s: %llu bytes, %zu references\n", SPAN_FMT(out->info.path.path), (unsigned long long)out->info.nar_size,
+            out->info.references_n);
+    for (size_t i = 0; i < n; i++) {
+        err = evidence_add(&out->evidence, sources[i].bundles, sources[i].name, &judge->policy, &out->info.path, why);
+        if (err != OK)
+            goto out;
+    }
+    err = weigh(&trial, why);
+out:
+    free(trial.evidence);
+    free(trial.reasons);
+    free(trial.items);
+    return err != OK ? err : buf_done(&out->tree, why);
+}
+
+void judge_verdict_free(struct judge_verdict *verdict)
+{
+    narinfo_free(&verdict->info);
+    evidence_free(&verdict->evidence);
+    free(verdict->counts);
+    buf_free(&verdict->tree);
+}
+
+void judge_summary(struct buf *out, const struct judge *judge, const struct judge_verdict *verdict)
+{
+    const char *join = "";
+    for (size_t i = 0; verdict->counts != NULL && i < verdict->evidence.n; i++) {
+        const struct evidence_item *item = verdict->evidence.items[i];
+        int64_t party = trust_builder(&judge->trust, &item->key);
+        if (!verdict->counts[i] || party < 0)
+            continue;
+        buf_fmt(out, "%sbuilder %.*s, index %llu in %s, cosigned by %s", join, SPAN_FMT(judge->trust.parties[party].name),
+                (unsigned long long)item->index, item->origin, item->witnesses);
+        join = "; ";
+    }
+}

@@ -1,0 +1,205 @@
+#include "lib/encode.h"
+
+static const char hex_digits[] = "0123456789abcdef";
+static const char base64_digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+static const char nix32_digits[] = "0123456789abcdfghijklmnpqrsvwxyz";
+
+void hex_encode(struct buf *out, struct span data)
+{
+    uint8_t *at = buf_grow(out, 2 * data.len);
+    for (size_t i = 0; at != NULL && i < data.len; i++) {
+        at[2 * i] = (uint8_t)hex_digits[data.data[i] >> 4];
+        at[2 * i + 1] = (uint8_t)hex_digits[data.data[i] & 15];
+    }
+}
+
+static int hex_value(uint8_t c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+bool hex_decode(struct span text, uint8_t *out, size_t len)
+{
+    if (text.len != 2 * len)
+        return false;
+    for (size_t i = 0; i < len; i++) {
+        int high = hex_value(text.data[2 * i]), low = hex_value(text.data[2 * i + 1]);
+        if (high < 0 || low < 0)
+            return false;
+        out[i] = (uint8_t)(high << 4 | low);
+    }
+    return true;
+}
+
+size_t base64_encoded_len(size_t len)
+{
+    return (len + 2) / 3 * 4;
+}
+
+void base64_encode(struct buf *out, struct span data)
+{
+    uint8_t *at = buf_grow(out, base64_encoded_len(data.len));
+    if (at != NULL)
+        base64_encode_to(data, at);
+}
+
+void base64_encode_to(struct span data, uint8_t *at)
+{
+    size_t i = 0;
+    for (; i + 3 <= data.len; i += 3, at += 4) {
+        uint32_t three = (uint32_t)data.data[i] << 16 | (uint32_t)data.data[i + 1] << 8 | data.data[i + 2];
+        at[0] = (uint8_t)base64_digits[three >> 18];
+        at[1] = (uint8_t)base64_digits[three >> 12 & 63];
+        at[2] = (uint8_t)base64_digits[three >> 6 & 63];
+        at[3] = (uint8_t)base64_digits[three & 63];
+    }
+    if (i == data.len)
+        return;
+    bool two = data.len - i == 2;
+    uint32_t rest = (uint32_t)data.data[i] << 16 | (two ? (uint32_t)data.data[i + 1] << 8 : 0);
+    at[0] = (uint8_t)base64_digits[rest >> 18];
+    at[1] = (uint8_t)base64_digits[rest >> 12 & 63];
+    at[2] = two ? (uint8_t)base64_digits[rest >> 6 & 63] : '=';
+    at[3] = '=';
+}
+
+/* A character's six bits plus one; 0 where it stands in no alphabet. The log decodes every payload with this, hence a table. */
+#define BASE64_TABLE(c62, c63)                                                                                                \
+    {                                                                                                                         \
+        ['A'] = 1, ['B'] = 2, ['C'] = 3, ['D'] = 4, ['E'] = 5, ['F'] = 6, ['G'] = 7, ['H'] = 8, ['I'] = 9, ['J'] = 10,        \
+        ['K'] = 11, ['L'] = 12, ['M'] = 13, ['N'] = 14, ['O'] = 15, ['P'] = 16, ['Q'] = 17, ['R'] = 18, ['S'] = 19,           \
+        ['T'] = 20, ['U'] = 21, ['V'] = 22, ['W'] = 23, ['X'] = 24, ['Y'] = 25, ['Z'] = 26, ['a'] = 27, ['b'] = 28,           \
+        ['c'] = 29, ['d'] = 30, ['e'] = 31, ['f'] = 32, ['g'] = 33, ['h'] = 34, ['i'] = 35, ['j'] = 36, ['k'] = 37,           \
+        ['l'] = 38, ['m'] = 39, ['n'] = 40, ['o'] = 41, ['p'] = 42, ['q'] = 43, ['r'] = 44, ['s'] = 45, ['t'] = 46,           \
+        ['u'] = 47, ['v'] = 48, ['w'] = 49, ['x'] = 50, ['y'] = 51, ['z'] = 52, ['0'] = 53, ['1'] = 54, ['2'] = 55,           \
+        ['3'] = 56, ['4'] = 57, ['5'] = 58, ['6'] = 59, ['7'] = 60, ['8'] = 61, ['9'] = 62, [c62] = 63, [c63] = 64            \
+    }
+static const uint8_t standard[256] = BASE64_TABLE('+', '/');
+static const uint8_t url_safe[256] = BASE64_TABLE('-', '_');
+
+size_t base64_decoded_len(struct span text)
+{
+    size_t padding = 0;
+    while (padding < 2 && padding < text.len && text.data[text.len - 1 - padding] == '=')
+        padding++;
+    return text.len / 4 * 3 - (text.len >= 4 ? padding : 0);
+}
+
+static bool base64_last(const uint8_t table[256], const uint8_t in[4], uint8_t *out, size_t left)
+{
+    uint8_t a = table[in[0]], b = table[in[1]], c = table[in[2]];
+    if (a == 0 || b == 0 || in[3] != '=')
+        return false;
+    out[0] = (uint8_t)((a - 1) << 2 | (b - 1) >> 4);
+    if (left == 1)
+        return in[2] == '=' && ((b - 1) & 15) == 0;
+    out[1] = (uint8_t)((b - 1) << 4 | (c - 1) >> 2);
+    return c != 0 && ((c - 1) & 3) == 0;
+}
+
+/* `len` is base64_decoded_len(text). */
+static bool base64_decode_with(const uint8_t table[256], struct span text, uint8_t *out, size_t len)
+{
+    if (text.len % 4 != 0)
+        return false;
+    const uint8_t *in = text.data;
+    for (; len >= 3; len -= 3, in += 4, out += 3) {
+        uint8_t a = table[in[0]], b = table[in[1]], c = table[in[2]], d = table[in[3]];
+        if (a == 0 || b == 0 || c == 0 || d == 0)
+            return false;
+        uint32_t three = (uint32_t)(a - 1) << 18 | (uint32_t)(b - 1) << 12 | (uint32_t)(c - 1) << 6 | (uint32_t)(d - 1);
+        out[0] = (uint8_t)(three >> 16);
+        out[1] = (uint8_t)(three >> 8);
+        out[2] = (uint8_t)three;
+    }
+    return len == 0 || base64_last(table, in, out, len);
+}
+
+static bool base64_append(const uint8_t table[256], struct span text, struct buf *out)
+{
+    size_t len = base64_decoded_len(text);
+    uint8_t *at = buf_grow(out, len);
+    if (out->failed)
+        return false;
+    if (base64_decode_with(table, text, at, len))
+        return true;
+    out->len -= len;
+    return false;
+}
+
+bool base64_decode(struct span text, struct buf *out)
+{
+    return base64_append(standard, text, out);
+}
+
+bool base64_decode_to(struct span text, uint8_t *out, size_t len)
+{
+    return base64_decoded_len(text) == len && base64_decode_with(standard, text, out, len);
+}
+
+bool base64url_decode(struct span text, struct buf *out)
+{
+    return base64_append(url_safe, text, out);
+}
+
+size_t nix32_len(size_t bytes)
+{
+    return (bytes * 8 + 4) / 5;
+}
+
+void nix32_encode(struct buf *out, struct span data)
+{
+    size_t len = nix32_len(data.len);
+    uint8_t *at = buf_grow(out, len);
+    for (size_t n = len; at != NULL && n-- > 0;) {
+        size_t bit = n * 5, i = bit / 8, shift = bit % 8;
+        unsigned value = data.data[i] >> shift;
+        if (i + 1 < data.len)
+            value |= (unsigned)data.data[i + 1] << (8 - shift);
+        *at++ = (uint8_t)nix32_digits[value & 31];
+    }
+}
+
+static int nix32_value(uint8_t c)
+{
+    const char *at = c == '\0' ? NULL : strchr(nix32_digits, c);
+    return at == NULL ? -1 : (int)(at - nix32_digits);
+}
+
+bool nix32_decode(struct span text, uint8_t *out, size_t len)
+{
+    if (text.len != nix32_len(len))
+        return false;
+    memset(out, 0, len);
+    for (size_t n = 0; n < text.len; n++) {
+        int value = nix32_value(text.data[text.len - 1 - n]);
+        if (value < 0)
+            return false;
+        size_t bit = n * 5, i = bit / 8, shift = bit % 8;
+        unsigned wide = (unsigned)value << shift;
+        out[i] |= (uint8_t)wide;
+        if (i + 1 < len)
+            out[i + 1] |= (uint8_t)(wide >> 8);
+        else if (wide >> 8 != 0)
+            return false; /* bits that do not fit */
+    }
+    return true;
+}
+
+bool nix32_alphabet(struct span text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (nix32_value(text.data[i]) < 0)
+            return false;
+    return true;
+}
+
+bool nix_sha256_decode(struct span text, struct hash *out)
+{
+    if (span_skip(&text, "sha256-"))
+        return base64_decode_to(text, out->b, sizeof out->b);
+    if (!span_skip(&text, "sha256:"))
+        return false;
+    return nix32_decode(text, out->b, sizeof out->b) || hex_decode(text, out->b, sizeof out->b) ||
+           base64_decode_to(text, out->b, sizeof out->b);
+}

@@ -1,0 +1,84 @@
+#include "lib/headsfile.h"
+
+static const char magic[] = "stele heads v1\n";
+
+void headsfile_header(struct buf *out)
+{
+    uint8_t *at = buf_grow(out, HEADSFILE_RECORD_BYTES);
+    if (at == NULL)
+        return;
+    memset(at, 0, HEADSFILE_RECORD_BYTES);
+    memcpy(at, magic, sizeof magic - 1);
+}
+
+void headsfile_record(struct buf *out, const struct headsfile_record *record)
+{
+    uint8_t *at = buf_grow(out, HEADSFILE_RECORD_BYTES);
+    if (at == NULL)
+        return;
+    memcpy(at, record->origin_hash.b, 32);
+    put_be64(at + 32, record->head.size);
+    memcpy(at + 40, record->head.root.b, 32);
+    put_be64(at + 72, record->time_s);
+    put_be64(at + 80, record->number);
+    put_be64(at + 88, record->batch);
+    struct hash check = sha256_of(span_of(at, 96));
+    memcpy(at + 96, check.b, 32);
+}
+
+bool headsfile_record_parse(struct headsfile_record *out, const uint8_t bytes[HEADSFILE_RECORD_BYTES])
+{
+    struct hash check = sha256_of(span_of(bytes, 96));
+    if (memcmp(check.b, bytes + 96, 32) != 0)
+        return false;
+    memcpy(out->origin_hash.b, bytes, 32);
+    out->head.size = get_be64(bytes + 32);
+    memcpy(out->head.root.b, bytes + 40, 32);
+    out->time_s = get_be64(bytes + 72);
+    out->number = get_be64(bytes + 80);
+    out->batch = get_be64(bytes + 88);
+    return true;
+}
+
+/* A record that is invalid was torn in the last write only if nothing written after that write's sync follows. */
+static bool later_batch_follows(struct span rest, uint64_t number)
+{
+    struct headsfile_record record;
+    for (; rest.len >= HEADSFILE_RECORD_BYTES; rest = span_cut(rest, HEADSFILE_RECORD_BYTES, rest.len - HEADSFILE_RECORD_BYTES))
+        if (headsfile_record_parse(&record, rest.data) && record.batch > number)
+            return true;
+    return false;
+}
+
+enum err headsfile_parse(struct span file, enum err (*each)(void *ctx, const struct headsfile_record *record, struct why *why), void *ctx,
+                         size_t *valid_len, struct why *why)
+{
+    struct buf header = BUF_EMPTY;
+    headsfile_header(&header);
+    bool right = !header.failed && file.len >= header.len && memcmp(file.data, header.data, header.len) == 0;
+    enum err err = buf_done(&header, why);
+    buf_free(&header);
+    if (err != OK)
+        return err;
+    if (!right)
+        return fail(why, ERR_MALFORMED, "it does not start as a heads file");
+    *valid_len = HEADSFILE_RECORD_BYTES;
+    for (uint64_t number = 1; file.len - *valid_len >= HEADSFILE_RECORD_BYTES; number++) {
+        struct headsfile_record record;
+        struct span rest = span_cut(file, *valid_len, file.len - *valid_len);
+        bool valid = headsfile_record_parse(&record, rest.data);
+        if (!valid && later_batch_follows(rest, number))
+            return fail(why, ERR_MALFORMED, "record %llu is damaged, and later ones are there: restore the file from a copy that is newer than this",
+                        (unsigned long long)number);
+        if (!valid)
+            return OK;
+        if (record.number != number || record.batch > number || record.batch == 0)
+            return fail(why, ERR_MALFORMED, "record %llu says that it is record %llu of batch %llu", (unsigned long long)number,
+                        (unsigned long long)record.number, (unsigned long long)record.batch);
+        err = each(ctx, &record, why);
+        if (err != OK)
+            return err;
+        *valid_len += HEADSFILE_RECORD_BYTES;
+    }
+    return OK;
+}

@@ -1,0 +1,162 @@
+#include "lib/quorum.h"
+
+#include <stdlib.h>
+
+void quorum_free(struct quorum *quorum)
+{
+    free(quorum->nodes);
+    free(quorum->members);
+    *quorum = (struct quorum){ 0 };
+}
+
+int64_t quorum_find(const struct quorum *quorum, struct span name)
+{
+    for (uint32_t i = 0; i < quorum->n; i++)
+        if (span_eq(quorum->nodes[i].name, name))
+            return i;
+    return -1;
+}
+
+static enum err add_node(struct quorum *quorum, struct span name, uint32_t *node, struct why *why)
+{
+    if (span_is(name, "none"))
+        return fail(why, ERR_MALFORMED, "`none` is a reserved name");
+    if (quorum_find(quorum, name) >= 0)
+        return fail(why, ERR_MALFORMED, "the name %.*s is taken already", SPAN_FMT(name));
+    if (quorum->n == quorum->cap) {
+        uint32_t cap = quorum->cap == 0 ? 16 : 2 * quorum->cap;
+        struct quorum_node *nodes = realloc(quorum->nodes, cap * sizeof *nodes);
+        if (nodes == NULL)
+            return fail(why, ERR_ENV, "out of memory");
+        quorum->nodes = nodes;
+        quorum->cap = cap;
+    }
+    *node = quorum->n++;
+    quorum->nodes[*node] = (struct quorum_node){ .name = name };
+    return OK;
+}
+
+enum err quorum_leaf(struct quorum *quorum, struct span name, uint32_t *node, struct why *why)
+{
+    enum err err = add_node(quorum, name, node, why);
+    if (err == OK)
+        quorum->nodes[*node].leaf = quorum->leaves++;
+    return err;
+}
+
+static enum err add_member(struct quorum *quorum, struct span name, uint32_t first, struct why *why)
+{
+    int64_t member = quorum_find(quorum, name);
+    if (member < 0)
+        return fail(why, ERR_MALFORMED, "%.*s is not defined on a line before", SPAN_FMT(name));
+    if (quorum->nodes[member].is_member && !quorum->shared_members)
+        return fail(why, ERR_MALFORMED, "%.*s is a member of a group already (tlog-policy, \"Defining a witness group\")", SPAN_FMT(name));
+    for (uint32_t i = first; i < quorum->members_n; i++)
+        if (quorum->members[i] == (uint32_t)member)
+            return fail(why, ERR_MALFORMED, "%.*s stands in the group twice", SPAN_FMT(name));
+    if (quorum->members_n == quorum->members_cap) {
+        uint32_t cap = quorum->members_cap == 0 ? 32 : 2 * quorum->members_cap;
+        uint32_t *members = realloc(quorum->members, cap * sizeof *members);
+        if (members == NULL)
+            return fail(why, ERR_ENV, "out of memory");
+        quorum->members = members;
+        quorum->members_cap = cap;
+    }
+    quorum->members[quorum->members_n++] = (uint32_t)member;
+    quorum->nodes[member].is_member = true;
+    return OK;
+}
+
+enum err quorum_group(struct quorum *quorum, struct span name, struct span words, uint32_t *node, struct why *why)
+{
+    struct span threshold, word;
+    uint64_t k = 0;
+    uint32_t first = quorum->members_n;
+    /* The name is looked up before the group is defined: a group cannot be its own member. */
+    if (!span_word(&words, &threshold))
+        return fail(why, ERR_MALFORMED, "a group is: group NAME all|any|K MEMBER...");
+    enum err err = OK;
+    while (err == OK && span_word(&words, &word))
+        err = add_member(quorum, word, first, why);
+    if (err != OK)
+        return err;
+    uint32_t members = quorum->members_n - first;
+    if (members == 0)
+        return fail(why, ERR_MALFORMED, "the group %.*s has no member", SPAN_FMT(name));
+    if (span_is(threshold, "all"))
+        k = members;
+    else if (span_is(threshold, "any"))
+        k = 1;
+    else if (!span_decimal(threshold, members, &k) || k == 0)
+        return fail(why, ERR_MALFORMED, "the threshold %.*s is none of all, any or a number from 1 to %u", SPAN_FMT(threshold), members);
+    err = add_node(quorum, name, node, why);
+    if (err != OK)
+        return err;
+    struct quorum_node *group = &quorum->nodes[*node];
+    group->group = true;
+    group->threshold = (uint32_t)k;
+    group->first_member = first;
+    group->members = members;
+    return OK;
+}
+
+/* Members are defined before their group: one pass downwards counts in how many ways each node is reached from `node`. */
+static enum err count_ways(const struct quorum *quorum, uint32_t node, uint32_t **ways, struct why *why)
+{
+    *ways = calloc(quorum->n, sizeof **ways);
+    if (*ways == NULL)
+        return fail(why, ERR_ENV, "out of memory");
+    (*ways)[node] = 1;
+    for (uint32_t i = node + 1; i-- > 0;) {
+        const struct quorum_node *group = &quorum->nodes[i];
+        for (uint32_t m = 0; group->group && m < group->members; m++) {
+            uint32_t *way = &(*ways)[quorum->members[group->first_member + m]];
+            /* More than one way is all that matters; a sum could overflow. */
+            *way = *way + (*ways)[i] > 2 ? 2 : *way + (*ways)[i];
+        }
+    }
+    return OK;
+}
+
+enum err quorum_reach_once(const struct quorum *quorum, uint32_t node, struct why *why)
+{
+    uint32_t *ways;
+    enum err err = count_ways(quorum, node, &ways, why);
+    for (uint32_t i = 0; err == OK && i <= node; i++)
+        if (ways[i] > 1)
+            err = fail(why, ERR_MALFORMED, "%.*s can be reached from %.*s in more than one way", SPAN_FMT(quorum->nodes[i].name),
+                       SPAN_FMT(quorum->nodes[node].name));
+    free(ways);
+    return err;
+}
+
+enum err quorum_satisfied(const struct quorum *quorum, uint32_t node, const bool *said, bool *out, bool *satisfied, struct why *why)
+{
+    bool *own = satisfied != NULL ? satisfied : calloc(quorum->n, sizeof *own);
+    if (own == NULL)
+        return fail(why, ERR_ENV, "out of memory");
+    for (uint32_t i = 0; i < quorum->n; i++) {
+        const struct quorum_node *at = &quorum->nodes[i];
+        uint32_t yes = 0;
+        for (uint32_t m = 0; at->group && m < at->members; m++)
+            yes += own[quorum->members[at->first_member + m]];
+        own[i] = at->group ? yes >= at->threshold : said[at->leaf];
+    }
+    *out = own[node];
+    if (satisfied == NULL)
+        free(own);
+    return OK;
+}
+
+bool quorum_reaches(const struct quorum *quorum, uint32_t node, uint32_t leaf)
+{
+
+    uint32_t *ways;
+    if (count_ways(quorum, node, &ways, NULL) != OK)
+        return false;
+    bool reached = false;
+    for (uint32_t i = 0; i <= node && !reached; i++)
+        reached = ways[i] > 0 && !quorum->nodes[i].group && quorum->nodes[i].leaf == leaf;
+    free(ways);
+    return reached;
+}

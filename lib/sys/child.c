@@ -1,0 +1,233 @@
+#define _GNU_SOURCE /* close_range, SOCK_CLOEXEC */
+#include "lib/sys/child.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <seccomp.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* The sanitizers' run time maps, clones and traces as it likes: under it the filter is left out. */
+#if defined(__SANITIZE_ADDRESS__)
+#define SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+#ifndef SANITIZED
+#define SANITIZED 0
+#endif
+
+struct child {
+    int socket;
+    pid_t pid;
+    const char *name;
+    pthread_mutex_t lock;
+    bool dead;
+    struct why why_dead;
+};
+
+static bool read_exactly(int fd, uint8_t *out, size_t len)
+{
+    while (len > 0) {
+        ssize_t got = read(fd, out, len);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return false;
+        out += got;
+        len -= (size_t)got;
+    }
+    return true;
+}
+
+static bool write_exactly(int fd, const uint8_t *bytes, size_t len)
+{
+    while (len > 0) {
+        ssize_t put = write(fd, bytes, len);
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put <= 0)
+            return false;
+        bytes += put;
+        len -= (size_t)put;
+    }
+    return true;
+}
+
+/* Appends the next frame; false at the peer's end, or for one that is too large. */
+static bool read_frame(int fd, struct buf *out)
+{
+    uint8_t len_bytes[4];
+    if (!read_exactly(fd, len_bytes, sizeof len_bytes))
+        return false;
+    size_t len = get_be32(len_bytes);
+    uint8_t *at = len <= CHILD_FRAME_BYTES_MAX ? buf_grow(out, len) : NULL;
+    return at != NULL && read_exactly(fd, at, len);
+}
+
+/* A frame is `status` (an enum err) and the bytes, so that a refusal to go on has a reason. */
+static bool write_frame(int fd, const uint8_t *status, struct span bytes)
+{
+    uint8_t head[5];
+    size_t len = bytes.len + (status != NULL);
+    if (len > CHILD_FRAME_BYTES_MAX)
+        return false;
+    put_be32(head, (uint32_t)len);
+    if (status != NULL)
+        head[4] = *status;
+    return write_exactly(fd, head, status != NULL ? 5 : 4) && write_exactly(fd, bytes.data, bytes.len);
+}
+
+/* What the child may still ask of the kernel: use what is open, memory, time, and end. */
+static enum err sandbox(struct why *why)
+{
+    static const int allowed[] = {
+        SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(pwrite64), SCMP_SYS(fdatasync), SCMP_SYS(fsync), SCMP_SYS(close),
+        SCMP_SYS(exit), SCMP_SYS(exit_group), SCMP_SYS(brk), SCMP_SYS(mmap), SCMP_SYS(munmap), SCMP_SYS(mremap),
+        SCMP_SYS(mprotect), SCMP_SYS(madvise), SCMP_SYS(mlock), SCMP_SYS(munlock), SCMP_SYS(futex), SCMP_SYS(clock_gettime),
+        SCMP_SYS(gettimeofday), SCMP_SYS(getrandom), SCMP_SYS(rt_sigreturn), SCMP_SYS(rt_sigprocmask), SCMP_SYS(lseek),
+        SCMP_SYS(fstat), SCMP_SYS(newfstatat), SCMP_SYS(getpid), SCMP_SYS(sched_yield), SCMP_SYS(restart_syscall),
+    };
+    if (SANITIZED)
+        return OK;
+    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
+    int failed = filter == NULL ? -ENOMEM : 0;
+    for (size_t i = 0; i < sizeof allowed / sizeof *allowed && failed == 0; i++)
+        failed = seccomp_rule_add(filter, SCMP_ACT_ALLOW, allowed[i], 0);
+    if (failed == 0)
+        failed = seccomp_load(filter);
+    if (filter != NULL)
+        seccomp_release(filter);
+    return failed == 0 ? OK : fail(why, ERR_ENV, "the kernel takes no seccomp filter: %s", strerror(-failed));
+}
+
+/* No core dump, no tracer, no new privileges, no life without the parent, nothing open but stdio and the socket. */
+static enum err harden(pid_t parent, int *fd, struct why *why)
+{
+    static const int ignored[] = { SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGUSR1, SIGUSR2 };
+    struct rlimit none = { 0, 0 };
+    for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++)
+        signal(ignored[i], SIG_IGN);
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != parent)
+        return fail(why, ERR_ENV, "the parent process is gone");
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_DUMPABLE, 0) != 0 || setrlimit(RLIMIT_CORE, &none) != 0)
+        return fail(why, ERR_ENV, "cannot give up privileges: %s", strerror(errno));
+    if (*fd != 3) {
+        if (dup2(*fd, 3) < 0)
+            return fail(why, ERR_ENV, "cannot move a socket: %s", strerror(errno));
+        *fd = 3;
+    }
+    if (close_range(4, ~0U, 0) != 0)
+        for (int i = 4; i < 1024; i++)
+            close(i);
+    return OK;
+}
+
+static void run_child(const struct child_role *role, pid_t parent, int fd)
+{
+    struct buf request = BUF_EMPTY, reply = BUF_EMPTY;
+    struct why why = { "" };
+    enum err err = harden(parent, &fd, &why);
+    if (err == OK)
+        err = role->start(role->ctx, &reply, &why);
+    if (err == OK)
+        err = sandbox(&why);
+    do {
+        uint8_t status = (uint8_t)err;
+        if (!write_frame(fd, &status, err == OK ? span_buf(&reply) : span_str(why.text)) || err != OK)
+            break;
+        buf_clear(&request);
+        buf_clear(&reply);
+        if (!read_frame(fd, &request))
+            break;
+        err = role->serve(role->ctx, span_buf(&request), &reply, &why);
+    } while (true);
+    _exit(err == OK ? 0 : 1);
+}
+
+static enum err died(struct child *child, struct why *why)
+{
+    if (!child->dead)
+        fail(&child->why_dead, ERR_ENV, "%s ended unexpectedly; restart to have everything checked", child->name);
+    child->dead = true;
+    return fail(why, ERR_ENV, "%s", child->why_dead.text);
+}
+
+/* One reply frame; its status other than OK is the child's last word. */
+static enum err take_reply(struct child *child, struct buf *reply, struct why *why)
+{
+    struct buf frame = BUF_EMPTY;
+    enum err err = OK;
+    if (!read_frame(child->socket, &frame) || frame.len == 0) {
+        err = died(child, why);
+    } else if (frame.data[0] != OK) {
+        child->dead = true;
+        err = fail(&child->why_dead, (enum err)frame.data[0], "%.*s", SPAN_FMT(span_of(frame.data + 1, frame.len - 1)));
+        fail(why, err, "%s", child->why_dead.text);
+    } else if (reply != NULL) {
+        buf_add(reply, frame.data + 1, frame.len - 1);
+        err = buf_done(reply, why);
+    }
+    buf_free(&frame);
+    return err;
+}
+
+enum err child_start(struct child **out, const struct child_role *role, struct buf *hello, struct why *why)
+{
+    int sockets[2];
+    *out = NULL;
+    struct child *child = calloc(1, sizeof *child);
+    if (child == NULL)
+        return fail(why, ERR_ENV, "out of memory");
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) != 0) {
+        free(child);
+        return fail(why, ERR_ENV, "cannot make a socket pair: %s", strerror(errno));
+    }
+    pid_t parent = getpid();
+    child->name = role->name;
+    child->socket = sockets[0];
+    pthread_mutex_init(&child->lock, NULL);
+    child->pid = fork();
+    if (child->pid == 0)
+        run_child(role, parent, sockets[1]);
+    close(sockets[1]);
+    enum err err = child->pid < 0 ? fail(why, ERR_ENV, "cannot fork: %s", strerror(errno)) : take_reply(child, hello, why);
+    if (err != OK) {
+        child_stop(child);
+        return err;
+    }
+    *out = child;
+    return OK;
+}
+
+enum err child_call(struct child *child, struct span request, struct buf *reply, struct why *why)
+{
+    if (request.len > CHILD_FRAME_BYTES_MAX)
+        return fail(why, ERR_REFUSED, "a request of %zu bytes to %s, more than %d", request.len, child->name, CHILD_FRAME_BYTES_MAX);
+    pthread_mutex_lock(&child->lock);
+    enum err err = child->dead ? died(child, why) : OK;
+    if (err == OK && !write_frame(child->socket, NULL, request))
+        err = died(child, why);
+    if (err == OK && take_reply(child, reply, why) != OK)
+        err = ERR_ENV;
+    pthread_mutex_unlock(&child->lock);
+    return err;
+}
+
+void child_stop(struct child *child)
+{
+    if (child == NULL)
+        return;
+    close(child->socket);
+    while (child->pid > 0 && waitpid(child->pid, NULL, 0) < 0 && errno == EINTR)
+        continue;
+    pthread_mutex_destroy(&child->lock);
+    free(child);
+}

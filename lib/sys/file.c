@@ -1,0 +1,245 @@
+#include "lib/sys/file.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+static enum err fail_errno(struct why *why, const char *what, const char *path)
+{
+    return fail(why, ERR_ENV, "cannot %s %s: %s", what, path, strerror(errno));
+}
+
+char *path_join(const char *dir, const char *name)
+{
+    size_t len = strlen(dir) + strlen(name) + 2;
+    char *path = malloc(len);
+    if (path != NULL)
+        snprintf(path, len, "%s/%s", dir, name);
+    return path;
+}
+
+/* The folder of a path: "." where there is no slash. The caller frees it. */
+static char *parent_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    if (slash == NULL)
+        return span_dup_str(span_str("."));
+    return span_dup_str(span_of(path, slash == path ? 1 : (size_t)(slash - path)));
+}
+
+static enum err read_all(int fd, const char *path, size_t bytes_max, struct buf *out, struct why *why)
+{
+    size_t before = out->len;
+    for (;;) {
+        uint8_t *at = buf_grow(out, 65536);
+        if (at == NULL)
+            return fail(why, ERR_ENV, "out of memory");
+        ssize_t got = read(fd, at, 65536);
+        out->len -= got > 0 ? 65536 - (size_t)got : 65536;
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return fail_errno(why, "read", path);
+        if (out->len - before > bytes_max)
+            return fail(why, ERR_ENV, "%s has more than %zu bytes", path, bytes_max);
+        if (got == 0)
+            return OK;
+    }
+}
+
+enum err file_read_if(const char *path, size_t bytes_max, struct buf *out, bool *found, struct why *why)
+{
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    *found = fd >= 0;
+    if (fd < 0)
+        return errno == ENOENT || errno == ENOTDIR ? OK : fail_errno(why, "open", path);
+    enum err err = OK;
+    if (fstat(fd, &st) != 0)
+        err = fail_errno(why, "read", path);
+    else if (!S_ISREG(st.st_mode))
+        err = fail(why, ERR_ENV, "%s is not a regular file", path);
+    else
+        err = read_all(fd, path, bytes_max, out, why);
+    close(fd);
+    return err;
+}
+
+enum err file_read(const char *path, size_t bytes_max, struct buf *out, struct why *why)
+{
+    bool found;
+    enum err err = file_read_if(path, bytes_max, out, &found, why);
+    if (err == OK && !found)
+        err = fail(why, ERR_ENV, "there is no file %s", path);
+    return err;
+}
+
+static enum err write_all(int fd, const char *path, struct span content, struct why *why)
+{
+    while (content.len > 0) {
+        ssize_t put = write(fd, content.data, content.len);
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put < 0)
+            return fail_errno(why, "write", path);
+        content = span_of(content.data + put, content.len - (size_t)put);
+    }
+    return OK;
+}
+
+enum err dir_sync(const char *path, struct why *why)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return fail_errno(why, "open", path);
+    enum err err = fsync(fd) == 0 ? OK : fail_errno(why, "sync", path);
+    close(fd);
+    return err;
+}
+
+static enum err sync_parent(const char *path, struct why *why)
+{
+    char *dir = parent_of(path);
+    enum err err = dir == NULL ? fail(why, ERR_ENV, "out of memory") : dir_sync(dir, why);
+    free(dir);
+    return err;
+}
+
+/* Writes, syncs where asked, and closes `fd`. */
+static enum err fill(int fd, const char *path, mode_t mode, struct span content, bool sync, struct why *why)
+{
+    enum err err = fchmod(fd, mode) == 0 ? OK : fail_errno(why, "set the mode of", path);
+    if (err == OK)
+        err = write_all(fd, path, content, why);
+    if (err == OK && sync && fsync(fd) != 0)
+        err = fail_errno(why, "sync", path);
+    if (close(fd) != 0 && err == OK)
+        err = fail_errno(why, "write", path);
+    return err;
+}
+
+enum err file_create(const char *path, mode_t mode, struct span content, struct why *why)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return errno == EEXIST ? fail(why, ERR_ENV, "%s exists already, and is not overwritten", path) : fail_errno(why, "create", path);
+    enum err err = fill(fd, path, mode, content, true, why);
+    if (err == OK)
+        err = sync_parent(path, why);
+    if (err != OK)
+        unlink(path);
+    return err;
+}
+
+static enum err replace(const char *path, mode_t mode, struct span content, bool sync, struct why *why)
+{
+    /* Beside the file, in its file system, hidden from dir_each, and unlike any other process's. */
+    const char *slash = strrchr(path, '/'), *name = slash == NULL ? path : slash + 1;
+    size_t len = strlen(path) + 16;
+    char *temporary = malloc(len);
+    if (temporary == NULL)
+        return fail(why, ERR_ENV, "out of memory");
+    snprintf(temporary, len, "%.*s.%s.XXXXXX", (int)(name - path), path, name);
+    int fd = mkstemp(temporary);
+    enum err err = fd < 0 ? fail_errno(why, "create a file beside", path) : fill(fd, temporary, mode, content, sync, why);
+    if (err == OK && rename(temporary, path) != 0)
+        err = fail_errno(why, "replace", path);
+    if (fd >= 0 && err != OK)
+        unlink(temporary);
+    if (err == OK && sync)
+        err = sync_parent(path, why);
+    free(temporary);
+    return err;
+}
+
+enum err file_replace(const char *path, mode_t mode, struct span content, struct why *why)
+{
+    return replace(path, mode, content, true, why);
+}
+
+enum err file_replace_soft(const char *path, mode_t mode, struct span content, struct why *why)
+{
+    return replace(path, mode, content, false, why);
+}
+
+enum err file_remove(const char *path, struct why *why)
+{
+    if (unlink(path) != 0)
+        return errno == ENOENT ? OK : fail_errno(why, "remove", path);
+    return sync_parent(path, why);
+}
+
+enum err dir_make(const char *path, mode_t mode, struct why *why)
+{
+    struct stat st;
+    if (stat(path, &st) == 0)
+        return S_ISDIR(st.st_mode) ? OK : fail(why, ERR_ENV, "%s is not a folder", path);
+    char *parent = parent_of(path);
+    enum err err = parent == NULL ? fail(why, ERR_ENV, "out of memory") : OK;
+    if (err == OK && strcmp(parent, path) != 0)
+        err = dir_make(parent, 0755, why);
+    if (err == OK && mkdir(path, mode) != 0 && errno != EEXIST)
+        err = fail_errno(why, "create the folder", path);
+    if (err == OK)
+        err = dir_sync(parent, why);
+    free(parent);
+    return err;
+}
+
+static int not_hidden(const struct dirent *entry)
+{
+    return entry->d_name[0] != '.';
+}
+
+static int by_bytes(const struct dirent **a, const struct dirent **b)
+{
+    return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+enum err dir_each(const char *path, enum err (*each)(void *ctx, const char *name, struct why *why), void *ctx, struct why *why)
+{
+    struct dirent **entries;
+    int n = scandir(path, &entries, not_hidden, by_bytes);
+    enum err err = OK;
+    if (n < 0)
+        return fail_errno(why, "list", path);
+    for (int i = 0; i < n; i++) {
+        if (err == OK)
+            err = each(ctx, entries[i]->d_name, why);
+        free(entries[i]);
+    }
+    free(entries);
+    return err;
+}
+
+enum err dir_lock(const char *dir, struct why *why)
+{
+    char *path = path_join(dir, "lock");
+    if (path == NULL)
+        return fail(why, ERR_ENV, "out of memory");
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    enum err err = OK;
+    if (fd < 0)
+        err = fail_errno(why, "open", path);
+    else if (flock(fd, LOCK_EX | LOCK_NB) != 0)
+        err = fail(why, ERR_ENV, "another process uses %s already", dir);
+    if (err != OK && fd >= 0)
+        close(fd);
+    free(path);
+    return err; /* the descriptor stays open, and the lock held, until the process ends */
+}
+
+enum err disk_free(const char *path, uint64_t *bytes, struct why *why)
+{
+    struct statvfs st;
+    if (statvfs(path, &st) != 0)
+        return fail_errno(why, "ask for the free space of", path);
+    *bytes = (uint64_t)st.f_bavail * st.f_frsize;
+    return OK;
+}

@@ -1,0 +1,202 @@
+#include "lib/sys/heads.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "lib/headsfile.h"
+#include "lib/sys/file.h"
+
+enum { HEADS_FILE_BYTES_MAX = 1 << 30, COMPACT_RECORDS_MIN = 1024 };
+
+struct heads {
+    int fd;
+    char *path;
+    off_t end; /* where the next record goes */
+    uint64_t number; /* of the last record */
+    bool dead;
+    struct head_record *records; /* newest of each origin */
+    size_t n, cap;
+    size_t *slots; /* open addressing: a record's place plus one */
+    size_t slots_n;
+};
+
+enum err heads_create(const char *path, struct why *why)
+{
+    struct buf header = BUF_EMPTY;
+    headsfile_header(&header);
+    enum err err = buf_done(&header, why);
+    if (err == OK)
+        err = file_create(path, 0600, span_buf(&header), why);
+    buf_free(&header);
+    return err;
+}
+
+static size_t *slot_of(const struct heads *heads, const struct hash *origin_hash)
+{
+    size_t at = (size_t)(get_be64(origin_hash->b) % heads->slots_n);
+    while (heads->slots[at] != 0 && !hash_eq(&heads->records[heads->slots[at] - 1].origin_hash, origin_hash))
+        at = (at + 1) % heads->slots_n;
+    return &heads->slots[at];
+}
+
+static enum err grow(struct heads *heads, struct why *why)
+{
+    size_t cap = heads->cap == 0 ? 64 : 2 * heads->cap;
+    struct head_record *records = realloc(heads->records, cap * sizeof *records);
+    if (records == NULL)
+        return fail(why, ERR_ENV, "out of memory");
+    heads->records = records;
+    heads->cap = cap;
+    size_t *slots = calloc(2 * cap, sizeof *slots);
+    if (slots == NULL)
+        return fail(why, ERR_ENV, "out of memory");
+    free(heads->slots);
+    heads->slots = slots;
+    heads->slots_n = 2 * cap;
+    for (size_t i = 0; i < heads->n; i++)
+        *slot_of(heads, &records[i].origin_hash) = i + 1;
+    return OK;
+}
+
+static enum err put(struct heads *heads, const struct head_record *record, struct why *why)
+{
+    if (heads->n == heads->cap) {
+        enum err err = grow(heads, why);
+        if (err != OK)
+            return err;
+    }
+    size_t *slot = slot_of(heads, &record->origin_hash);
+    if (*slot == 0)
+        *slot = ++heads->n;
+    heads->records[*slot - 1] = *record;
+    return OK;
+}
+
+static enum err take_record(void *ctx, const struct headsfile_record *record, struct why *why)
+{
+    struct heads *heads = ctx;
+    struct head_record one = { record->origin_hash, record->head, record->time_s };
+    const struct head_record *last = heads_find(heads, &one.origin_hash);
+    if (last != NULL && (last->head.size > one.head.size || (last->head.size == one.head.size && !hash_eq(&last->head.root, &one.head.root))))
+        return fail(why, ERR_MALFORMED, "record %llu goes back behind, or contradicts, an earlier one", (unsigned long long)record->number);
+    heads->number = record->number;
+    return put(heads, &one, why);
+}
+
+/* All origins' newest heads in a new file, in place of the old one. */
+static enum err compact(struct heads *heads, struct why *why)
+{
+    struct buf file = BUF_EMPTY;
+    headsfile_header(&file);
+    for (size_t i = 0; i < heads->n; i++) {
+        struct headsfile_record record = { heads->records[i].origin_hash, heads->records[i].head, heads->records[i].time_s, i + 1, 1 };
+        headsfile_record(&file, &record);
+    }
+    enum err err = buf_done(&file, why);
+    if (err == OK)
+        err = file_replace(heads->path, 0600, span_buf(&file), why);
+    if (err == OK) {
+        heads->number = heads->n;
+        heads->end = (off_t)file.len;
+    }
+    buf_free(&file);
+    return err;
+}
+
+enum err heads_open(struct heads **out, const char *path, struct why *why)
+{
+    struct buf file = BUF_EMPTY;
+    size_t valid_len = 0;
+    struct heads *heads = calloc(1, sizeof *heads);
+    if (heads == NULL)
+        return fail(why, ERR_ENV, "out of memory");
+    heads->fd = -1;
+    heads->path = span_dup_str(span_str(path));
+    enum err err = heads->path == NULL ? fail(why, ERR_ENV, "out of memory") : grow(heads, why);
+    if (err == OK)
+        err = file_read(path, HEADS_FILE_BYTES_MAX, &file, why);
+    if (err == OK) {
+        err = headsfile_parse(span_buf(&file), take_record, heads, &valid_len, why);
+        if (err != OK)
+            fail_in(why, err, "%s", path);
+    }
+    heads->end = (off_t)valid_len;
+    if (err == OK && heads->number >= COMPACT_RECORDS_MIN && heads->number / 2 > heads->n)
+        err = compact(heads, why);
+    if (err == OK && (heads->fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW)) < 0)
+        err = fail(why, ERR_ENV, "cannot open %s: %s", path, strerror(errno));
+    /* A torn last batch is cut off, so that no part of it ever stands behind a later one. */
+    if (err == OK && (ftruncate(heads->fd, heads->end) != 0 || fsync(heads->fd) != 0))
+        err = fail(why, ERR_ENV, "cannot truncate %s: %s", path, strerror(errno));
+    buf_free(&file);
+    if (err != OK) {
+        heads_close(heads);
+        return err;
+    }
+    *out = heads;
+    return OK;
+}
+
+void heads_close(struct heads *heads)
+{
+    if (heads == NULL)
+        return;
+    if (heads->fd >= 0)
+        close(heads->fd);
+    free(heads->path);
+    free(heads->records);
+    free(heads->slots);
+    free(heads);
+}
+
+const struct head_record *heads_find(const struct heads *heads, const struct hash *origin_hash)
+{
+    size_t slot = *slot_of(heads, origin_hash);
+    return slot == 0 ? NULL : &heads->records[slot - 1];
+}
+
+size_t heads_count(const struct heads *heads)
+{
+    return heads->n;
+}
+
+static enum err write_at(int fd, struct span bytes, off_t at)
+{
+    while (bytes.len > 0) {
+        ssize_t put_bytes = pwrite(fd, bytes.data, bytes.len, at);
+        if (put_bytes < 0 && errno == EINTR)
+            continue;
+        if (put_bytes <= 0)
+            return ERR_ENV;
+        bytes = span_cut(bytes, (size_t)put_bytes, bytes.len - (size_t)put_bytes);
+        at += put_bytes;
+    }
+    return OK;
+}
+
+enum err heads_add(struct heads *heads, const struct head_record *records, size_t n, struct why *why)
+{
+    struct buf bytes = BUF_EMPTY;
+    if (heads->dead)
+        return fail(why, ERR_ENV, "%s failed before: nothing is signed until a restart has checked it", heads->path);
+    for (size_t i = 0; i < n; i++) {
+        struct headsfile_record record = { records[i].origin_hash, records[i].head, records[i].time_s, heads->number + 1 + i, heads->number + 1 };
+        headsfile_record(&bytes, &record);
+    }
+    /* Dead until all is done: whatever fails below, what the file holds then is known only after a restart. */
+    heads->dead = true;
+    enum err err = buf_done(&bytes, why);
+    if (err == OK && (write_at(heads->fd, span_buf(&bytes), heads->end) != OK || fdatasync(heads->fd) != 0))
+        err = fail(why, ERR_ENV, "cannot write %s: %s", heads->path, strerror(errno));
+    for (size_t i = 0; i < n && err == OK; i++)
+        err = put(heads, &records[i], why);
+    if (err == OK) {
+        heads->number += n;
+        heads->end += (off_t)bytes.len;
+        heads->dead = false;
+    }
+    buf_free(&bytes);
+    return err;
+}

@@ -1,0 +1,154 @@
+#include "lib/sys/http_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { STREAM_BLOCK_BYTES = 64 << 10 };
+
+/* Gives the response to the request's connection, at once or when its thread asks for it, and ends our hold on it. */
+static void answer(struct http_request *request, unsigned status, const struct http_header *headers, struct MHD_Response *response,
+                   uint64_t bytes, bool streams)
+{
+    for (; response != NULL && headers != NULL && headers->name != NULL; headers++)
+        if (MHD_add_response_header(response, headers->name, headers->value) != MHD_YES) {
+            /* A header with a line break in it, or no memory: what it would have said must not be left out silently. */
+            MHD_destroy_response(response);
+            response = http_problem(MHD_HTTP_INTERNAL_SERVER_ERROR, 0, "a header of the answer cannot be sent");
+            status = MHD_HTTP_INTERNAL_SERVER_ERROR;
+            break;
+        }
+    request->response = response;
+    request->status = status;
+    request->reply_bytes = bytes;
+    request->streams = streams;
+    int state = atomic_load(&request->state);
+    while (state != HTTP_ABANDONED && !atomic_compare_exchange_weak(&request->state, &state, HTTP_ANSWERED))
+        continue;
+    if (state == HTTP_DEFERRED && request->server->config.thread_per_connection)
+        sem_post(&request->answered);
+    else if (state == HTTP_DEFERRED)
+        MHD_resume_connection(request->connection);
+    else if (state == HTTP_ABANDONED && response != NULL)
+        MHD_destroy_response(response);
+    http_request_release(request);
+}
+
+void http_reply(struct http_request *request, unsigned status, const struct http_header *headers, struct span body)
+{
+    /* libmicrohttpd takes the bytes as not const, and copies them. */
+    void *data = (void *)(uintptr_t)body.data;
+    answer(request, status, headers, MHD_create_response_from_buffer(body.len, data, MHD_RESPMEM_MUST_COPY), body.len, false);
+}
+
+void http_reply_take(struct http_request *request, unsigned status, const struct http_header *headers, struct buf *body)
+{
+    struct buf taken = *body;
+    *body = BUF_EMPTY;
+    struct MHD_Response *response = NULL;
+    if (taken.failed || taken.data == NULL) {
+        /* An empty body has no memory; one that ran out of it is an error. */
+        buf_free(&taken);
+        if (!taken.failed)
+            response = MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
+    } else {
+        response = MHD_create_response_from_buffer_with_free_callback(taken.len, taken.data, free);
+        if (response == NULL)
+            buf_free(&taken);
+    }
+    answer(request, status, headers, response, taken.len, false);
+}
+
+/* `detail` as the inside of a JSON string. */
+static void json_text(struct buf *out, const char *detail)
+{
+    bool utf8 = span_utf8(span_str(detail));
+    for (const char *at = detail; *at != '\0'; at++) {
+        uint8_t c = (uint8_t)*at;
+        if (c == '"' || c == '\\')
+            buf_byte(out, '\\');
+        buf_byte(out, c < 0x20 || c == 0x7f || (c >= 0x80 && !utf8) ? '?' : c);
+    }
+}
+
+struct MHD_Response *http_problem(unsigned status, unsigned retry_after_s, const char *detail)
+{
+    struct buf body = BUF_EMPTY;
+    buf_fmt(&body, "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%u,\"detail\":\"", MHD_get_reason_phrase_for(status), status);
+    json_text(&body, detail);
+    buf_str(&body, "\"}\n");
+    if (body.failed) {
+        buf_free(&body);
+        return NULL;
+    }
+    struct MHD_Response *response = MHD_create_response_from_buffer_with_free_callback(body.len, body.data, free);
+    if (response == NULL) {
+        buf_free(&body);
+        return NULL;
+    }
+    char retry[16];
+    snprintf(retry, sizeof retry, "%u", retry_after_s);
+    if (MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "application/problem+json") == MHD_YES &&
+        (retry_after_s == 0 || MHD_add_response_header(response, MHD_HTTP_HEADER_RETRY_AFTER, retry) == MHD_YES))
+        return response;
+    MHD_destroy_response(response);
+    return NULL;
+}
+
+void http_reply_problem(struct http_request *request, unsigned status, unsigned retry_after_s, const char *fmt, ...)
+{
+    char detail[1024];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(detail, sizeof detail, fmt, args);
+    va_end(args);
+    answer(request, status, NULL, http_problem(status, retry_after_s, detail), sizeof detail, false);
+}
+
+/* A streamed body, as libmicrohttpd calls for it. */
+struct stream {
+    struct http_source source;
+    struct http_request *request; /* alive: libmicrohttpd reads before it completes the request */
+    uint64_t left;                /* UINT64_MAX where the length is unknown */
+};
+
+static ssize_t stream_read(void *cls, uint64_t at, char *out, size_t max)
+{
+    struct stream *stream = cls;
+    (void)at;
+    if (max > stream->left)
+        max = (size_t)stream->left;
+    ptrdiff_t got = stream->source.read(stream->source.ctx, (uint8_t *)out, max);
+    /* To wait for the source is no inactivity of the peer's. */
+    http_touch(stream->request);
+    if (got < 0 || (got == 0 && stream->left != UINT64_MAX))
+        return MHD_CONTENT_READER_END_WITH_ERROR;
+    if (got == 0)
+        return MHD_CONTENT_READER_END_OF_STREAM;
+    if (stream->left != UINT64_MAX)
+        stream->left -= (uint64_t)got;
+    return got;
+}
+
+static void stream_done(void *cls)
+{
+    struct stream *stream = cls;
+    stream->source.done(stream->source.ctx);
+    free(stream);
+}
+
+void http_reply_stream(struct http_request *request, unsigned status, const struct http_header *headers, uint64_t length,
+                       const struct http_source *source)
+{
+    struct stream *stream = malloc(sizeof *stream);
+    struct MHD_Response *response = NULL;
+    if (stream != NULL) {
+        *stream = (struct stream){ .source = *source, .request = request, .left = length };
+        response = MHD_create_response_from_callback(length == UINT64_MAX ? MHD_SIZE_UNKNOWN : length, STREAM_BLOCK_BYTES, stream_read, stream,
+                                                     stream_done);
+    }
+    if (response == NULL) {
+        free(stream);
+        source->done(source->ctx);
+    }
+    answer(request, status, headers, response, 0, true);
+}

@@ -1,0 +1,242 @@
+#include "lib/sys/http_internal.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <arpa/inet.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+
+#include "lib/sys/clock.h"
+
+enum { LISTEN_BACKLOG = 1024, ACCEPTS_A_ROUND = 256, STOP_POLL_MS = 10 };
+
+/* Splits "ADDRESS:PORT"; an IPv6 address stands in brackets. */
+static bool split_listen(const char *listen, char address[256], char port[8])
+{
+    const char *colon = strrchr(listen, ':');
+    if (colon == NULL || colon == listen || strlen(colon + 1) < 1 || strlen(colon + 1) > 5)
+        return false;
+    struct span host = span_of(listen, (size_t)(colon - listen));
+    if (host.data[0] == '[' && host.data[host.len - 1] == ']')
+        host = span_cut(host, 1, host.len - 2);
+    else if (span_find(host, ':') >= 0)
+        return false;
+    uint64_t number;
+    if (host.len == 0 || host.len > 255 || !span_decimal(span_str(colon + 1), 65535, &number))
+        return false;
+    memcpy(address, host.data, host.len);
+    address[host.len] = '\0';
+    snprintf(port, 8, "%u", (unsigned)number);
+    return true;
+}
+
+static enum err listen_on(struct http_server *server, struct why *why)
+{
+    const char *listen_text = server->config.listen;
+    char address[256], port[8];
+    if (!split_listen(listen_text, address, port))
+        return fail(why, ERR_USAGE, "cannot listen on `%s`: wanted ADDRESS:PORT or [ADDRESS]:PORT", listen_text);
+    struct addrinfo hints = { .ai_flags = AI_PASSIVE | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM }, *found = NULL;
+    int code = getaddrinfo(address, port, &hints, &found);
+    if (code != 0)
+        return fail(why, ERR_ENV, "cannot listen on %s: %s", listen_text, gai_strerror(code));
+    int on = 1, fd = socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    bool listening = fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
+                     bind(fd, found->ai_addr, found->ai_addrlen) == 0 && listen(fd, LISTEN_BACKLOG) == 0;
+    int error = errno;
+    freeaddrinfo(found);
+    struct sockaddr_storage bound;
+    socklen_t bound_len = sizeof bound;
+    if (listening && getsockname(fd, (struct sockaddr *)&bound, &bound_len) != 0) {
+        listening = false;
+        error = errno;
+    }
+    if (!listening) {
+        if (fd >= 0)
+            close(fd);
+        return fail(why, ERR_ENV, "cannot listen on %s: %s", listen_text, strerror(error));
+    }
+    server->listen_fd = fd;
+    server->port = ntohs(bound.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&bound)->sin6_port : ((struct sockaddr_in *)&bound)->sin_port);
+    return OK;
+}
+
+/* libmicrohttpd's time-out is one of inactivity: a byte now and then keeps a connection open for ever. So every connection
+ * has a deadline: a new one, and one between two requests, must bring a whole request within the idle time and the request
+ * time together. */
+static void on_connection(void *cls, struct MHD_Connection *connection, void **socket_context, enum MHD_ConnectionNotificationCode code)
+{
+    struct http_server *server = cls;
+    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+        struct http_connection *peer = calloc(1, sizeof *peer);
+        if (peer == NULL)
+            return; /* its requests are refused */
+        peer->fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+        const struct sockaddr *from = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr;
+        if (from->sa_family == AF_INET)
+            inet_ntop(AF_INET, &((const struct sockaddr_in *)(const void *)from)->sin_addr, peer->remote, sizeof peer->remote);
+        else if (from->sa_family == AF_INET6)
+            inet_ntop(AF_INET6, &((const struct sockaddr_in6 *)(const void *)from)->sin6_addr, peer->remote, sizeof peer->remote);
+        peer->deadline_ms = clock_monotonic_ms() + 1000ull * (server->config.idle_timeout_s + server->config.request_timeout_s);
+        *socket_context = peer;
+        pthread_mutex_lock(&server->connections_lock);
+        peer->next = server->connections;
+        if (peer->next != NULL)
+            peer->next->prev = peer;
+        server->connections = peer;
+        pthread_mutex_unlock(&server->connections_lock);
+    } else if (*socket_context != NULL) {
+        struct http_connection *peer = *socket_context;
+        pthread_mutex_lock(&server->connections_lock);
+        if (peer->next != NULL)
+            peer->next->prev = peer->prev;
+        if (peer->prev != NULL)
+            peer->prev->next = peer->next;
+        else
+            server->connections = peer->next;
+        pthread_mutex_unlock(&server->connections_lock);
+        free(peer);
+        *socket_context = NULL;
+    }
+}
+
+/* Shuts down what is past its deadline; libmicrohttpd then sees the end of the stream and closes. Its notice of the end,
+ * which takes the lock, comes before it closes the socket: the number is still the connection's own. */
+static bool reap(struct http_server *server)
+{
+    uint64_t now_ms = atomic_load(&server->now_ms);
+    pthread_mutex_lock(&server->connections_lock);
+    bool any = server->connections != NULL;
+    for (struct http_connection *peer = server->connections; peer != NULL; peer = peer->next)
+        if (atomic_load_explicit(&peer->deadline_ms, memory_order_relaxed) < now_ms) {
+            shutdown(peer->fd, SHUT_RDWR);
+            atomic_store_explicit(&peer->deadline_ms, HTTP_NO_DEADLINE, memory_order_relaxed);
+        }
+    pthread_mutex_unlock(&server->connections_lock);
+    return any;
+}
+
+/* Returns false where the system has no descriptor left: then to wait is better than to try again. */
+static bool accept_some(struct http_server *server)
+{
+    for (int i = 0; i < ACCEPTS_A_ROUND; i++) {
+        struct sockaddr_storage from;
+        socklen_t from_len = sizeof from;
+        int fd = accept4(server->listen_fd, (struct sockaddr *)&from, &from_len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd < 0)
+            return errno == EAGAIN || errno == EINTR || errno == ECONNABORTED;
+        /* Closes the socket itself where a limit is reached. */
+        MHD_add_connection(server->daemon, fd, (struct sockaddr *)&from, from_len);
+    }
+    return true;
+}
+
+/* Accepts for all of the pool: left to itself it shares the listening socket unevenly. */
+static void *accept_loop(void *ctx)
+{
+    struct http_server *server = ctx;
+    bool any = false, room = true;
+    uint64_t reap_ms = 0;
+    while (!atomic_load(&server->stopping)) {
+        struct pollfd wait[2] = { { .fd = server->wake_fd, .events = POLLIN }, { .fd = server->listen_fd, .events = room ? POLLIN : 0 } };
+        int ready = poll(wait, 2, any || !room ? HTTP_TICK_MS : -1);
+        atomic_store(&server->now_ms, clock_monotonic_ms());
+        room = true;
+        if (ready > 0 && (wait[1].revents & POLLIN) != 0) {
+            room = accept_some(server);
+            any = true;
+        }
+        if (server->now_ms >= reap_ms) {
+            any = reap(server);
+            reap_ms = server->now_ms + HTTP_TICK_MS;
+        }
+    }
+    return NULL;
+}
+
+static enum err start_daemon(struct http_server *server, struct why *why)
+{
+    const struct http_server_config *config = &server->config;
+    unsigned flags = MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ITC | MHD_USE_TURBO;
+    flags |= config->thread_per_connection ? MHD_USE_POLL_INTERNAL_THREAD | MHD_USE_THREAD_PER_CONNECTION
+                                           : MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME;
+    struct MHD_OptionItem pool[2] = { { MHD_OPTION_END, 0, NULL }, { MHD_OPTION_END, 0, NULL } };
+    if (!config->thread_per_connection && config->threads > 1)
+        pool[0] = (struct MHD_OptionItem){ MHD_OPTION_THREAD_POOL_SIZE, config->threads, NULL };
+    server->daemon = MHD_start_daemon(flags, 0, NULL, NULL, http_on_request, server,
+                                      MHD_OPTION_ARRAY, pool,
+                                      MHD_OPTION_NOTIFY_COMPLETED, http_on_completed, server,
+                                      MHD_OPTION_NOTIFY_CONNECTION, on_connection, server,
+                                      MHD_OPTION_UNESCAPE_CALLBACK, http_on_unescape, server,
+                                      MHD_OPTION_STRICT_FOR_CLIENT, 1,
+                                      MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_MEMORY_BYTES,
+                                      MHD_OPTION_CONNECTION_LIMIT, config->connections_max,
+                                      MHD_OPTION_PER_IP_CONNECTION_LIMIT, config->connections_per_ip_max,
+                                      MHD_OPTION_CONNECTION_TIMEOUT, config->idle_timeout_s, MHD_OPTION_END);
+    return server->daemon != NULL ? OK : fail(why, ERR_ENV, "the HTTP server does not start: %s", strerror(errno));
+}
+
+static void server_free(struct http_server *server)
+{
+    if (server->daemon != NULL)
+        MHD_stop_daemon(server->daemon);
+    if (server->listen_fd >= 0)
+        close(server->listen_fd);
+    if (server->wake_fd >= 0)
+        close(server->wake_fd);
+    pthread_mutex_destroy(&server->connections_lock);
+    pthread_mutex_destroy(&server->deferred_lock);
+    free(server);
+}
+
+enum err http_server_start(struct http_server **out, const struct http_server_config *config, struct why *why)
+{
+    struct http_server *server = calloc(1, sizeof *server);
+    if (server == NULL)
+        return fail(why, ERR_ENV, "out of memory");
+    server->config = *config;
+    server->listen_fd = -1;
+    server->now_ms = clock_monotonic_ms();
+    pthread_mutex_init(&server->connections_lock, NULL);
+    pthread_mutex_init(&server->deferred_lock, NULL);
+    server->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    enum err err = server->wake_fd >= 0 ? OK : fail(why, ERR_ENV, "eventfd: %s", strerror(errno));
+    if (err == OK)
+        err = listen_on(server, why);
+    if (err == OK)
+        err = start_daemon(server, why);
+    if (err == OK && pthread_create(&server->acceptor, NULL, accept_loop, server) != 0)
+        err = fail(why, ERR_ENV, "the HTTP server's thread does not start");
+    if (err != OK) {
+        server_free(server);
+        return err;
+    }
+    *out = server;
+    return OK;
+}
+
+unsigned http_server_port(const struct http_server *server)
+{
+    return server->port;
+}
+
+void http_server_stop(struct http_server *server, unsigned grace_ms)
+{
+    atomic_store(&server->stopping, true);
+    uint64_t one = 1;
+    ssize_t woken = write(server->wake_fd, &one, sizeof one);
+    (void)woken; /* an eventfd that is full wakes as well */
+    pthread_join(server->acceptor, NULL);
+    close(server->listen_fd);
+    server->listen_fd = -1;
+    uint64_t end_ms = clock_monotonic_ms() + grace_ms;
+    while (atomic_load(&server->requests) > 0 && clock_monotonic_ms() < end_ms)
+        poll(NULL, 0, STOP_POLL_MS);
+    http_abandon_deferred(server);
+    server_free(server);
+}

@@ -1,0 +1,345 @@
+#include "lib/sys/kv.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <lmdb.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+struct kv {
+    MDB_env *env;
+    char *path;
+    MDB_dbi tables[KV_TABLES_MAX];
+    size_t tables_n;
+    /* LMDB moves the map when it grows: readers hold this for reading, growth for writing. Growth comes first, so that
+     * a steady stream of readers cannot put it off. */
+    pthread_rwlock_t map_lock;
+    pthread_mutex_t write_lock; /* held by a whole kv_write, growth included */
+    pthread_mutex_t dead_lock;
+    bool dead;
+    struct why why_dead;
+};
+
+enum { MAP_BYTES_MIN = 1 << 16 };
+static const uint64_t MAP_STEP_BYTES_MAX = UINT64_C(4) << 30;
+
+static MDB_val val_of(struct span s)
+{
+    /* LMDB's values are not const, but it writes to none that is handed in. */
+    union {
+        const uint8_t *in;
+        void *out;
+    } data = { s.data };
+    return (MDB_val){ s.len, data.out };
+}
+
+static struct span span_val(MDB_val val)
+{
+    return span_of(val.mv_data, val.mv_size);
+}
+
+void kv_kill(struct kv *kv, const struct why *why)
+{
+    pthread_mutex_lock(&kv->dead_lock);
+    if (!kv->dead) {
+        kv->dead = true;
+        kv->why_dead = *why;
+    }
+    pthread_mutex_unlock(&kv->dead_lock);
+}
+
+bool kv_dead(struct kv *kv, struct why *why)
+{
+    pthread_mutex_lock(&kv->dead_lock);
+    bool dead = kv->dead;
+    if (dead && why != NULL)
+        *why = kv->why_dead;
+    pthread_mutex_unlock(&kv->dead_lock);
+    return dead;
+}
+
+/* A failed LMDB call. All but a lack of slots, which says nothing about the data, ends the writing. */
+static enum err kv_fail(struct kv *kv, const char *what, int code, struct why *why)
+{
+    struct why own;
+    fail(&own, ERR_ENV, "%s: %s: %s", kv->path, what, mdb_strerror(code));
+    if (code != MDB_READERS_FULL && code != MDB_TXN_FULL)
+        kv_kill(kv, &own);
+    return fail(why, ERR_ENV, "%s", own.text);
+}
+
+static enum err open_tables(struct kv *kv, const struct kv_config *config, struct why *why)
+{
+    MDB_txn *txn;
+    int code = mdb_txn_begin(kv->env, NULL, 0, &txn);
+    if (code != 0)
+        return kv_fail(kv, "begin", code, why);
+    for (size_t i = 0; i < config->tables_n; i++) {
+        code = mdb_dbi_open(txn, config->tables[i], MDB_CREATE, &kv->tables[i]);
+        if (code != 0) {
+            mdb_txn_abort(txn);
+            return kv_fail(kv, config->tables[i], code, why);
+        }
+    }
+    kv->tables_n = config->tables_n;
+    code = mdb_txn_commit(txn);
+    return code == 0 ? OK : kv_fail(kv, "commit", code, why);
+}
+
+static uint64_t round_to_pages(uint64_t bytes)
+{
+    return (bytes < MAP_BYTES_MIN ? MAP_BYTES_MIN : bytes + 4095) & ~UINT64_C(4095);
+}
+
+static enum err open_env(struct kv *kv, const struct kv_config *config, struct why *why)
+{
+    int code = mdb_env_create(&kv->env);
+    if (code != 0)
+        return kv_fail(kv, "create", code, why);
+    if ((code = mdb_env_set_mapsize(kv->env, round_to_pages(config->map_bytes))) != 0 ||
+        (code = mdb_env_set_maxdbs(kv->env, (MDB_dbi)config->tables_n)) != 0 ||
+        (code = mdb_env_set_maxreaders(kv->env, config->readers_max)) != 0)
+        return kv_fail(kv, "settings", code, why);
+    /* No flag that trades durability; no read-ahead, because look-ups are random. */
+    code = mdb_env_open(kv->env, kv->path, MDB_NORDAHEAD, 0600);
+    if (code != 0)
+        return kv_fail(kv, "open", code, why);
+    int dead_readers;
+    code = mdb_reader_check(kv->env, &dead_readers);
+    if (code != 0)
+        return kv_fail(kv, "reader check", code, why);
+    return open_tables(kv, config, why);
+}
+
+static void init_locks(struct kv *kv)
+{
+    pthread_rwlockattr_t attr;
+    pthread_rwlockattr_init(&attr);
+    pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    pthread_rwlock_init(&kv->map_lock, &attr);
+    pthread_rwlockattr_destroy(&attr);
+    pthread_mutex_init(&kv->write_lock, NULL);
+    pthread_mutex_init(&kv->dead_lock, NULL);
+}
+
+enum err kv_open(struct kv **out, const struct kv_config *config, struct why *why)
+{
+    assert(config->tables_n <= KV_TABLES_MAX);
+    *out = NULL;
+    struct kv *kv = calloc(1, sizeof *kv);
+    if (kv == NULL)
+        return fail(why, ERR_ENV, "out of memory");
+    init_locks(kv);
+    kv->path = span_dup_str(span_str(config->path));
+    enum err err = kv->path == NULL ? fail(why, ERR_ENV, "out of memory") : open_env(kv, config, why);
+    if (err != OK) {
+        kv_close(kv);
+        return err;
+    }
+    *out = kv;
+    return OK;
+}
+
+void kv_close(struct kv *kv)
+{
+    if (kv == NULL)
+        return;
+    if (kv->env != NULL)
+        mdb_env_close(kv->env);
+    pthread_rwlock_destroy(&kv->map_lock);
+    pthread_mutex_destroy(&kv->write_lock);
+    pthread_mutex_destroy(&kv->dead_lock);
+    free(kv->path);
+    free(kv);
+}
+
+uint64_t kv_used_bytes(struct kv *kv)
+{
+    MDB_envinfo info;
+    MDB_stat stat;
+    if (mdb_env_info(kv->env, &info) != 0 || mdb_env_stat(kv->env, &stat) != 0)
+        return 0;
+    return ((uint64_t)info.me_last_pgno + 1) * stat.ms_psize;
+}
+
+enum err kv_read(struct kv *kv, struct kv_txn *txn, struct why *why)
+{
+    *txn = (struct kv_txn){ .kv = kv };
+    pthread_rwlock_rdlock(&kv->map_lock);
+    int code = mdb_txn_begin(kv->env, NULL, MDB_RDONLY, &txn->txn);
+    if (code == 0)
+        return OK;
+    pthread_rwlock_unlock(&kv->map_lock);
+    txn->txn = NULL;
+    return kv_fail(kv, "begin to read", code, why);
+}
+
+void kv_read_end(struct kv_txn *txn)
+{
+    if (txn->txn == NULL)
+        return;
+    mdb_txn_abort(txn->txn);
+    txn->txn = NULL;
+    pthread_rwlock_unlock(&txn->kv->map_lock);
+}
+
+/* Doubles the map, by at most MAP_STEP_BYTES_MAX, with no transaction open in this process. */
+static enum err grow(struct kv *kv, struct why *why)
+{
+    MDB_envinfo info;
+    int code = mdb_env_info(kv->env, &info);
+    if (code != 0)
+        return kv_fail(kv, "info", code, why);
+    uint64_t now = info.me_mapsize;
+    uint64_t more = now < MAP_STEP_BYTES_MAX ? now : MAP_STEP_BYTES_MAX;
+    pthread_rwlock_wrlock(&kv->map_lock);
+    code = mdb_env_set_mapsize(kv->env, round_to_pages(now + more));
+    pthread_rwlock_unlock(&kv->map_lock);
+    return code == 0 ? OK : kv_fail(kv, "grow the map", code, why);
+}
+
+/* One run of `body`; *full asks for a larger map and another. */
+static enum err write_once(struct kv *kv, enum err (*body)(void *, struct kv_txn *, struct why *), void *ctx, bool *full,
+                           struct why *why)
+{
+    *full = false;
+    if (kv_dead(kv, why))
+        return fail_in(why, ERR_ENV, "no write after a storage error");
+    struct kv_txn txn = { .kv = kv };
+    int code = mdb_txn_begin(kv->env, NULL, 0, &txn.txn);
+    if (code != 0)
+        return kv_fail(kv, "begin to write", code, why);
+    enum err err = body(ctx, &txn, why);
+    if (err != OK || txn.full) {
+        mdb_txn_abort(txn.txn);
+        *full = txn.full;
+        return err;
+    }
+    code = mdb_txn_commit(txn.txn);
+    if (code == MDB_MAP_FULL) { /* found while saving the free list, before anything was written */
+        *full = true;
+        return OK;
+    }
+    return code == 0 ? OK : kv_fail(kv, "commit", code, why);
+}
+
+enum err kv_write(struct kv *kv, enum err (*body)(void *ctx, struct kv_txn *txn, struct why *why), void *ctx, struct why *why)
+{
+    pthread_mutex_lock(&kv->write_lock);
+    bool full;
+    enum err err;
+    while ((err = write_once(kv, body, ctx, &full, why)), full)
+        if ((err = grow(kv, why)) != OK)
+            break;
+    pthread_mutex_unlock(&kv->write_lock);
+    return err;
+}
+
+enum err kv_get(struct kv_txn *txn, unsigned table, struct span key, struct span *value, bool *found, struct why *why)
+{
+    MDB_val k = val_of(key), v;
+    int code = mdb_get(txn->txn, txn->kv->tables[table], &k, &v);
+    *found = code == 0;
+    if (code == 0)
+        *value = span_val(v);
+    return code == 0 || code == MDB_NOTFOUND ? OK : kv_fail(txn->kv, "get", code, why);
+}
+
+enum err kv_floor(struct kv_txn *txn, unsigned table, struct span key, struct span *found_key, struct span *value, bool *found,
+                  struct why *why)
+{
+    MDB_cursor *cursor;
+    *found = false;
+    int code = mdb_cursor_open(txn->txn, txn->kv->tables[table], &cursor);
+    if (code != 0)
+        return kv_fail(txn->kv, "cursor", code, why);
+    MDB_val k = val_of(key), v;
+    code = mdb_cursor_get(cursor, &k, &v, MDB_SET_RANGE);
+    if (code == MDB_NOTFOUND)
+        code = mdb_cursor_get(cursor, &k, &v, MDB_LAST);
+    else if (code == 0 && !span_eq(span_val(k), key))
+        code = mdb_cursor_get(cursor, &k, &v, MDB_PREV);
+    mdb_cursor_close(cursor);
+    if (code == 0) {
+        *found_key = span_val(k);
+        *value = span_val(v);
+        *found = true;
+    }
+    return code == 0 || code == MDB_NOTFOUND ? OK : kv_fail(txn->kv, "look up", code, why);
+}
+
+/* A full map is for kv_write to mend, whatever `body` makes of the error. */
+static enum err put_failed(struct kv_txn *txn, const char *what, int code, struct why *why)
+{
+    if (code != MDB_MAP_FULL)
+        return kv_fail(txn->kv, what, code, why);
+    txn->full = true;
+    return fail(why, ERR_ENV, "%s: the map is full", txn->kv->path);
+}
+
+static enum err put(struct kv_txn *txn, unsigned table, struct span key, struct span value, unsigned flags, struct why *why)
+{
+    MDB_val k = val_of(key), v = val_of(value);
+    int code = mdb_put(txn->txn, txn->kv->tables[table], &k, &v, flags);
+    return code == 0 ? OK : put_failed(txn, "put", code, why);
+}
+
+enum err kv_put(struct kv_txn *txn, unsigned table, struct span key, struct span value, struct why *why)
+{
+    return put(txn, table, key, value, 0, why);
+}
+
+enum err kv_append(struct kv_txn *txn, unsigned table, struct span key, struct span value, struct why *why)
+{
+    return put(txn, table, key, value, MDB_APPEND, why);
+}
+
+enum err kv_delete(struct kv_txn *txn, unsigned table, struct span key, struct why *why)
+{
+    MDB_val k = val_of(key);
+    int code = mdb_del(txn->txn, txn->kv->tables[table], &k, NULL);
+    return code == 0 || code == MDB_NOTFOUND ? OK : put_failed(txn, "delete", code, why);
+}
+
+enum err kv_cursor_open(struct kv_cursor *out, struct kv_txn *txn, unsigned table, struct span from, size_t prefix_len, struct why *why)
+{
+    assert(prefix_len <= from.len);
+    *out = (struct kv_cursor){ .txn = txn, .prefix_len = prefix_len };
+    kv_cursor_seek(out, from);
+    int code = mdb_cursor_open(txn->txn, txn->kv->tables[table], &out->cursor);
+    return code == 0 ? OK : kv_fail(txn->kv, "cursor", code, why);
+}
+
+void kv_cursor_seek(struct kv_cursor *cursor, struct span from)
+{
+    assert(from.len <= sizeof cursor->from && cursor->prefix_len <= from.len);
+    memcpy(cursor->from, from.data, from.len);
+    cursor->from_len = from.len;
+    cursor->seek = true;
+}
+
+enum err kv_cursor_next(struct kv_cursor *cursor, struct span *key, struct span *value, bool *found, struct why *why)
+{
+    MDB_val k = val_of(span_of(cursor->from, cursor->from_len)), v;
+    MDB_cursor_op op = !cursor->seek ? MDB_NEXT : cursor->from_len == 0 ? MDB_FIRST : MDB_SET_RANGE;
+    cursor->seek = false;
+    int code = mdb_cursor_get(cursor->cursor, &k, &v, op);
+    *found = false;
+    if (code == MDB_NOTFOUND)
+        return OK;
+    if (code != 0)
+        return kv_fail(cursor->txn->kv, "step", code, why);
+    if (k.mv_size < cursor->prefix_len || memcmp(k.mv_data, cursor->from, cursor->prefix_len) != 0)
+        return OK;
+    *key = span_val(k);
+    *value = span_val(v);
+    *found = true;
+    return OK;
+}
+
+void kv_cursor_close(struct kv_cursor *cursor)
+{
+    if (cursor->cursor != NULL)
+        mdb_cursor_close(cursor->cursor);
+    cursor->cursor = NULL;
+}

@@ -1,0 +1,84 @@
+/*
+ * An ordered key-value store on disk: LMDB with the settings that a log needs, and nothing of it showing.
+ *
+ * Every commit is durable when kv_write returns. One writer at a time, readers never wait for it. The map grows by
+ * itself. The environment must be opened after fork, by one process.
+ *
+ * LMDB lets the next commit succeed after one that failed on the disk, so the first storage error is final: from then on
+ * the environment is dead and takes no write until it is opened again (design invariant 4). Reads go on.
+ */
+#ifndef STELE_SYS_KV_H
+#define STELE_SYS_KV_H
+
+#include "lib/bytes.h"
+
+enum {
+    KV_TABLES_MAX = 16,
+    KV_KEY_BYTES_MAX = 511, /* LMDB's own */
+};
+
+struct kv;
+struct MDB_txn;
+struct MDB_cursor;
+
+struct kv_config {
+    const char *path;          /* a folder that is there */
+    const char *const *tables; /* their names; a table is named by its place here */
+    size_t tables_n;
+    uint64_t map_bytes;   /* to begin with; rounded up to pages */
+    unsigned readers_max; /* threads that read at once */
+};
+
+/* Opens, creating what is missing, and frees the slots of readers that died. ERR_ENV. */
+enum err kv_open(struct kv **out, const struct kv_config *config, struct why *why);
+void kv_close(struct kv *kv); /* with no transaction open; NULL is fine */
+
+/* Has a storage error ended all writing? `why` says which. */
+bool kv_dead(struct kv *kv, struct why *why);
+/* Ends all writing: for a caller that found the data to be wrong. */
+void kv_kill(struct kv *kv, const struct why *why);
+/* Bytes of the data file in use. */
+uint64_t kv_used_bytes(struct kv *kv);
+
+struct kv_txn {
+    struct kv *kv;
+    struct MDB_txn *txn;
+    bool full; /* a write found the map full */
+};
+
+/* A read transaction: one snapshot, at most one a thread at a time, and short, because it keeps old pages alive. What is
+ * read through it is borrowed until kv_read_end. */
+enum err kv_read(struct kv *kv, struct kv_txn *txn, struct why *why);
+void kv_read_end(struct kv_txn *txn);
+
+/* Runs `body` in a write transaction and commits it durably; nothing is kept where it returns an error. Where the map
+ * is full it is grown and `body` runs again from the start: it must depend on nothing that an earlier run changed. */
+enum err kv_write(struct kv *kv, enum err (*body)(void *ctx, struct kv_txn *txn, struct why *why), void *ctx, struct why *why);
+
+/* *value is borrowed: until the end of a read transaction, until the next write in a write transaction. */
+enum err kv_get(struct kv_txn *txn, unsigned table, struct span key, struct span *value, bool *found, struct why *why);
+/* The greatest key that is at most `key`. */
+enum err kv_floor(struct kv_txn *txn, unsigned table, struct span key, struct span *found_key, struct span *value, bool *found,
+                  struct why *why);
+enum err kv_put(struct kv_txn *txn, unsigned table, struct span key, struct span value, struct why *why);
+/* kv_put for a key above all others of the table: packs pages full. ERR_ENV, and dead, where it is not above. */
+enum err kv_append(struct kv_txn *txn, unsigned table, struct span key, struct span value, struct why *why);
+/* OK too where it was not there. */
+enum err kv_delete(struct kv_txn *txn, unsigned table, struct span key, struct why *why);
+
+/* Walks the keys from `from` on that start with its first `prefix_len` bytes. */
+struct kv_cursor {
+    struct kv_txn *txn;
+    struct MDB_cursor *cursor;
+    uint8_t from[KV_KEY_BYTES_MAX];
+    size_t from_len, prefix_len;
+    bool seek; /* the next step looks `from` up */
+};
+enum err kv_cursor_open(struct kv_cursor *out, struct kv_txn *txn, unsigned table, struct span from, size_t prefix_len, struct why *why);
+/* *found is false at the end. */
+enum err kv_cursor_next(struct kv_cursor *cursor, struct span *key, struct span *value, bool *found, struct why *why);
+/* Goes on at `from`, with the prefix as before. */
+void kv_cursor_seek(struct kv_cursor *cursor, struct span from);
+void kv_cursor_close(struct kv_cursor *cursor);
+
+#endif

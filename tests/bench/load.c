@@ -1,0 +1,319 @@
+/*
+ * A load generator for a server on loopback, one thread, keep-alive, bounded in time and count.
+ *
+ *   load post URL CLIENTS SECONDS KEYFILE PER_REQUEST [RATE]   attestations of about 1.9 KB; RATE requests a second at most
+ *   load get URL CLIENTS SECONDS PATH                          one path again and again
+ *
+ * Prints "name value" lines: requests, entries and bytes a second, p50 and p99 in ms, answers by status.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "lib/dsse.h"
+#include "lib/statement.h"
+#include "lib/sys/clock.h"
+#include "lib/sys/key.h"
+
+enum { CLIENTS_MAX = 4096, REQUESTS_MAX = 4 << 20, ANSWER_HEAD_MAX = 8192, PREPARED_MAX = 400000 };
+
+struct client {
+    int fd;
+    size_t request; /* of the prepared ones, in flight */
+    size_t sent;
+    uint64_t started_us;
+    char head[ANSWER_HEAD_MAX];
+    size_t head_len;
+    bool in_body, busy;
+    uint64_t body_left;
+    unsigned status;
+};
+
+struct load {
+    struct sockaddr_in address;
+    struct client *clients;
+    size_t clients_n;
+    struct buf *requests; /* prepared, sent once each for a post, again and again for a get */
+    size_t requests_n, next;
+    bool again;
+    size_t entries_per_request;
+    double *took_ms;
+    size_t done, refused;
+    uint64_t bytes, seconds_us, started_us;
+    double rate; /* requests a second, 0 for no bound */
+    int epoll;
+};
+
+static void die(const char *what)
+{
+    perror(what);
+    exit(1);
+}
+
+/* An attestation that differs from all others by its number. */
+static void make_attestation(struct buf *out, const struct secret_key *key, uint64_t number, uint64_t salt)
+{
+    char seed[64], path[160], derivation[160], source[160];
+    snprintf(seed, sizeof seed, "%llu %llu", (unsigned long long)salt, (unsigned long long)number);
+    struct hash hash = sha256_of(span_str(seed));
+    struct buf part = BUF_EMPTY, payload = BUF_EMPTY, list = BUF_EMPTY, pae = BUF_EMPTY;
+    nix32_encode(&part, span_of(hash.b, 20));
+    buf_byte(&part, '\0');
+    snprintf(path, sizeof path, "/nix/store/%s-package-1.0", (char *)part.data);
+    snprintf(derivation, sizeof derivation, "/nix/store/%s-package-1.0.drv", (char *)part.data);
+    snprintf(source, sizeof source, "/nix/store/%s-source", (char *)part.data);
+    struct span output = span_str("out"), reference = span_str(path + 11);
+    struct subject subject = { .path = span_str(path), .nar_hash = hash, .output = output, .nar_size = 4096, .references = &reference, .references_n = 1 };
+    struct input inputs[2] = {
+        { .path = span_str(derivation), .nar_hash = hash, .kind = INPUT_OUTPUT, .derivation = span_str(derivation) },
+        { .path = span_str(source), .nar_hash = hash, .kind = INPUT_SOURCE },
+    };
+    inputs[0].path = span_str(path);
+    struct vkey vkey = secret_key_vkey(key);
+    struct statement statement = {
+        .subjects = &subject, .subjects_n = 1, .derivation = span_str(derivation), .outputs = &output, .outputs_n = 1,
+        .claim = CLAIM_BUILD, .system = span_str("x86_64-linux"), .store_dir = span_str("/nix/store"), .inputs_recorded = true,
+        .closure = hash, .inputs = inputs, .inputs_n = 2, .key_name = vkey.name, .stele_version = span_str(STELE_VERSION),
+        .nix_version = span_str("2.8.0"),
+    };
+    struct why why;
+    uint8_t sig[64];
+    if (statement_render(&payload, &statement, &list, &why) != OK) {
+        fprintf(stderr, "%s\n", why.text);
+        exit(1);
+    }
+    dsse_pae(&pae, span_str(IN_TOTO_TYPE), span_buf(&payload));
+    if (secret_key_sign(key, span_buf(&pae), sig, &why) != OK)
+        exit(1);
+    envelope_render(out, span_buf(&payload), &vkey, sig);
+    buf_free(&part);
+    buf_free(&payload);
+    buf_free(&list);
+    buf_free(&pae);
+}
+
+static void prepare_posts(struct load *load, const char *key_file, size_t per_request, size_t n)
+{
+    struct secret_key *key;
+    struct why why;
+    if (key_system_start(&why) != OK || secret_key_load(&key, key_file, SIG_ED25519, &why) != OK) {
+        fprintf(stderr, "%s\n", why.text);
+        exit(1);
+    }
+    uint64_t salt = clock_posix_ms(), number = 0;
+    load->requests_n = n;
+    load->requests = calloc(n, sizeof *load->requests);
+    struct buf body = BUF_EMPTY;
+    for (size_t i = 0; i < n; i++) {
+        buf_clear(&body);
+        for (size_t k = 0; k < per_request; k++) {
+            make_attestation(&body, key, number++, salt);
+            buf_byte(&body, '\n');
+        }
+        buf_fmt(&load->requests[i], "POST /attestations HTTP/1.1\r\nHost: localhost\r\nContent-Type: %s\r\nContent-Length: %zu\r\n\r\n",
+                per_request == 1 ? "application/json" : "application/jsonl", body.len);
+        buf_span(&load->requests[i], span_buf(&body));
+    }
+    buf_free(&body);
+    secret_key_free(key);
+}
+
+static void watch(struct load *load, struct client *client, bool write, int op)
+{
+    struct epoll_event event = { .events = write ? EPOLLOUT : EPOLLIN, .data.ptr = client };
+    if (epoll_ctl(load->epoll, op, client->fd, &event) != 0)
+        die("epoll_ctl");
+}
+
+static void open_client(struct load *load, struct client *client)
+{
+    int one = 1;
+    client->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (client->fd < 0 || connect(client->fd, (struct sockaddr *)&load->address, sizeof load->address) != 0)
+        die("connect");
+    setsockopt(client->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    watch(load, client, true, EPOLL_CTL_ADD);
+}
+
+static bool over(const struct load *load)
+{
+    return clock_monotonic_us() - load->started_us >= load->seconds_us || load->done >= REQUESTS_MAX ||
+           (!load->again && load->next >= load->requests_n);
+}
+
+/* Gives an idle client its next request, where there is one and the rate allows it. */
+static bool begin(struct load *load, struct client *client)
+{
+    uint64_t now = clock_monotonic_us();
+    if (over(load) || (load->rate > 0 && (double)load->next >= load->rate * (double)(now - load->started_us) / 1e6))
+        return false;
+    client->request = load->again ? 0 : load->next;
+    load->next++;
+    client->sent = client->head_len = 0;
+    client->in_body = false;
+    client->busy = true;
+    client->started_us = now;
+    return true;
+}
+
+static void send_more(struct load *load, struct client *client)
+{
+    struct buf *request = &load->requests[client->request];
+    ssize_t put = send(client->fd, request->data + client->sent, request->len - client->sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (put < 0 && errno != EAGAIN)
+        die("send");
+    client->sent += put > 0 ? (size_t)put : 0;
+    if (client->sent == request->len)
+        watch(load, client, false, EPOLL_CTL_MOD);
+}
+
+static void take_head(struct client *client)
+{
+    const char *end = strstr(client->head, "\r\n\r\n");
+    if (end == NULL)
+        return;
+    const char *length = strstr(client->head, "Content-Length: ");
+    if (sscanf(client->head, "HTTP/1.1 %u", &client->status) != 1 || length == NULL) {
+        fprintf(stderr, "no answer of a kind that is known: %.200s\n", client->head);
+        exit(1);
+    }
+    uint64_t body = strtoull(length + 16, NULL, 10), have = client->head_len - (size_t)(end + 4 - client->head);
+    client->in_body = true;
+    client->body_left = body - have;
+}
+
+static bool receive(struct load *load, struct client *client)
+{
+    static char body[1 << 16];
+    char *into = client->in_body ? body : client->head + client->head_len;
+    size_t room = client->in_body ? sizeof body : sizeof client->head - 1 - client->head_len;
+    ssize_t got = recv(client->fd, into, room, MSG_DONTWAIT);
+    if (got < 0 && errno == EAGAIN)
+        return false;
+    if (got <= 0) {
+        fprintf(stderr, "the server closed a connection\n");
+        exit(1);
+    }
+    load->bytes += (uint64_t)got;
+    if (client->in_body) {
+        client->body_left -= (uint64_t)got;
+    } else {
+        client->head_len += (size_t)got;
+        client->head[client->head_len] = '\0';
+        take_head(client);
+    }
+    return client->in_body && client->body_left == 0;
+}
+
+static void finish(struct load *load, struct client *client)
+{
+    client->busy = false;
+    if (client->status != 200)
+        load->refused++;
+    else if (load->done < REQUESTS_MAX)
+        load->took_ms[load->done++] = (double)(clock_monotonic_us() - client->started_us) / 1000;
+}
+
+static void run(struct load *load)
+{
+    struct epoll_event events[256];
+    load->epoll = epoll_create1(EPOLL_CLOEXEC);
+    load->started_us = clock_monotonic_us();
+    for (size_t i = 0; i < load->clients_n; i++)
+        open_client(load, &load->clients[i]);
+    load->started_us = clock_monotonic_us();
+    size_t busy = 0;
+    do {
+        int n = epoll_wait(load->epoll, events, 256, 10);
+        for (int i = 0; i < n; i++) {
+            struct client *client = events[i].data.ptr;
+            if (!client->busy && !begin(load, client)) {
+                watch(load, client, false, EPOLL_CTL_MOD); /* rests until the rate lets it go on */
+                continue;
+            }
+            if (client->sent < load->requests[client->request].len)
+                send_more(load, client);
+            else if (receive(load, client)) {
+                finish(load, client);
+                if (begin(load, client))
+                    send_more(load, client);
+                if (client->busy && client->sent < load->requests[client->request].len)
+                    watch(load, client, true, EPOLL_CTL_MOD);
+            }
+        }
+        busy = 0;
+        for (size_t i = 0; i < load->clients_n; i++) {
+            struct client *client = &load->clients[i];
+            if (!client->busy && begin(load, client)) {
+                send_more(load, client);
+                if (client->sent < load->requests[client->request].len)
+                    watch(load, client, true, EPOLL_CTL_MOD);
+            }
+            busy += client->busy;
+        }
+    } while (busy > 0 || !over(load));
+}
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static void print(struct load *load)
+{
+    double seconds = (double)(clock_monotonic_us() - load->started_us) / 1e6;
+    qsort(load->took_ms, load->done, sizeof *load->took_ms, by_value);
+    printf("requests_s %.0f\nentries_s %.0f\nmbytes_s %.1f\n", (double)load->done / seconds, (double)(load->done * load->entries_per_request) / seconds,
+           (double)load->bytes / seconds / 1e6);
+    if (load->done > 0)
+        printf("p50_ms %.2f\np99_ms %.2f\n", load->took_ms[load->done / 2], load->took_ms[load->done * 99 / 100]);
+    printf("answered %zu\nrefused %zu\n", load->done, load->refused);
+}
+
+int main(int argc, char **argv)
+{
+    struct load load = { 0 };
+    unsigned port;
+    bool post = argc >= 7 && argc <= 8 && strcmp(argv[1], "post") == 0;
+    if ((!post && !(argc == 6 && strcmp(argv[1], "get") == 0)) || sscanf(argv[2], "http://127.0.0.1:%u", &port) != 1) {
+        fprintf(stderr, "usage: load post http://127.0.0.1:PORT CLIENTS SECONDS KEYFILE PER_REQUEST [RATE]\n"
+                        "       load get http://127.0.0.1:PORT CLIENTS SECONDS PATH\n");
+        return 2;
+    }
+    load.address = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    load.clients_n = strtoul(argv[3], NULL, 10);
+    load.seconds_us = strtoull(argv[4], NULL, 10) * 1000000;
+    load.entries_per_request = 1;
+    if (load.clients_n == 0 || load.clients_n > CLIENTS_MAX || load.seconds_us == 0 || load.seconds_us > 600 * 1000000ULL)
+        return 2;
+    load.clients = calloc(load.clients_n, sizeof *load.clients);
+    load.took_ms = calloc(REQUESTS_MAX, sizeof *load.took_ms);
+    if (load.clients == NULL || load.took_ms == NULL)
+        return 1;
+    if (post) {
+        load.entries_per_request = strtoul(argv[6], NULL, 10);
+        load.rate = argc == 8 ? strtod(argv[7], NULL) : 0;
+        if (load.entries_per_request == 0 || load.entries_per_request > SUBMISSION_ENTRIES_MAX)
+            return 2;
+        /* Enough for the time given at 30,000 a second; made before the clock starts, so that signing costs nothing. */
+        size_t entries = (size_t)(load.seconds_us / 1000000) * 30000;
+        if (load.rate > 0)
+            entries = (size_t)(load.rate * (double)load.seconds_us / 1e6 * 1.1) * load.entries_per_request;
+        entries = entries > PREPARED_MAX ? PREPARED_MAX : entries;
+        prepare_posts(&load, argv[5], load.entries_per_request, entries / load.entries_per_request + 1);
+    } else {
+        load.again = true;
+        load.requests_n = 1;
+        load.requests = calloc(1, sizeof *load.requests);
+        buf_fmt(&load.requests[0], "GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n", argv[5]);
+    }
+    run(&load);
+    print(&load);
+    return load.done == 0;
+}
