@@ -46,13 +46,19 @@ const struct drv_output *drv_output_find(const struct drv *drv, struct span name
 bool drv_is_fixed(const struct drv *drv);    /* its one output's hash is given */
 bool drv_is_floating(const struct drv *drv); /* some output is content-addressed without a given hash */
 
-/* Checks that the output paths are those that this derivation gives (hashDerivationModulo). `modulo` gives the
- * modulo hash of each output of an input derivation; NULL where there are no input derivations. Floating outputs are not
- * checked. `name` is the derivation's name (its path's, without ".drv"). ERR_REFUSED where a path does not fit. */
+/* The modulo hash of an input-addressed derivation (hashDerivationModulo), as its users see it, or `masked` (its own output
+ * paths left out) as its own output paths are made of it. `modulo` gives that of each output of an input derivation; NULL
+ * where there are none. */
 struct drv_modulo {
     enum err (*of)(void *ctx, struct span drv_path, struct span output, struct hash *out, struct why *why);
     void *ctx;
 };
+enum err drv_hash_modulo(const struct drv *drv, bool masked, const struct drv_modulo *modulo, struct hash *out, struct why *why);
+/* That of a fixed output. */
+enum err drv_fixed_modulo(const struct drv_output *output, struct hash *out, struct why *why);
+
+/* Checks that the output paths are those that this derivation gives. Floating outputs are not checked. `name` is the
+ * derivation's name (its path's, without ".drv"). ERR_REFUSED where a path does not fit. */
 enum err drv_check_outputs(const struct drv *drv, struct span dir, struct span name, const struct drv_modulo *modulo, struct why *why);
 
 #endif

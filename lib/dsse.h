@@ -30,6 +30,9 @@ enum err envelope_parse(struct envelope *out, struct span entry, struct buf *sto
 enum err envelope_verify(const struct envelope *envelope, struct why *why);
 void envelope_render(struct buf *out, struct span payload, const struct vkey *key, const uint8_t sig[64]);
 
+/* The largest payload whose envelope, signed by a key of that name, stays within ENTRY_BYTES_MAX. */
+size_t envelope_payload_max(struct span key_name);
+
 /* PAE(type, payload): what is signed. */
 void dsse_pae(struct buf *out, struct span type, struct span payload);
 

@@ -66,6 +66,13 @@ static enum err listen_on(struct http_server *server, struct why *why)
     return OK;
 }
 
+static void wake_acceptor(struct http_server *server)
+{
+    uint64_t one = 1;
+    ssize_t woken = write(server->wake_fd, &one, sizeof one);
+    (void)woken; /* an eventfd that is full wakes as well */
+}
+
 /* libmicrohttpd's time-out is one of inactivity: a byte now and then keeps a connection open for ever. So every connection
  * has a deadline: a new one, and one between two requests, must bring a whole request within the idle time and the request
  * time together. */
@@ -89,7 +96,10 @@ static void on_connection(void *cls, struct MHD_Connection *connection, void **s
         if (peer->next != NULL)
             peer->next->prev = peer;
         server->connections = peer;
+        bool first = peer->next == NULL;
         pthread_mutex_unlock(&server->connections_lock);
+        if (first)
+            wake_acceptor(server); /* it waits without a tick while there is none */
     } else if (*socket_context != NULL) {
         struct http_connection *peer = *socket_context;
         pthread_mutex_lock(&server->connections_lock);
@@ -127,10 +137,10 @@ static bool accept_some(struct http_server *server)
     for (int i = 0; i < ACCEPTS_A_ROUND; i++) {
         struct sockaddr_storage from;
         socklen_t from_len = sizeof from;
-        int fd = accept4(server->listen_fd, (struct sockaddr *)&from, &from_len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        int fd = accept(server->listen_fd, (struct sockaddr *)&from, &from_len);
         if (fd < 0)
             return errno == EAGAIN || errno == EINTR || errno == ECONNABORTED;
-        /* Closes the socket itself where a limit is reached. */
+        /* Makes the socket non-blocking and not inheritable; closes it where a limit is reached. */
         MHD_add_connection(server->daemon, fd, (struct sockaddr *)&from, from_len);
     }
     return true;
@@ -141,17 +151,14 @@ static void *accept_loop(void *ctx)
 {
     struct http_server *server = ctx;
     bool any = false, room = true;
-    uint64_t reap_ms = 0;
+    uint64_t reap_ms = 0, wakes;
     while (!atomic_load(&server->stopping)) {
         struct pollfd wait[2] = { { .fd = server->wake_fd, .events = POLLIN }, { .fd = server->listen_fd, .events = room ? POLLIN : 0 } };
         int ready = poll(wait, 2, any || !room ? HTTP_TICK_MS : -1);
         atomic_store(&server->now_ms, clock_monotonic_ms());
-        room = true;
-        if (ready > 0 && (wait[1].revents & POLLIN) != 0) {
-            room = accept_some(server);
-            any = true;
-        }
-        if (server->now_ms >= reap_ms) {
+        room = ready <= 0 || (wait[1].revents & POLLIN) == 0 || accept_some(server);
+        bool woken = ready > 0 && read(server->wake_fd, &wakes, sizeof wakes) > 0;
+        if (woken || server->now_ms >= reap_ms) {
             any = reap(server);
             reap_ms = server->now_ms + HTTP_TICK_MS;
         }
@@ -228,9 +235,7 @@ unsigned http_server_port(const struct http_server *server)
 void http_server_stop(struct http_server *server, unsigned grace_ms)
 {
     atomic_store(&server->stopping, true);
-    uint64_t one = 1;
-    ssize_t woken = write(server->wake_fd, &one, sizeof one);
-    (void)woken; /* an eventfd that is full wakes as well */
+    wake_acceptor(server);
     pthread_join(server->acceptor, NULL);
     close(server->listen_fd);
     server->listen_fd = -1;

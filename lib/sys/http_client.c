@@ -1,0 +1,212 @@
+#include "lib/sys/http_client_internal.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct http_client {
+    struct http_client_config config;
+    CURL *easy;
+};
+
+enum err http_client_system_start(struct why *why)
+{
+    /* A TLS library may write to a connection that its peer has closed. */
+    signal(SIGPIPE, SIG_IGN);
+    CURLcode code = curl_global_init(CURL_GLOBAL_DEFAULT);
+    return code == CURLE_OK ? OK : fail(why, ERR_ENV, "libcurl does not start: %s", curl_easy_strerror(code));
+}
+
+void http_response_clear(struct http_response *response)
+{
+    struct buf body = response->body;
+    buf_clear(&body);
+    body.failed = false;
+    *response = (struct http_response){ .body = body };
+}
+
+void http_response_free(struct http_response *response)
+{
+    buf_free(&response->body);
+    *response = (struct http_response){ 0 };
+}
+
+bool http_slist_add(struct curl_slist **list, const char *header)
+{
+    struct curl_slist *longer = curl_slist_append(*list, header);
+    if (longer != NULL)
+        *list = longer;
+    return longer != NULL;
+}
+
+/* `url` without "user:password@". */
+static void url_shown(const char *url, char out[256])
+{
+    const char *start = strstr(url, "://");
+    const char *host = start == NULL ? url : start + 3;
+    const char *authority_end = host + strcspn(host, "/?#"), *at = host;
+    for (const char *c = host; c < authority_end; c++)
+        if (*c == '@')
+            at = c + 1;
+    snprintf(out, 256, "%.*s%s", (int)(host - url), url, at);
+}
+
+enum err http_url_fail(const char *url, const char *reason, struct why *why)
+{
+    char shown[256];
+    url_shown(url, shown);
+    return fail(why, ERR_ENV, "%s: %s", shown, reason);
+}
+
+enum err http_easy_setup(CURL *easy, const struct http_client_config *config, const char *url, struct why *why)
+{
+    long connect_ms = config->connect_timeout_ms != 0 ? (long)config->connect_timeout_ms : HTTP_CONNECT_TIMEOUT_MS;
+    curl_easy_reset(easy);
+    CURLcode codes[] = {
+        curl_easy_setopt(easy, CURLOPT_URL, url),
+        curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, config->allow_file ? "http,https,file" : "http,https"),
+        curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L),
+        curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L),
+        curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, connect_ms),
+        curl_easy_setopt(easy, CURLOPT_USERAGENT, "stele/" STELE_VERSION),
+        curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L),
+        config->netrc_file == NULL ? CURLE_OK : curl_easy_setopt(easy, CURLOPT_NETRC, (long)CURL_NETRC_OPTIONAL),
+        config->netrc_file == NULL ? CURLE_OK : curl_easy_setopt(easy, CURLOPT_NETRC_FILE, config->netrc_file),
+    };
+    for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++)
+        if (codes[i] != CURLE_OK)
+            return http_url_fail(url, curl_easy_strerror(codes[i]), why);
+    return OK;
+}
+
+enum err http_easy_post(CURL *easy, const char *content_type, struct span body, struct curl_slist **headers, struct why *why)
+{
+    char type[160];
+    snprintf(type, sizeof type, "Content-Type: %s", content_type);
+    /* Without "Expect:" curl waits for a 100-continue before a larger body: a round trip that our peers do not need. */
+    if (!http_slist_add(headers, type) || !http_slist_add(headers, "Expect:") || curl_easy_setopt(easy, CURLOPT_POST, 1L) != CURLE_OK ||
+        curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.len) != CURLE_OK ||
+        curl_easy_setopt(easy, CURLOPT_POSTFIELDS, body.len == 0 ? "" : (const char *)body.data) != CURLE_OK)
+        return fail(why, ERR_ENV, "out of memory");
+    return OK;
+}
+
+static size_t gather_body(char *data, size_t size, size_t n, void *ctx)
+{
+    struct http_gather *gather = ctx;
+    size_t len = size * n;
+    gather->too_large = len > gather->bytes_max - gather->response->body.len;
+    if (gather->too_large)
+        return CURL_WRITEFUNC_ERROR;
+    buf_add(&gather->response->body, data, len);
+    return gather->response->body.failed ? CURL_WRITEFUNC_ERROR : len;
+}
+
+void http_easy_gather(CURL *easy, struct http_gather *gather)
+{
+    http_response_clear(gather->response);
+    gather->too_large = false;
+    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, gather_body);
+    curl_easy_setopt(easy, CURLOPT_WRITEDATA, gather);
+}
+
+/* The value of the last response's header, NULL where it has none. */
+static const char *header_value(CURL *easy, const char *name)
+{
+    struct curl_header *header;
+    return curl_easy_header(easy, name, 0, CURLH_HEADER, -1, &header) == CURLHE_OK ? header->value : NULL;
+}
+
+static void copy_header(CURL *easy, const char *name, char *out, size_t max)
+{
+    const char *value = header_value(easy, name);
+    if (value != NULL && strlen(value) < max)
+        memcpy(out, value, strlen(value) + 1);
+}
+
+enum err http_easy_end(CURL *easy, CURLcode code, const char *url, struct http_gather *gather, struct why *why)
+{
+    struct http_response *response = gather->response;
+    bool file = strncmp(url, "file:", 5) == 0;
+    if (gather->too_large) {
+        char reason[64];
+        snprintf(reason, sizeof reason, "the answer has more than %zu bytes", gather->bytes_max);
+        return http_url_fail(url, reason, why);
+    }
+    if (file && code == CURLE_FILE_COULDNT_READ_FILE) {
+        response->status = 404;
+        return OK;
+    }
+    if (code != CURLE_OK)
+        return http_url_fail(url, curl_easy_strerror(code), why);
+    long status = 0;
+    curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
+    response->status = file ? 200 : (unsigned)status;
+    if (file)
+        return OK;
+    copy_header(easy, "Content-Type", response->content_type, sizeof response->content_type);
+    copy_header(easy, "Location", response->location, sizeof response->location);
+    const char *retry = header_value(easy, "Retry-After");
+    uint64_t seconds;
+    if (retry != NULL && span_decimal(span_str(retry), UINT32_MAX, &seconds))
+        response->retry_after_s = seconds;
+    return OK;
+}
+
+enum err http_client_new(struct http_client **out, const struct http_client_config *config, struct why *why)
+{
+    struct http_client *client = calloc(1, sizeof *client);
+    if (client == NULL || (client->easy = curl_easy_init()) == NULL) {
+        free(client);
+        return fail(why, ERR_ENV, "out of memory");
+    }
+    client->config = *config;
+    *out = client;
+    return OK;
+}
+
+void http_client_free(struct http_client *client)
+{
+    if (client == NULL)
+        return;
+    curl_easy_cleanup(client->easy);
+    free(client);
+}
+
+/* One request; a GET where `content_type` is NULL. */
+static enum err request(struct http_client *client, const char *url, const char *const *headers, const char *content_type, struct span body,
+                        size_t bytes_max, struct http_response *response, struct why *why)
+{
+    struct http_gather gather = { .response = response, .bytes_max = bytes_max };
+    struct curl_slist *list = NULL;
+    long total_ms = client->config.total_timeout_ms != 0 ? (long)client->config.total_timeout_ms : HTTP_TOTAL_TIMEOUT_MS;
+    http_response_clear(response);
+    enum err err = http_easy_setup(client->easy, &client->config, url, why);
+    if (err == OK && content_type != NULL)
+        err = http_easy_post(client->easy, content_type, body, &list, why);
+    for (; err == OK && headers != NULL && *headers != NULL; headers++)
+        if (!http_slist_add(&list, *headers))
+            err = fail(why, ERR_ENV, "out of memory");
+    if (err == OK) {
+        http_easy_gather(client->easy, &gather);
+        curl_easy_setopt(client->easy, CURLOPT_TIMEOUT_MS, total_ms);
+        curl_easy_setopt(client->easy, CURLOPT_HTTPHEADER, list);
+        err = http_easy_end(client->easy, curl_easy_perform(client->easy), url, &gather, why);
+    }
+    curl_easy_setopt(client->easy, CURLOPT_HTTPHEADER, NULL);
+    curl_slist_free_all(list);
+    return err;
+}
+
+enum err http_get(struct http_client *client, const char *url, const char *const *headers, size_t bytes_max,
+                  struct http_response *response, struct why *why)
+{
+    return request(client, url, headers, NULL, span_of(NULL, 0), bytes_max, response, why);
+}
+
+enum err http_post(struct http_client *client, const char *url, const char *content_type, struct span body, size_t bytes_max,
+                   struct http_response *response, struct why *why)
+{
+    return request(client, url, NULL, content_type, body, bytes_max, response, why);
+}
