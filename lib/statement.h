@@ -31,7 +31,7 @@ struct subject {
     struct hash nar_hash;
     struct span output; /* "out" */
     uint64_t nar_size;
-    struct span *references; /* base names, sorted; NULL where only their digest is known */
+    struct span *references; /* base names, sorted; NULL where only their digest is known (none at all is an empty list) */
     size_t references_n;
     struct hash references_digest; /* SHA-256 over the sorted base names, each with a newline; always set */
 };

@@ -262,6 +262,8 @@ enum err decompressor_run(struct decompressor *d, struct span *in, bool last, ui
     bool copies = d->format->run == none_run;
     size_t room = max;
     *ended = false;
+    if (in->data == NULL)
+        *in = span_str(""); /* nothing is added to a null pointer */
     for (bool stuck = false; room > 0 && !stuck;) {
         size_t in_before = in->len, room_before = room;
         if (d->at_end && !copies) {
