@@ -178,6 +178,8 @@ static enum err run(struct gate *gate, int *signal_seen, struct why *why)
     enum err err = proofs == NULL ? fail(why, ERR_ENV, "out of memory") : dir_make(proofs, 0755, why);
     free(proofs);
     if (err == OK)
+        err = key_system_start(why);
+    if (err == OK)
         err = gate_signer_start(&gate->signer, gate->config, gate->dir, why);
     if (err == OK)
         err = client_policy_load(gate->config, &gate->policy, why);

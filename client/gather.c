@@ -95,9 +95,10 @@ enum err gather_logs(struct gathered *gathered, struct http_client *client, cons
 {
     enum err err = OK;
     for (size_t i = 0; i < policy->logs_n && gathered->n < GATHER_SOURCES_MAX && err == OK; i++) {
-        if (proofs_log_url(config, policy, i) == NULL)
-            continue;
+        struct span url;
         struct why trouble;
+        if (!proofs_log_url(config, policy, i, &url))
+            continue;
         struct buf *bundles = slot(gathered, "log ", policy->logs[i].key.name);
         if (bundles == NULL)
             return fail(why, ERR_ENV, "out of memory");

@@ -17,7 +17,7 @@ enum err proofs_sidecar(struct http_client *client, const char *base_url, struct
 /* Appends what log number `log` of the policy answers to GET /output/<hash part>; nothing where it has none or no URL. */
 enum err proofs_log(struct http_client *client, const struct client_config *config, const struct policy *policy, size_t log,
                     struct span hash_part, struct buf *bundles, struct why *why);
-/* The base URL of that log: `log` of the configuration, else the policy's; NULL where there is none. */
-const char *proofs_log_url(const struct client_config *config, const struct policy *policy, size_t log);
+/* The base URL of that log, without a final slash: `log` of the configuration, else the policy's; false where there is none. */
+bool proofs_log_url(const struct client_config *config, const struct policy *policy, size_t log, struct span *url);
 
 #endif

@@ -118,7 +118,7 @@ static enum err inquire(struct inquiry *inquiry, const char *path, struct why *w
     if (inquiry->json) {
         json_dumpf(inquiry->report, stdout, JSON_INDENT(2));
         putchar('\n');
-    } else if (!inquiry->passed) {
+    } else if (!inquiry->found) {
         err = show_last(inquiry, span_str(inquiry->hash_part), 1, why);
     }
     if (err == OK && !inquiry->passed)

@@ -31,6 +31,7 @@ world_end() {
 start() {
     name=$1
     shift
+    : >"$W/run/$name.out" # now: what an earlier run said must not be taken for this one's
     "$@" >"$W/run/$name.out" 2>>"$W/run/$name.err" &
     echo $! >"$W/run/$name.pid"
     tries=0

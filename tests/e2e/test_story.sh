@@ -27,10 +27,10 @@ substitute() {
 }
 
 tell "1. A log, and two independent witnesses that it must convince before anything counts."
-stele-log init "$W/log" --origin log.example/stele >"$W/out"
+stele-log init "$W/log" --origin log.example/stele >"$W/out" 2>&1
 for w in w1 w2; do
-    stele-witness init "$W/$w" --name "$w.example/witness" >"$W/out"
-    stele-witness add-log "$W/$w" "$(stele-log key "$W/log")" >"$W/out"
+    stele-witness init "$W/$w" --name "$w.example/witness" >"$W/out" 2>&1
+    stele-witness add-log "$W/$w" "$(stele-log key "$W/log")" >"$W/out" 2>&1
     accepts "witness $w starts" start $w stele-witness serve "$W/$w" --listen 127.0.0.1:0
 done
 cat >"$W/witnesses" <<END
@@ -44,7 +44,7 @@ log_port=$(free_port)
     cat "$W/witnesses"
     echo "quorum both"
 } >"$W/log-policy"
-stele keygen ci.example/builder --out "$W/ci.secret" --type builder >"$W/out"
+stele keygen ci.example/builder --out "$W/ci.secret" --type builder >"$W/out" 2>&1
 cp "$W/ci.secret.pub" "$W/log-builders"
 cat >"$W/log/config" <<END
 origin log.example/stele
@@ -111,7 +111,7 @@ sed 's/hello/hullo/' "$nar" >"$W/evil/nar/evil.nar"
 evil_hash=$(nix-hash --type sha256 --base32 --flat "$W/evil/nar/evil.nar")
 sed -e "s|^URL: .*|URL: nar/evil.nar|; s|^NarHash: .*|NarHash: sha256:$evil_hash|; s|^FileHash: .*|FileHash: sha256:$evil_hash|" \
     -e '/^Sig: /d' "$W/evil-plain/$hash_part.narinfo" >"$W/evil/$hash_part.narinfo"
-nix store sign --store "file://$W/evil" -k "$W/cache.secret" "$library"
+nix store sign --store "file://$W/evil" -k "$W/cache.secret" "$library" >"$W/out" 2>&1
 accepts "the evil cache is served" static_server evil "$W/evil"
 accepts "the gate stands in front of it" gate evil-gate "$(url evil)"
 accepts "plain Nix takes the swapped bytes" substitute plain2 "$(url evil)" "$(cat "$W/cache.public")" "$library"
@@ -124,9 +124,9 @@ cp "$W/cache/$hash_part.narinfo" "$W/evil/"
 accepts "the same cache with the true bytes back is accepted" substitute user2 "$(url evil-gate)" "$(cat "$W/gate.public")" "$library"
 
 tell "7. A cache that serves a proof from a log that only one witness has seen."
-stele-log init "$W/log2" --origin lonely.example/stele >"$W/out"
+stele-log init "$W/log2" --origin lonely.example/stele >"$W/out" 2>&1
 for w in w1 w2; do
-    stele-witness add-log "$W/$w" "$(stele-log key "$W/log2")" >"$W/out"
+    stele-witness add-log "$W/$w" "$(stele-log key "$W/log2")" >"$W/out" 2>&1
     kill -HUP "$(cat "$W/run/$w.pid")"
 done
 log2_port=$(free_port)
@@ -179,8 +179,10 @@ tell "8. An audit of the user's store, in which somebody has registered a path b
 export STELE_CONFIG="$W/gate.conf"
 accepts "the store as it was substituted has nothing unexplained" stele audit --store "$W/user"
 planted=$NIX_STORE_DIR/0123456789abcdfghijklmnpqrsvwxyz-planted
-echo planted >"$W/user/nix/store/$(basename "$planted")"
-printf '%s\n\n0\n' "$planted" | nix-store --store "$W/user" --register-validity
+planted_file=$W/user/nix/store/$(basename "$planted")
+echo planted >"$planted_file"
+printf '%s\n%s\n%s\n\n0\n' "$planted" "$(nix-hash --type sha256 "$planted_file")" "$(nix-store --dump "$planted_file" | wc -c)" |
+    nix-store --store "$W/user" --load-db
 refuses "the audit names the planted path" "unexplained.*$planted|$planted.*unexplained" stele audit --store "$W/user"
 sed 's/^/#    /' "$W/out"
 

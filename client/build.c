@@ -1,0 +1,276 @@
+#include "client/build.h"
+
+#include <stdlib.h>
+#include <sys/utsname.h>
+
+#include "client/build_inputs.h"
+#include "lib/dsse.h"
+#include "lib/sys/narfs.h"
+
+/* What is put together for one attestation. */
+struct making {
+    const struct build *build;
+    struct storepath drv_path;
+    struct span drv_name; /* without ".drv" */
+    struct drv drv;
+    struct buf drv_text;
+    bool drv_found;
+    struct build_inputs inputs;
+    struct nixdb_info *infos; /* of the outputs */
+    struct subject *subjects;
+    size_t n;
+};
+
+/* The output's name: by the derivation where its path stands there, else by the path's own name. */
+static struct span output_name(const struct making *making, const struct storepath *path)
+{
+    for (size_t i = 0; i < making->drv.outputs_n; i++)
+        if (span_eq(making->drv.outputs[i].path, path->path))
+            return making->drv.outputs[i].name;
+    struct span rest = path->name, name = making->drv_name;
+    if (rest.len > name.len + 1 && memcmp(rest.data, name.data, name.len) == 0 && rest.data[name.len] == '-')
+        return span_cut(rest, name.len + 1, rest.len - name.len - 1);
+    return span_str("out");
+}
+
+/* Is it ours to attest: valid, marked as built here, by this derivation where the database knows? */
+static enum err check_origin(const struct making *making, const char *path, const struct nixdb_info *info, bool found, struct why *why)
+{
+    if (!found)
+        return fail(why, ERR_REFUSED, "%s is not a valid path of this store", path);
+    if (!info->ultimate)
+        return fail(why, ERR_REFUSED, "%s was not built here: this store's database does not mark it so (substituted, copied, imported or registered)",
+                    path);
+    if (info->registered_s < making->build->registered_after_s)
+        return fail(why, ERR_REFUSED, "%s was registered before this key began to build on this machine; if this machine built it all the same, "
+                                      "give --built-on-this-machine", path);
+    return OK;
+}
+
+static enum err check_bytes(const struct making *making, const struct storepath *path, const struct nixdb_info *info, struct why *why)
+{
+    struct hash hash;
+    uint64_t size;
+    char *real = nix_env_real_path(making->build->env, path->base);
+    enum err err = real == NULL ? fail(why, ERR_ENV, "out of memory") : nar_hash_path(real, &hash, &size, why);
+    free(real);
+    if (err == OK && (!hash_eq(&hash, &info->nar_hash) || size != info->nar_size))
+        err = fail(why, ERR_REFUSED, "ALARM: %s on disk is not what was registered: it was altered, or the disk is damaged", info->path);
+    return err;
+}
+
+static enum err add_output(struct making *making, const char *path, struct why *why)
+{
+    struct nixdb_info *info = &making->infos[making->n];
+    struct subject *subject = &making->subjects[making->n];
+    struct storepath parsed;
+    bool found = false;
+    enum err err = storepath_parse_in(&parsed, span_str(path), span_str(making->build->env->store_dir), why);
+    if (err == OK)
+        err = nixdb_path(making->build->db, path, info, &found, why);
+    if (err != OK)
+        return err;
+    making->n++;
+    err = check_origin(making, path, info, found, why);
+    if (err == OK)
+        err = storepath_parse(&parsed, span_str(info->path), why);
+    if (err == OK)
+        err = check_bytes(making, &parsed, info, why);
+    if (err != OK)
+        return err;
+    *subject = (struct subject){ .path = parsed.path, .nar_hash = info->nar_hash, .nar_size = info->nar_size, .output = output_name(making, &parsed) };
+    subject->references = calloc(info->references_n + 1, sizeof *subject->references);
+    if (subject->references == NULL)
+        return fail(why, ERR_ENV, "out of memory");
+    for (size_t i = 0; i < info->references_n && err == OK; i++) {
+        err = storepath_parse(&parsed, span_str(info->references[i]), why);
+        subject->references[subject->references_n++] = parsed.base;
+    }
+    return err;
+}
+
+static enum err make_room(struct making *making, size_t n, struct why *why)
+{
+    if (n > SUBJECTS_MAX)
+        return fail(why, ERR_REFUSED, "more than %d outputs", SUBJECTS_MAX);
+    making->infos = calloc(n + 1, sizeof *making->infos);
+    making->subjects = calloc(n + 1, sizeof *making->subjects);
+    return making->infos == NULL || making->subjects == NULL ? fail(why, ERR_ENV, "out of memory") : OK;
+}
+
+static bool built_here(const struct making *making, const char *path)
+{
+    struct nixdb_info info;
+    bool found = false;
+    enum err err = nixdb_path(making->build->db, path, &info, &found, NULL);
+    bool here = err == OK && found && info.ultimate;
+    nixdb_info_free(&info);
+    return here;
+}
+
+static enum err add_given(struct making *making, struct why *why)
+{
+    enum err err = make_room(making, making->build->outputs_n, why);
+    for (size_t i = 0; i < making->build->outputs_n && err == OK; i++)
+        if (!making->build->pass_over || built_here(making, making->build->outputs[i]))
+            err = add_output(making, making->build->outputs[i], why);
+    return err;
+}
+
+/* Nix 2.8.0 names no outputs: those that the derivation names or, floating and outlined ones, those whose deriver it is,
+ * as far as they were built here. */
+static enum err add_found(struct making *making, struct why *why)
+{
+    struct nixdb_paths derived = { 0 };
+    enum err err = nixdb_derived(making->build->db, making->build->drv_path, &derived, why);
+    if (err == OK)
+        err = make_room(making, derived.n + making->drv.outputs_n, why);
+    for (size_t i = 0; i < making->drv.outputs_n && err == OK; i++) {
+        char *path = span_dup_str(making->drv.outputs[i].path);
+        if (path == NULL)
+            err = fail(why, ERR_ENV, "out of memory");
+        else if (*path != '\0' && built_here(making, path))
+            err = add_output(making, path, why);
+        free(path);
+    }
+    for (size_t i = 0; i < derived.n && err == OK && (!making->drv_found || drv_is_floating(&making->drv)); i++)
+        if (built_here(making, derived.items[i]))
+            err = add_output(making, derived.items[i], why);
+    nixdb_paths_free(&derived);
+    return err;
+}
+
+static int by_output(const void *a, const void *b)
+{
+    return span_cmp(((const struct subject *)a)->output, ((const struct subject *)b)->output);
+}
+
+/* "x86_64-linux": what stands for the system of a derivation that is not in the store. */
+static const char *own_system(void)
+{
+    static struct utsname names;
+    static char system[sizeof names.machine + 8];
+    uname(&names);
+    struct buf text = BUF_EMPTY;
+    buf_fmt(&text, "%s-linux", names.machine);
+    buf_byte(&text, '\0');
+    if (!text.failed)
+        memcpy(system, text.data, text.len < sizeof system ? text.len : sizeof system);
+    buf_free(&text);
+    return system;
+}
+
+static enum err sign(const struct making *making, const struct statement *statement, struct attestation *out, struct why *why)
+{
+    struct buf payload = BUF_EMPTY, list = BUF_EMPTY, pae = BUF_EMPTY, envelope = BUF_EMPTY;
+    struct vkey key = secret_key_vkey(making->build->key);
+    uint8_t sig[64];
+    enum err err = statement_render(&payload, statement, &list, why);
+    if (err == OK) {
+        dsse_pae(&pae, span_str(IN_TOTO_TYPE), span_buf(&payload));
+        err = buf_done(&pae, why);
+    }
+    if (err == OK)
+        err = secret_key_sign(making->build->key, span_buf(&pae), sig, why);
+    if (err == OK) {
+        envelope_render(&envelope, span_buf(&payload), &key, sig);
+        if (list.len > 0) {
+            buf_str(&out->lines, "{\"inputs\":\"");
+            base64_encode(&out->lines, span_buf(&list));
+            buf_str(&out->lines, "\"}\n");
+        }
+        buf_span(&out->lines, span_buf(&envelope));
+        buf_byte(&out->lines, '\n');
+        out->entry = sha256_of(span_buf(&envelope));
+        err = envelope.failed ? fail(why, ERR_ENV, "out of memory") : buf_done(&out->lines, why);
+    }
+    buf_free(&payload);
+    buf_free(&list);
+    buf_free(&pae);
+    buf_free(&envelope);
+    return err;
+}
+
+static enum err state_and_sign(struct making *making, struct attestation *out, struct why *why)
+{
+    struct vkey key = secret_key_vkey(making->build->key);
+    struct span *outputs = calloc(making->n + 1, sizeof *outputs);
+    out->subjects = calloc(making->n + 1, sizeof *out->subjects);
+    enum err err = outputs == NULL || out->subjects == NULL ? fail(why, ERR_ENV, "out of memory") : OK;
+    if (err == OK)
+        qsort(making->subjects, making->n, sizeof *making->subjects, by_output);
+    for (size_t i = 0; i < making->n && err == OK; i++) {
+        outputs[i] = making->subjects[i].output;
+        out->subjects[i] = span_dup_str(making->subjects[i].path);
+        out->subjects_n++;
+        if (out->subjects[i] == NULL)
+            err = fail(why, ERR_ENV, "out of memory");
+    }
+    struct statement statement = {
+        .subjects = making->subjects,
+        .subjects_n = making->n,
+        .derivation = making->drv_path.path,
+        .outputs = outputs,
+        .outputs_n = making->n,
+        .claim = making->build->claim,
+        .system = making->drv_found ? making->drv.system : span_str(own_system()),
+        .store_dir = span_str(making->build->env->store_dir),
+        .inputs_recorded = making->drv_found,
+        .closure = making->inputs.closure,
+        .inputs = making->inputs.items,
+        .inputs_n = making->inputs.n,
+        .key_name = key.name,
+        .stele_version = span_str(STELE_VERSION),
+    };
+    if (err == OK)
+        err = sign(making, &statement, out, why);
+    free(outputs);
+    return err;
+}
+
+static void making_free(struct making *making)
+{
+    for (size_t i = 0; i < making->n; i++) {
+        nixdb_info_free(&making->infos[i]);
+        free(making->subjects[i].references);
+    }
+    free(making->infos);
+    free(making->subjects);
+    build_inputs_free(&making->inputs);
+    drv_free(&making->drv);
+    buf_free(&making->drv_text);
+}
+
+enum err build_attest(const struct build *build, struct attestation *out, struct why *why)
+{
+    struct making making = { .build = build };
+    *out = (struct attestation){ 0 };
+    enum err err = storepath_parse_in(&making.drv_path, span_str(build->drv_path), span_str(build->env->store_dir), why);
+    if (err == OK && !span_ends(making.drv_path.name, ".drv"))
+        err = fail(why, ERR_REFUSED, "%s is no derivation", build->drv_path);
+    if (err == OK) {
+        making.drv_name = span_cut(making.drv_path.name, 0, making.drv_path.name.len - 4);
+        err = build_drv_load(build, build->drv_path, &making.drv, &making.drv_text, &making.drv_found, why);
+    }
+    if (err == OK)
+        err = build->outputs_n > 0 ? add_given(&making, why) : add_found(&making, why);
+    if (err == OK && making.n == 0)
+        err = fail(why, ERR_REFUSED, "no output of %s was built here", build->drv_path);
+    if (err == OK && making.drv_found)
+        err = build_inputs_load(build, &making.drv, &making.inputs, why);
+    if (err == OK)
+        err = state_and_sign(&making, out, why);
+    making_free(&making);
+    if (err != OK)
+        attestation_free(out);
+    return err;
+}
+
+void attestation_free(struct attestation *attestation)
+{
+    for (size_t i = 0; i < attestation->subjects_n; i++)
+        free(attestation->subjects[i]);
+    free(attestation->subjects);
+    buf_free(&attestation->lines);
+    *attestation = (struct attestation){ 0 };
+}

@@ -1,0 +1,35 @@
+/*
+ * From a derivation and Nix's database to a signed attestation: what the hook and `stele attest` share. It attests only
+ * what the database marks as built here, and what still has the bytes that were registered.
+ */
+#ifndef STELE_CLIENT_BUILD_H
+#define STELE_CLIENT_BUILD_H
+
+#include "lib/statement.h"
+#include "lib/sys/key.h"
+#include "lib/sys/nixdb.h"
+
+struct build {
+    struct nixdb *db;
+    const struct nix_env *env;
+    const struct secret_key *key;
+    enum claim claim;
+    const char *drv_path;
+    const char *const *outputs; /* full paths; n 0: those of the derivation that are valid and marked as built here */
+    size_t outputs_n;
+    bool pass_over; /* outputs that were not built here are passed over, as long as one was; otherwise refused */
+    uint64_t registered_after_s; /* a backfill refuses paths registered before; 0 for no bound */
+};
+
+struct attestation {
+    struct buf lines;     /* JSON lines, as POST /attestations takes them: the input list where needed, then the envelope */
+    struct hash entry;    /* SHA-256 of the envelope */
+    char **subjects;      /* the paths attested */
+    size_t subjects_n;
+};
+
+/* ERR_REFUSED where it was not built here, or its bytes are not those registered; ERR_ENV, ERR_MALFORMED. */
+enum err build_attest(const struct build *build, struct attestation *out, struct why *why);
+void attestation_free(struct attestation *attestation);
+
+#endif

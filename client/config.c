@@ -1,0 +1,200 @@
+#include "client/config.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "lib/config.h"
+#include "lib/sys/file.h"
+
+enum { HOOK_HASH_MAX_BYTES = 64 << 20, FRESH_FOR_S = 3600 };
+
+/* A value that names a file: relative ones are relative to the configuration's folder. */
+static char *resolve(const struct client_config *config, struct span value)
+{
+    struct buf path = BUF_EMPTY;
+    const char *slash = config->file == NULL ? NULL : strrchr(config->file, '/');
+    if (value.len > 0 && value.data[0] != '/' && slash != NULL)
+        buf_add(&path, config->file, (size_t)(slash - config->file) + 1);
+    buf_span(&path, value);
+    buf_byte(&path, '\0');
+    if (!path.failed)
+        return (char *)path.data;
+    buf_free(&path);
+    return NULL;
+}
+
+static enum err take_path(void *ctx, const struct config_key *key, struct span value, struct why *why)
+{
+    char **out = (char **)(void *)((char *)ctx + key->offset);
+    *out = resolve(ctx, value);
+    return *out == NULL ? fail(why, ERR_ENV, "out of memory") : OK;
+}
+
+static enum err take_item(void *ctx, const struct config_key *key, struct span value, struct why *why)
+{
+    struct str_list *list = (struct str_list *)(void *)((char *)ctx + key->offset);
+    char **items = realloc(list->items, (list->n + 1) * sizeof *items);
+    if (items == NULL)
+        return fail(why, ERR_ENV, "out of memory");
+    list->items = items;
+    items[list->n] = span_dup_str(value);
+    return items[list->n++] == NULL ? fail(why, ERR_ENV, "out of memory") : OK;
+}
+
+static enum err take_url_item(void *ctx, const struct config_key *key, struct span value, struct why *why)
+{
+    if (!span_starts(value, "http://") && !span_starts(value, "https://") && !span_starts(value, "file://"))
+        return fail(why, ERR_MALFORMED, "%.*s is no http://, https:// or file:// URL", SPAN_FMT(value));
+    while (value.len > 0 && value.data[value.len - 1] == '/')
+        value.len--;
+    return take_item(ctx, key, value, why);
+}
+
+static enum err take_mode(void *ctx, const struct config_key *key, struct span value, struct why *why)
+{
+    (void)key;
+    if (!span_is(value, "enforce") && !span_is(value, "warn"))
+        return fail(why, ERR_MALFORMED, "%.*s is neither enforce nor warn", SPAN_FMT(value));
+    ((struct client_config *)ctx)->warn = span_is(value, "warn");
+    return OK;
+}
+
+static enum err take_refuse_with(void *ctx, const struct config_key *key, struct span value, struct why *why)
+{
+    (void)key;
+    if (!span_is(value, "404") && !span_is(value, "451"))
+        return fail(why, ERR_MALFORMED, "%.*s is neither 404 (Nix goes on) nor 451 (Nix stops)", SPAN_FMT(value));
+    ((struct client_config *)ctx)->refuse_with = span_is(value, "404") ? 404 : 451;
+    return OK;
+}
+
+#define AT(member) offsetof(struct client_config, member)
+static const struct config_key keys[] = {
+    { "policy", false, take_path, AT(policy_file) },
+    { "trust", false, take_path, AT(trust_file) },
+    { "key", false, take_path, AT(key_file) },
+    { "outbox", false, take_path, AT(outbox) },
+    { "state", false, take_path, AT(state) },
+    { "signing-key", false, take_path, AT(signing_key_file) },
+    { "netrc-file", false, take_path, AT(netrc_file) },
+    { "next-hook", false, take_path, AT(next_hook) },
+    { "listen", false, config_take_str, AT(listen) },
+    { "store-dir", false, config_take_str, AT(store_dir) },
+    { "log", false, config_take_str, AT(log_url) },
+    { "upstream", true, take_url_item, AT(upstreams) },
+    { "attest", true, take_item, AT(attest_globs) },
+    { "skip", true, take_item, AT(skip_globs) },
+    { "mode", false, take_mode, 0 },
+    { "refuse-with", false, take_refuse_with, 0 },
+    { "hook-hash-max", false, config_take_count, AT(hook_hash_max_bytes) },
+    { "fresh-for", false, config_take_count, AT(fresh_for_s) },
+};
+#undef AT
+
+static bool readable(const char *path)
+{
+    return path != NULL && access(path, R_OK) == 0;
+}
+
+/* The first of the usual places that exists; NULL where none does. */
+static char *find_file(void)
+{
+    const char *named = getenv("STELE_CONFIG"), *xdg = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
+    if (named != NULL && *named != '\0')
+        return span_dup_str(span_str(named));
+    char *path = NULL;
+    if (xdg != NULL && *xdg != '\0')
+        path = path_join(xdg, "stele/stele.conf");
+    else if (home != NULL && *home != '\0')
+        path = path_join(home, ".config/stele/stele.conf");
+    if (readable(path))
+        return path;
+    free(path);
+    return readable("/etc/stele/stele.conf") ? span_dup_str(span_str("/etc/stele/stele.conf")) : NULL;
+}
+
+static char *default_state(void)
+{
+    const char *xdg = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+    if (geteuid() == 0)
+        return span_dup_str(span_str("/var/lib/stele"));
+    if (xdg != NULL && *xdg != '\0')
+        return path_join(xdg, "stele");
+    return path_join(home != NULL ? home : "/", ".local/state/stele");
+}
+
+static enum err set_defaults(struct client_config *out, struct why *why)
+{
+    if (out->state == NULL)
+        out->state = default_state();
+    if (out->outbox == NULL && out->state != NULL)
+        out->outbox = path_join(out->state, "outbox");
+    if (out->listen == NULL)
+        out->listen = span_dup_str(span_str("127.0.0.1:7382"));
+    return out->state == NULL || out->outbox == NULL || out->listen == NULL ? fail(why, ERR_ENV, "out of memory") : OK;
+}
+
+enum err client_config_load(struct client_config *out, const char *file, struct why *why)
+{
+    struct buf text = BUF_EMPTY;
+    *out = (struct client_config){ .refuse_with = 404, .hook_hash_max_bytes = HOOK_HASH_MAX_BYTES, .fresh_for_s = FRESH_FOR_S };
+    out->file = file != NULL ? span_dup_str(span_str(file)) : find_file();
+    enum err err = file != NULL && out->file == NULL ? fail(why, ERR_ENV, "out of memory") : OK;
+    if (err == OK && out->file != NULL)
+        err = file_read(out->file, CONFIG_BYTES_MAX, &text, why);
+    if (err == OK)
+        err = config_parse(span_buf(&text), out->file != NULL ? out->file : "", keys, sizeof keys / sizeof *keys, out, why);
+    if (err == OK)
+        err = set_defaults(out, why);
+    buf_free(&text);
+    if (err != OK)
+        client_config_free(out);
+    return err;
+}
+
+static void free_list(struct str_list *list)
+{
+    for (size_t i = 0; i < list->n; i++)
+        free(list->items[i]);
+    free(list->items);
+}
+
+void client_config_free(struct client_config *config)
+{
+    char *const owned[] = { config->file, config->policy_file, config->trust_file, config->key_file, config->outbox, config->state, config->listen,
+                            config->netrc_file, config->store_dir, config->signing_key_file, config->log_url, config->next_hook };
+    for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)
+        free(owned[i]);
+    free_list(&config->upstreams);
+    free_list(&config->attest_globs);
+    free_list(&config->skip_globs);
+    *config = (struct client_config){ 0 };
+}
+
+static enum err read_named(const struct client_config *config, const char *key, const char *path, struct buf *out, struct why *why)
+{
+    if (path == NULL)
+        return fail(why, ERR_ENV, "no `%s FILE` in %s", key,
+                    config->file != NULL ? config->file : "the configuration: there is none in the usual places (see --config)");
+    return file_read(path, POLICY_BYTES_MAX, out, why);
+}
+
+enum err client_policy_load(const struct client_config *config, struct policy *out, struct why *why)
+{
+    struct buf text = BUF_EMPTY;
+    enum err err = read_named(config, "policy", config->policy_file, &text, why);
+    if (err == OK)
+        err = policy_parse(out, span_buf(&text), config->policy_file, why);
+    buf_free(&text);
+    return err;
+}
+
+enum err client_trust_load(const struct client_config *config, struct trust *out, struct why *why)
+{
+    struct buf text = BUF_EMPTY;
+    enum err err = read_named(config, "trust", config->trust_file, &text, why);
+    if (err == OK)
+        err = trust_parse(out, span_buf(&text), config->trust_file, why);
+    buf_free(&text);
+    return err;
+}

@@ -1,0 +1,127 @@
+/*
+ * `stele-hook`, Nix's post-build-hook (design invariant 7): writes a file, returns in milliseconds, and exits 0 even when it
+ * can do nothing, or as `next-hook` did. It uses no network and never logs NIX_CONFIG, which may carry access tokens.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include "client/builder_state.h"
+#include "client/outbox.h"
+#include "client/verbs.h"
+
+static void say(int priority, const char *text)
+{
+    openlog("stele-hook", LOG_PID, LOG_USER);
+    syslog(priority, "%s", text);
+    closelog();
+    fprintf(stderr, "stele-hook: %s\n", text);
+}
+
+/* OUT_PATHS, split at spaces. The strings lie in *storage. */
+static enum err split_paths(const char *text, char **storage, const char ***paths, size_t *n, struct why *why)
+{
+    *n = 0;
+    *storage = span_dup_str(span_str(text));
+    *paths = calloc(strlen(text) / 2 + 2, sizeof **paths);
+    if (*storage == NULL || *paths == NULL)
+        return fail(why, ERR_ENV, "out of memory");
+    char *rest = *storage;
+    for (char *word; (word = strtok_r(rest, " ", &rest)) != NULL;)
+        (*paths)[(*n)++] = word;
+    return OK;
+}
+
+static enum err attest(const struct client_config *config, const struct build *build, struct why *why)
+{
+    struct attestation attestation = { 0 };
+    enum err err = build_attest(build, &attestation, why);
+    bool skipped = false;
+    for (size_t i = 0; i < attestation.subjects_n; i++)
+        skipped |= outbox_skips(config, attestation.subjects[i]);
+    if (err == OK && !skipped)
+        err = outbox_put(config, build->drv_path, &attestation, why);
+    attestation_free(&attestation);
+    return err;
+}
+
+static enum err hook(const struct client_config *config, struct why *why)
+{
+    const char *drv_path = getenv("DRV_PATH"), *out_paths = getenv("OUT_PATHS");
+    struct secret_key *key = NULL;
+    struct nix_env env = { 0 };
+    struct nixdb *db = NULL;
+    char *storage = NULL;
+    const char **paths = NULL;
+    size_t n = 0;
+    if (drv_path == NULL || *drv_path == '\0')
+        return fail(why, ERR_USAGE, "no DRV_PATH in the environment: this program is Nix's post-build-hook, and does nothing by hand (see `stele attest`)");
+    if (config->key_file == NULL)
+        return fail(why, ERR_ENV, "no `key FILE` in %s: nothing is attested", config->file != NULL ? config->file : "the configuration (there is none)");
+    enum err err = key_system_start(why);
+    if (err == OK)
+        err = secret_key_load(&key, config->key_file, SIG_ED25519, why);
+    if (err == OK)
+        err = nix_env_load(&env, NULL, why);
+    if (err == OK)
+        err = nixdb_open(&db, &env, why);
+    if (err == OK)
+        err = split_paths(out_paths != NULL ? out_paths : "", &storage, &paths, &n, why);
+    if (err == OK)
+        err = builder_state_start(config, why);
+    if (err == OK) {
+        struct build build = {
+            .db = db, .env = &env, .key = key, .claim = CLAIM_BUILD, .drv_path = drv_path, .outputs = paths, .outputs_n = n, .pass_over = true,
+        };
+        err = attest(config, &build, why);
+    }
+    if (err != OK)
+        fail_in(why, err, "%s is not attested", drv_path);
+    free(paths);
+    free(storage);
+    nixdb_close(db);
+    nix_env_free(&env);
+    secret_key_free(key);
+    return err;
+}
+
+/* The operator's own hook, with the same environment; its exit status is ours. */
+static int run_next(const char *path)
+{
+    int status;
+    pid_t pid = fork();
+    if (pid == 0) {
+        execl(path, path, (char *)NULL);
+        _exit(127);
+    }
+    if (pid < 0 || waitpid(pid, &status, 0) != pid) {
+        say(LOG_ERR, "cannot run the next-hook");
+        return 1;
+    }
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+}
+
+int run_hook(void)
+{
+    struct client_config config = { 0 };
+    struct why why = { "" };
+    enum err err = client_config_load(&config, NULL, &why);
+    if (err == OK)
+        err = hook(&config, &why);
+    if (err != OK)
+        say(err == ERR_REFUSED ? LOG_WARNING : LOG_ERR, why.text);
+    int status = config.next_hook != NULL ? run_next(config.next_hook) : 0;
+    client_config_free(&config);
+    return status;
+}
+
+int run_diff_hook(int argc, char **argv)
+{
+    char text[1024];
+    /* Nix runs this as the build user, who can read no key: it reports, and attests nothing. */
+    snprintf(text, sizeof text, "a repeated build of %s differs: %s and %s", argc > 3 ? argv[3] : "?", argc > 1 ? argv[1] : "?", argc > 2 ? argv[2] : "?");
+    say(LOG_WARNING, text);
+    return 0;
+}

@@ -1,0 +1,34 @@
+/*
+ * A path of a local store held against the trust file: what `audit` and `verify PATH` share.
+ */
+#ifndef STELE_CLIENT_LOCAL_H
+#define STELE_CLIENT_LOCAL_H
+
+#include "client/gather.h"
+#include "lib/sys/nixdb.h"
+
+struct local {
+    struct client_config config;
+    struct policy policy;
+    struct trust trust;
+    struct nix_env env;
+    struct nixdb *db;
+    struct http_client *client; /* NULL: no look-ups */
+};
+
+struct local_verdict {
+    struct trust_result result;
+    bool content_addressed; /* the database's `ca` gives this path */
+    bool contradicted;      /* somebody attested other bytes or references, and nobody these */
+    struct evidence evidence;
+    struct buf troubles;    /* a line for each source that could not be asked */
+};
+
+/* `root` is --store's value or NULL; `look_up` says whether logs are asked. ERR_ENV, ERR_MALFORMED. Close in any case. */
+enum err local_open(struct local *out, const char *config_file, const char *root, bool look_up, struct why *why);
+void local_close(struct local *local);
+/* ERR_ENV where memory is short. Free the verdict in any case. */
+enum err local_judge(struct local *local, const struct nixdb_info *info, struct local_verdict *out, struct why *why);
+void local_verdict_free(struct local_verdict *verdict);
+
+#endif

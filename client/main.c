@@ -1,0 +1,28 @@
+/* `stele`, and the hooks that Nix calls by their names. */
+#include <string.h>
+
+#include "client/verbs.h"
+#include "lib/sys/cli.h"
+
+static const struct cli_command commands[] = {
+    { "keygen", "NAME --out FILE", "make a key for a builder, a log or a witness", run_keygen },
+    { "attest", "PATH...", "attest by hand what this machine built earlier (a backfill)", run_attest },
+    { "deliver", "[--once]", "send the outbox to the log, and collect the proofs", run_deliver },
+    { "submit", "FILE...", "submit DSSE envelopes, and print their proofs", run_submit },
+    { "verify", "FILE.tlog-proof... | PATH...", "check proofs offline, or who attested a path", run_verify },
+    { "gate", "[--listen A:P]", "the substituter that hands out only what you trust", run_gate },
+    { "audit", "[--store ROOT] [PATH...]", "who answers for what is in the store?", run_audit },
+    { "why", "PATH", "why the gate refuses or accepts a path", run_why },
+    { 0 },
+};
+
+int main(int argc, char **argv)
+{
+    static const struct cli_program program = { "stele", "substitute only what a builder you named has built, in public", commands };
+    const char *slash = argc > 0 ? strrchr(argv[0], '/') : NULL, *name = slash != NULL ? slash + 1 : argc > 0 ? argv[0] : "";
+    if (strcmp(name, "stele-hook") == 0)
+        return run_hook();
+    if (strcmp(name, "stele-diff-hook") == 0)
+        return run_diff_hook(argc, argv);
+    return cli_main(&program, argc, argv);
+}

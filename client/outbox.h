@@ -1,0 +1,18 @@
+/*
+ * The outbox: one file an attestation, OUTBOX/<derivation's hash part>-<16 hex of the entry's SHA-256>.jsonl, its content the
+ * JSON lines that the log takes. A file is there whole or not at all. What a log refused for good lies in OUTBOX/refused, with
+ * the reason beside it.
+ */
+#ifndef STELE_CLIENT_OUTBOX_H
+#define STELE_CLIENT_OUTBOX_H
+
+#include "client/build.h"
+#include "client/config.h"
+
+/* Is anything of these names kept out of public by `attest` and `skip` of the configuration? `path` is one subject's. */
+bool outbox_skips(const struct client_config *config, const char *path);
+/* Durable. */
+enum err outbox_put(const struct client_config *config, const char *drv_path, const struct attestation *attestation, struct why *why);
+enum err outbox_set_aside(const struct client_config *config, const char *name, const char *reason, struct why *why);
+
+#endif

@@ -1,0 +1,113 @@
+#include "client/proofs.h"
+
+#include <stdlib.h>
+
+#include "lib/checkpoint.h"
+#include "lib/sys/file.h"
+
+static char *own_path(const struct client_config *config, struct span hash_part)
+{
+    struct buf path = BUF_EMPTY;
+    buf_fmt(&path, "%s/proofs/%.*s.tlog-proof", config->state, SPAN_FMT(hash_part));
+    buf_byte(&path, '\0');
+    if (!path.failed)
+        return (char *)path.data;
+    buf_free(&path);
+    return NULL;
+}
+
+enum err proofs_own(const struct client_config *config, struct span hash_part, struct buf *bundles, struct why *why)
+{
+    bool found;
+    char *path = own_path(config, hash_part);
+    enum err err = path == NULL ? fail(why, ERR_ENV, "out of memory") : file_read_if(path, BUNDLES_BYTES_MAX, bundles, &found, why);
+    free(path);
+    return err;
+}
+
+/* The origin of a proof's checkpoint: its first line. */
+static struct span origin_of(const struct proof *proof)
+{
+    struct span rest = proof->checkpoint, line = { 0 };
+    span_line(&rest, &line);
+    return line;
+}
+
+/* All of `old` but the proof that `proof` takes the place of. A store that does not parse is not worth keeping. */
+static void keep_others(struct buf *out, struct span old, const struct proof *proof)
+{
+    while (old.len > 0) {
+        struct proof other;
+        if (proof_next(&other, &old, NULL) != OK)
+            return;
+        if (other.index != proof->index || !span_eq(origin_of(&other), origin_of(proof)))
+            buf_span(out, other.text);
+    }
+}
+
+enum err proofs_keep(const struct client_config *config, struct span hash_part, const struct proof *proof, struct why *why)
+{
+    struct buf old = BUF_EMPTY, merged = BUF_EMPTY;
+    char *path = own_path(config, hash_part), *dir = path_join(config->state, "proofs");
+    bool found;
+    enum err err = path == NULL || dir == NULL ? fail(why, ERR_ENV, "out of memory") : dir_make(dir, 0755, why);
+    if (err == OK)
+        err = file_read_if(path, BUNDLES_BYTES_MAX, &old, &found, why);
+    if (err == OK) {
+        keep_others(&merged, span_buf(&old), proof);
+        buf_span(&merged, proof->text);
+        err = buf_done(&merged, why);
+    }
+    if (err == OK && !span_eq(span_buf(&old), span_buf(&merged)))
+        err = file_replace(path, 0644, span_buf(&merged), why);
+    buf_free(&old);
+    buf_free(&merged);
+    free(path);
+    free(dir);
+    return err;
+}
+
+/* GET of proofs: nothing where the server says that it has none. */
+static enum err fetch(struct http_client *client, struct buf *url, struct buf *bundles, struct why *why)
+{
+    struct http_response response = { 0 };
+    buf_byte(url, '\0');
+    enum err err = buf_done(url, why);
+    if (err == OK)
+        err = http_get(client, (const char *)url->data, NULL, BUNDLES_BYTES_MAX, &response, why);
+    if (err == OK && response.status == 200) {
+        buf_span(bundles, span_buf(&response.body));
+        err = buf_done(bundles, why);
+    } else if (err == OK && response.status != 404 && response.status != 403 && response.status != 410) {
+        err = fail(why, ERR_ENV, "%s answered with status %u", (const char *)url->data, response.status);
+    }
+    http_response_free(&response);
+    buf_free(url);
+    return err;
+}
+
+enum err proofs_sidecar(struct http_client *client, const char *base_url, struct span hash_part, struct buf *bundles, struct why *why)
+{
+    struct buf url = BUF_EMPTY;
+    buf_fmt(&url, "%s/%.*s.tlog-proof", base_url, SPAN_FMT(hash_part));
+    return fetch(client, &url, bundles, why);
+}
+
+bool proofs_log_url(const struct client_config *config, const struct policy *policy, size_t log, struct span *url)
+{
+    *url = config->log_url != NULL ? span_str(config->log_url) : policy->logs[log].url;
+    while (url->len > 0 && url->data[url->len - 1] == '/')
+        url->len--;
+    return url->len > 0;
+}
+
+enum err proofs_log(struct http_client *client, const struct client_config *config, const struct policy *policy, size_t log,
+                    struct span hash_part, struct buf *bundles, struct why *why)
+{
+    struct buf url = BUF_EMPTY;
+    struct span base;
+    if (!proofs_log_url(config, policy, log, &base))
+        return OK;
+    buf_fmt(&url, "%.*s/output/%.*s", SPAN_FMT(base), SPAN_FMT(hash_part));
+    return fetch(client, &url, bundles, why);
+}
