@@ -301,7 +301,8 @@ enum err kv_delete(struct kv_txn *txn, unsigned table, struct span key, struct w
     return code == 0 || code == MDB_NOTFOUND ? OK : put_failed(txn, "delete", code, why);
 }
 
-enum err kv_cursor_open(struct kv_cursor *out, struct kv_txn *txn, unsigned table, struct span from, size_t prefix_len, struct why *why)
+enum err kv_cursor_open(struct kv_cursor *out, struct kv_txn *txn, unsigned table, struct span from, size_t prefix_len,
+                        struct why *why)
 {
     assert(prefix_len <= from.len);
     *out = (struct kv_cursor){ .txn = txn, .prefix_len = prefix_len };

@@ -74,7 +74,8 @@ struct kv_cursor {
     size_t from_len, prefix_len;
     bool seek; /* the next step looks `from` up */
 };
-enum err kv_cursor_open(struct kv_cursor *out, struct kv_txn *txn, unsigned table, struct span from, size_t prefix_len, struct why *why);
+enum err kv_cursor_open(struct kv_cursor *out, struct kv_txn *txn, unsigned table, struct span from, size_t prefix_len,
+                        struct why *why);
 /* *found is false at the end. */
 enum err kv_cursor_next(struct kv_cursor *cursor, struct span *key, struct span *value, bool *found, struct why *why);
 /* Goes on at `from`, with the prefix as before. */

@@ -173,6 +173,7 @@ static enum err run_load(char **argv, struct why *why)
         return err;
     if (!span_decimal(span_str(argv[6]), THREADS_MAX, &n) || (load.notes = fopen(argv[5], "w")) == NULL)
         return fail(why, ERR_USAGE, "no threads or no notes");
+    setvbuf(load.notes, NULL, _IOLBF, 0); /* whole lines, also of a driver that is ended */
     buf_fmt(&url, "%s/attestations", argv[2]);
     buf_byte(&url, '\0');
     load.url = (const char *)url.data;
@@ -212,8 +213,8 @@ static enum err get(struct http_client *client, const char *base, const char *pa
 }
 
 /* One bundle's entries and its tile of leaf hashes, which must agree. */
-static enum err read_bundle(struct http_client *client, const char *base, uint64_t number, struct whole *whole, struct frontier *frontier,
-                            struct why *why)
+static enum err read_bundle(struct http_client *client, const char *base, uint64_t number, struct whole *whole,
+                            struct frontier *frontier, struct why *why)
 {
     struct http_response tile_bytes = { 0 }, bundle = { 0 };
     char path[TILE_PATH_MAX];

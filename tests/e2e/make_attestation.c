@@ -63,14 +63,15 @@ static enum err print_one(const struct secret_key *key, uint64_t number, size_t 
     put_path(&path, "pkg", number, "");
     put_path(&derivation, "pkg", number, ".drv");
     struct span output = span_str("out");
-    struct subject subject = { .path = span_buf(&path), .nar_hash = hash_of("nar", number), .output = output, .nar_size = 4096 + number };
-    subject.references_digest = references_digest(NULL, 0);
     static struct span no_references[1];
-    subject.references = no_references;
+    struct subject subject = { .path = span_buf(&path), .nar_hash = hash_of("nar", number), .output = output,
+                               .nar_size = 4096 + number, .references = no_references,
+                               .references_digest = references_digest(NULL, 0) };
     struct statement statement = {
         .subjects = &subject, .subjects_n = 1, .build_type = span_str(NIX_BUILD_TYPE), .derivation = span_buf(&derivation),
-        .outputs = &output, .outputs_n = 1, .claim = CLAIM_BUILD, .system = span_str("x86_64-linux"), .store_dir = span_str("/nix/store"),
-        .inputs_recorded = true, .closure = hash_of("closure", number), .inputs = make_inputs(&paths, inputs_n), .inputs_n = inputs_n,
+        .outputs = &output, .outputs_n = 1, .claim = CLAIM_BUILD, .system = span_str("x86_64-linux"),
+        .store_dir = span_str("/nix/store"), .inputs_recorded = true, .closure = hash_of("closure", number),
+        .inputs = make_inputs(&paths, inputs_n), .inputs_n = inputs_n,
         .key_name = vkey.name, .stele_version = span_str(STELE_VERSION), .nix_version = span_str("2.8.0"),
     };
     enum err err = statement_render(&payload, &statement, &list, why);
@@ -118,7 +119,8 @@ static enum err run(int argc, char **argv, struct why *why)
         buf_free(&path);
         return OK;
     }
-    if (argc < 4 || argc > 5 || !span_decimal(span_str(argv[2]), UINT32_MAX, &first) || !span_decimal(span_str(argv[3]), UINT32_MAX, &n) ||
+    if (argc < 4 || argc > 5 || !span_decimal(span_str(argv[2]), UINT32_MAX, &first) ||
+        !span_decimal(span_str(argv[3]), UINT32_MAX, &n) ||
         (argc == 5 && !span_decimal(span_str(argv[4]), INPUTS_MAX, &inputs)))
         return fail(why, ERR_USAGE, "see the top of make_attestation.c");
     struct secret_key *key = NULL;

@@ -1,0 +1,20 @@
+#include "lib/sys/cli.h"
+#include "log/commands.h"
+
+static const struct cli_command commands[] = {
+    { "init", "DIR --origin ORIGIN", "make a log's folder: its key, its configuration", cmd_init },
+    { "serve", "DIR [--listen A:P]", "run the log", cmd_serve },
+    { "key", "DIR", "print the log's public key (vkey)", cmd_key },
+    { 0 },
+};
+
+static const struct cli_program program = {
+    .name = "stele-log",
+    .help = "a transparency log for Nix build attestations",
+    .commands = commands,
+};
+
+int main(int argc, char **argv)
+{
+    return cli_main(&program, argc, argv);
+}

@@ -1,0 +1,147 @@
+/*
+ * The sequencer: takes everything that is queued, gives every entry its index in one durable commit, and goes on. There is no
+ * timer: an idle log commits at once, a busy one batches by itself while the disk works.
+ */
+#include <stdlib.h>
+
+#include "lib/sys/clock.h"
+#include "lib/sys/file.h"
+#include "lib/sys/report.h"
+#include "log/limits.h"
+#include "log/pipeline.h"
+
+struct batch {
+    struct submission *items[BATCH_SUBMISSIONS_MAX];
+    struct store_part parts[BATCH_SUBMISSIONS_MAX];
+    size_t n, bytes;
+};
+
+/* Waits for work; false where the log stops. */
+static bool take_batch(struct pipeline *pipeline, struct batch *batch)
+{
+    batch->n = batch->bytes = 0;
+    pthread_mutex_lock(&pipeline->lock);
+    while (pipeline->queue.n == 0 && !pipeline->stopping)
+        pthread_cond_wait(&pipeline->queued, &pipeline->lock);
+    bool stopping = pipeline->stopping;
+    while (!stopping && batch->n < BATCH_SUBMISSIONS_MAX && batch->bytes < BATCH_BYTES_MAX && pipeline->queue.n > 0) {
+        struct submission *submission = submission_list_take(&pipeline->queue);
+        pipeline->queue_bytes -= submission->bytes;
+        batch->bytes += submission->bytes;
+        batch->items[batch->n++] = submission;
+    }
+    pthread_mutex_unlock(&pipeline->lock);
+    return !stopping;
+}
+
+/* Why nothing new may be committed now; false where all is well. What waits for a quorum that does not come must not pile up, and
+ * the data must not grow until the disk is full. */
+static bool stalled(struct pipeline *pipeline, const struct batch *batch, struct why *why)
+{
+    pthread_mutex_lock(&pipeline->lock);
+    uint64_t behind_since_ms = pipeline->behind_since_ms, ahead = pipeline->committed - pipeline->signed_size;
+    pthread_mutex_unlock(&pipeline->lock);
+    if (behind_since_ms > 0 && clock_monotonic_ms() - behind_since_ms > pipeline_patience_ms(pipeline)) {
+        fail(why, ERR_ENV, "the log's head has no quorum of witnesses at the moment: nothing new is taken until it has");
+        return true;
+    }
+    if (ahead > GROWTH_MAX / 2) {
+        fail(why, ERR_ENV, "%llu entries wait for a signed head", (unsigned long long)ahead);
+        return true;
+    }
+    uint64_t free_bytes;
+    if (disk_free(pipeline->config->dir, &free_bytes, why) != OK)
+        return true;
+    /* Tiles, indices and copied pages come on top of the entries: four times is ample. */
+    if (free_bytes >= pipeline->config->free_space_floor_bytes + 4 * (uint64_t)batch->bytes)
+        return false;
+    fail(why, ERR_ENV, "the log is short of disk space");
+    return true;
+}
+
+static enum err all_known(struct pipeline *pipeline, const struct submission *submission, bool *known, struct why *why)
+{
+    struct store_view view;
+    enum err err = store_view_begin(pipeline->store, &view, why);
+    if (err != OK)
+        return err;
+    *known = true;
+    for (size_t i = 0; i < submission->part.n && *known && err == OK; i++) {
+        uint64_t index;
+        err = store_view_find(&view, &submission->part.entries[i].leaf, &index, known, why);
+    }
+    store_view_end(&view);
+    return err;
+}
+
+/* Keeps what is in the log already, which waits as before, and refuses the rest. */
+static void keep_known(struct pipeline *pipeline, struct batch *batch, const struct why *reason)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < batch->n; i++) {
+        bool known;
+        struct why why;
+        if (all_known(pipeline, batch->items[i], &known, &why) == OK && known)
+            batch->items[kept++] = batch->items[i];
+        else
+            submission_refuse(batch->items[i], reason->text);
+    }
+    batch->n = kept;
+}
+
+/* To the answers where the published head covers it, to those that wait for one otherwise. */
+static void hand_on(struct pipeline *pipeline, struct batch *batch, uint64_t size)
+{
+    for (size_t i = 0; i < batch->n; i++)
+        for (size_t j = 0; j < batch->items[i]->part.n; j++)
+            if (batch->items[i]->part.entries[j].index >= batch->items[i]->covers)
+                batch->items[i]->covers = batch->items[i]->part.entries[j].index + 1;
+    pthread_mutex_lock(&pipeline->lock);
+    bool failed = pipeline->failed;
+    pipeline->committed = size;
+    if (size > pipeline->published_size && pipeline->behind_since_ms == 0)
+        pipeline->behind_since_ms = clock_monotonic_ms();
+    for (size_t i = 0; i < batch->n && !failed; i++) {
+        bool shown = batch->items[i]->covers <= pipeline->published_size;
+        submission_list_add(shown ? &pipeline->answers : &pipeline->waiting, batch->items[i]);
+    }
+    pthread_cond_signal(&pipeline->answerable);
+    pthread_mutex_unlock(&pipeline->lock);
+    for (size_t i = 0; i < batch->n && failed; i++)
+        submission_refuse(batch->items[i], "the log met a storage error");
+}
+
+static void commit(struct pipeline *pipeline, struct batch *batch)
+{
+    struct why why;
+    uint64_t size;
+    if (stalled(pipeline, batch, &why))
+        keep_known(pipeline, batch, &why);
+    if (batch->n == 0)
+        return;
+    for (size_t i = 0; i < batch->n; i++)
+        batch->parts[i] = batch->items[i]->part;
+    if (store_append(pipeline->store, batch->parts, batch->n, &size, &why) == OK) {
+        hand_on(pipeline, batch, size);
+        witnesses_wake(pipeline->witnesses);
+        return;
+    }
+    /* Committed or not: whoever asks again after the restart gets the one index that the entry then has. */
+    pipeline_fail(pipeline, "commit", &why);
+    for (size_t i = 0; i < batch->n; i++)
+        submission_refuse(batch->items[i], "the log met a storage error");
+}
+
+void *sequencer_run(void *ctx)
+{
+    struct pipeline *pipeline = ctx;
+    struct batch *batch = malloc(sizeof *batch);
+    if (batch == NULL) {
+        pipeline_fail(pipeline, "sequencer", &(struct why){ "out of memory" });
+        return NULL;
+    }
+    while (take_batch(pipeline, batch))
+        commit(pipeline, batch);
+    free(batch);
+    return NULL;
+}

@@ -1,0 +1,230 @@
+/*
+ * `stele-log serve`: what is started in which order, and ended. The lock comes first, because two signers over one heads
+ * file would each forget what the other signed; then the signer, forked before there is a thread, a socket or a database.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "lib/sys/cli.h"
+#include "lib/sys/clock.h"
+#include "lib/sys/file.h"
+#include "lib/sys/http_client.h"
+#include "lib/sys/key.h"
+#include "lib/sys/report.h"
+#include "log/commands.h"
+#include "log/limits.h"
+#include "log/routes.h"
+
+enum { LOCK_PATIENCE_MS = 2000, STOP_EXTRA_MS = 2000 };
+
+struct serving {
+    struct log_config config;
+    struct pipeline pipeline;
+    struct routes routes;
+    struct http_server *server;
+    bool pipeline_started;
+    sigset_t signals;
+};
+
+/* A log that was just killed still has its signer for a moment. */
+static enum err lock(const char *dir, struct why *why)
+{
+    uint64_t until_ms = clock_monotonic_ms() + LOCK_PATIENCE_MS;
+    enum err err;
+    while ((err = dir_lock(dir, why)) != OK && clock_monotonic_ms() < until_ms)
+        nanosleep(&(struct timespec){ .tv_nsec = 50 * 1000 * 1000 }, NULL);
+    return err;
+}
+
+/* Every connection is a descriptor: as many as the system lets us have. */
+static void raise_descriptors(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static enum err start_signer(struct serving *serving, struct why *why)
+{
+    char *key = path_join(serving->config.dir, "key"), *heads = path_join(serving->config.dir, "heads");
+    struct signer_config config = { .key_path = key, .heads_path = heads, .type = SIG_ED25519, .growth_max = GROWTH_MAX };
+    enum err err = key == NULL || heads == NULL ? fail(why, ERR_ENV, "out of memory")
+                                                : signer_start(&serving->pipeline.signer, &config, why);
+    if (err == OK && !span_is(signer_key(serving->pipeline.signer)->name, serving->config.origin))
+        err = fail(why, ERR_REFUSED, "%s is the key of %.*s, not of the configured origin %s", key,
+                   SPAN_FMT(signer_key(serving->pipeline.signer)->name), serving->config.origin);
+    free(key);
+    free(heads);
+    return err;
+}
+
+static enum err load_policy(const struct serving *serving, struct policy **out, struct why *why)
+{
+    struct policy *policy = calloc(1, sizeof *policy);
+    enum err err = policy == NULL ? fail(why, ERR_ENV, "out of memory") : log_policy_load(&serving->config, policy, why);
+    if (err != OK)
+        free(policy);
+    else
+        *out = policy;
+    return err;
+}
+
+static enum err load_builders(const struct serving *serving, struct builders **out, struct why *why)
+{
+    struct builders *builders = calloc(1, sizeof *builders);
+    enum err err = builders == NULL ? fail(why, ERR_ENV, "out of memory") : builders_load(&serving->config, builders, why);
+    if (err != OK)
+        free(builders);
+    else
+        *out = builders;
+    return err;
+}
+
+static enum err start_http(struct serving *serving, const char *listen, struct why *why)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    struct http_server_config config = {
+        .listen = listen != NULL ? listen : serving->config.listen,
+        .threads = cores < 2 ? 2 : cores > HTTP_THREADS_MAX ? HTTP_THREADS_MAX : (unsigned)cores,
+        .body_bytes_max = SUBMISSION_BYTES_MAX,
+        .connections_max = (unsigned)serving->config.connections_max,
+        .connections_per_ip_max = (unsigned)serving->config.connections_per_ip_max,
+        .idle_timeout_s = HTTP_IDLE_TIMEOUT_S,
+        .request_timeout_s = HTTP_REQUEST_TIMEOUT_S,
+        .handle = routes_handle,
+        .ctx = &serving->routes,
+    };
+    return http_server_start(&serving->server, &config, why);
+}
+
+/* "A:P" with the port that was taken. */
+static void announce(const struct serving *serving, const char *listen)
+{
+    const char *text = listen != NULL ? listen : serving->config.listen, *colon = strrchr(text, ':');
+    printf("listening on http://%.*s:%u\n", colon == NULL ? 0 : (int)(colon - text), text, http_server_port(serving->server));
+    fflush(stdout);
+}
+
+static enum err start(struct serving *serving, const char *listen, struct why *why)
+{
+    struct pipeline *pipeline = &serving->pipeline;
+    struct policy *policy = NULL;
+    enum err err = lock(serving->config.dir, why);
+    if (err == OK)
+        err = key_system_start(why);
+    if (err == OK)
+        err = start_signer(serving, why);
+    if (err == OK)
+        err = http_client_system_start(why);
+    if (err == OK)
+        err = load_builders(serving, &serving->routes.builders, why);
+    if (err == OK)
+        err = store_open(&pipeline->store, serving->config.dir, span_str(serving->config.origin), why);
+    if (err == OK && (pipeline->published = published_new()) == NULL)
+        err = fail(why, ERR_ENV, "out of memory");
+    if (err == OK)
+        err = load_policy(serving, &policy, why);
+    if (err == OK)
+        err = pipeline_start(pipeline, policy, why);
+    if (err != OK)
+        return err;
+    serving->pipeline_started = true;
+    if ((err = start_http(serving, listen, why)) == OK)
+        announce(serving, listen);
+    return err;
+}
+
+/* SIGHUP. What cannot be read leaves what was in use. */
+static void reread(struct serving *serving)
+{
+    struct why why;
+    struct policy *policy;
+    struct builders *builders;
+    if (load_builders(serving, &builders, &why) == OK)
+        routes_use_builders(&serving->routes, builders);
+    else
+        report_why(REPORT_ERROR, "builders-not-reread", &why);
+    if (load_policy(serving, &policy, &why) == OK)
+        pipeline_use_policy(&serving->pipeline, policy);
+    else
+        report_why(REPORT_ERROR, "policy-not-reread", &why);
+}
+
+/* SIGTERM: nothing new is taken, what was taken is answered: each has its deadline. */
+static void stop(struct serving *serving)
+{
+    if (serving->pipeline_started)
+        pipeline_drain(&serving->pipeline);
+    if (serving->server != NULL)
+        http_server_stop(serving->server, (unsigned)pipeline_patience_ms(&serving->pipeline) + STOP_EXTRA_MS);
+    if (serving->pipeline_started)
+        pipeline_stop(&serving->pipeline);
+    published_free(serving->pipeline.published);
+    store_close(serving->pipeline.store);
+    signer_stop(serving->pipeline.signer);
+    if (serving->routes.builders != NULL)
+        builders_free(serving->routes.builders);
+    free(serving->routes.builders);
+    pthread_rwlock_destroy(&serving->routes.builders_lock);
+    log_config_free(&serving->config);
+}
+
+static void init_locks(struct serving *serving)
+{
+    pthread_rwlockattr_t attr;
+    pthread_rwlockattr_init(&attr);
+    pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP); /* submissions never stop coming */
+    pthread_rwlock_init(&serving->routes.builders_lock, &attr);
+    pthread_rwlockattr_destroy(&attr);
+}
+
+/* All threads, and the signer, leave these signals to sigwait here. */
+static void block_signals(struct serving *serving)
+{
+    sigemptyset(&serving->signals);
+    sigaddset(&serving->signals, SIGTERM);
+    sigaddset(&serving->signals, SIGINT);
+    sigaddset(&serving->signals, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &serving->signals, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is a storage error, not an end without a word */
+}
+
+enum err cmd_serve(int argc, char **argv, struct why *why)
+{
+    const char *listen = NULL;
+    const struct cli_option options[] = {
+        { "--listen", "A:P", "address and port, instead of the configuration's; port 0 takes a free one", &listen, NULL },
+        { 0 },
+    };
+    struct cli_args args;
+    enum err err = cli_parse(options, 1, 1, argc, argv, &args, why);
+    if (err != OK)
+        return err;
+    struct serving serving = { 0 };
+    err = log_config_load(&serving.config, args.items[0], why);
+    free(args.items);
+    if (err != OK)
+        return err;
+    serving.pipeline.config = &serving.config;
+    serving.routes.pipeline = &serving.pipeline;
+    report_start("stele-log", REPORT_INFO);
+    init_locks(&serving);
+    block_signals(&serving);
+    raise_descriptors();
+    err = start(&serving, listen, why);
+    int which = 0;
+    while (err == OK && sigwait(&serving.signals, &which) == 0 && which == SIGHUP)
+        reread(&serving);
+    if (err == OK)
+        report(REPORT_INFO, "stopping", "size=%llu", (unsigned long long)store_size(serving.pipeline.store));
+    stop(&serving);
+    return err;
+}

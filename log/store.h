@@ -1,0 +1,108 @@
+/*
+ * What the log keeps: entries, tiles, input lists and the indices over them. Everything that knows the database stands
+ * behind this header, so that another store can take its place (design section 6).
+ *
+ * A store belongs to one process. One thread appends; any number of threads read, each through a view: a snapshot of one
+ * commit. Nothing here knows what is published: callers pass the size up to which they may look.
+ */
+#ifndef STELE_LOG_STORE_H
+#define STELE_LOG_STORE_H
+
+#include "lib/storepath.h"
+#include "lib/sys/kv.h"
+#include "lib/tile.h"
+
+enum { STORE_HASH_PART_BYTES = 20 }; /* a store path's hash part, decoded */
+
+struct store;
+
+/* An entry to append, with what the indices want to know of it. */
+struct store_entry {
+    struct span bytes;
+    struct hash leaf;
+    struct hash builder;                       /* vkey_hash of its signer */
+    uint8_t (*outputs)[STORE_HASH_PART_BYTES]; /* of its subjects */
+    size_t outputs_n;
+    bool has_derivation, has_input_list;
+    uint8_t derivation[STORE_HASH_PART_BYTES];
+    struct hash input_list;
+    /* Set by store_append: */
+    uint64_t index;
+    bool known; /* it was in the log already */
+};
+
+/* An input list that travels with entries that name it. */
+struct store_list {
+    struct hash hash;
+    struct span text;
+};
+
+/* What is appended together: all or nothing. */
+struct store_part {
+    struct store_entry *entries;
+    size_t n;
+    const struct store_list *lists;
+    size_t lists_n;
+};
+
+/* Opens DIR/data, creating it for `origin` where there is none. ERR_ENV; ERR_REFUSED where it belongs to another origin or has a
+ * schema that this program does not know. */
+enum err store_open(struct store **out, const char *dir, struct span origin, struct why *why);
+void store_close(struct store *store);
+/* The number of entries committed. */
+uint64_t store_size(struct store *store);
+uint64_t store_used_bytes(struct store *store);
+/* Has a storage error ended all writing? */
+bool store_dead(struct store *store, struct why *why);
+void store_kill(struct store *store, const struct why *why);
+
+/* Appends the parts in order, in one durable commit, and gives every entry its index: its old one where the same bytes are in
+ * the log, or came earlier in this batch. *size is the number of entries then. */
+enum err store_append(struct store *store, const struct store_part *parts, size_t n, uint64_t *size, struct why *why);
+
+/* A snapshot. At most one a thread at a time; short. Spans are borrowed until store_view_end. */
+struct store_view {
+    struct kv_txn txn;
+    uint64_t size;
+    uint64_t tiles_size; /* for store_view_tiles */
+    struct tile_reader tiles;
+};
+enum err store_view_begin(struct store *store, struct store_view *view, struct why *why);
+void store_view_end(struct store_view *view);
+
+enum err store_view_find(struct store_view *view, const struct hash *leaf, uint64_t *index, bool *found, struct why *why);
+/* ERR_ENV where the store should have it and does not. */
+enum err store_view_entry(struct store_view *view, uint64_t index, struct span *entry, struct why *why);
+/* The first `width` entries of bundle `number` as an entry bundle; in `scratch` (appended) where they are not in one piece. */
+enum err store_view_bundle(struct store_view *view, uint64_t number, unsigned width, struct buf *scratch, struct span *bundle,
+                           struct why *why);
+/* The tile's bytes: 32 a hash, tile->width hashes. */
+enum err store_view_tile(struct store_view *view, const struct tile *tile, struct span *bytes, struct why *why);
+/* Reads the nodes of the tree of `size` leaves, at most view->size. Used until the next call or the view's end. */
+struct hash_reader store_view_tiles(struct store_view *view, uint64_t size);
+/* *first is the lowest index that names the list. */
+enum err store_view_inputs(struct store_view *view, const struct hash *list, struct span *text, uint64_t *first, bool *found,
+                           struct why *why);
+
+/* Which entries name a store path as an output: of each builder asked for (all, where builders_n is 0; in the order of their
+ * hashes) the first `per_builder` with an index in [from, size), at most `max` together. */
+struct store_lookup {
+    uint8_t hash_part[STORE_HASH_PART_BYTES];
+    const struct hash *builders; /* sorted, without doubles */
+    size_t builders_n;
+    uint64_t from, size;
+    unsigned per_builder;
+};
+enum err store_view_output(struct store_view *view, const struct store_lookup *lookup, uint64_t *indices, size_t max, size_t *n,
+                           struct why *why);
+
+/* Walks the entries from `index` on: how the publisher reads back what was committed. */
+struct store_walk {
+    struct store_view *view;
+    uint64_t index;
+    struct span rest; /* of the run that holds `index` */
+};
+void store_walk_start(struct store_walk *walk, struct store_view *view, uint64_t index);
+enum err store_walk_next(struct store_walk *walk, struct span *entry, struct why *why);
+
+#endif

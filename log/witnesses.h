@@ -1,0 +1,45 @@
+/*
+ * The log's witnesses (c2sp.org/tlog-witness, "add-checkpoint"): all asked in parallel over kept-alive connections, each
+ * with one request in flight, and next given the newest head. Whoever is slow, dead or wrong delays nobody else.
+ *
+ * A witness's 409 says from which size it wants its proof, however far behind that is. A 409 above our head is that
+ * witness's fault: it is counted, reported and not believed, because only a head under the log's own signature could
+ * show that the log lost something. Backoff and Retry-After are obeyed.
+ *
+ * Used by the publisher's thread, but for witnesses_wake and witnesses_metrics.
+ */
+#ifndef STELE_LOG_WITNESSES_H
+#define STELE_LOG_WITNESSES_H
+
+#include "log/signed_head.h"
+
+struct witnesses;
+
+struct witnesses_hooks {
+    /* Consistency of the trees of `old` and `size` leaves, both signed heads' sizes or below. Its error ends witnesses_step. */
+    enum err (*prove)(void *ctx, uint64_t old, uint64_t size, struct hash proof[PROOF_HASHES_MAX], size_t *n, struct why *why);
+    /* A witness's cosignature was added to `head`. */
+    enum err (*cosigned)(void *ctx, struct signed_head *head, struct why *why);
+    void *ctx;
+};
+
+enum err witnesses_new(struct witnesses **out, const struct witnesses_hooks *hooks, struct why *why);
+void witnesses_free(struct witnesses *witnesses);
+
+/* Asks the witnesses of `policy` from now on, which must last until the next call; drops requests in flight. */
+enum err witnesses_use(struct witnesses *witnesses, const struct policy *policy, struct why *why);
+/* From now on `newest` is asked for, or asked for again. */
+void witnesses_ask(struct witnesses *witnesses, struct signed_head *newest);
+/* The head that is asked of all witnesses, whatever came after it; NULL where there is none. */
+struct signed_head *witnesses_full_head(const struct witnesses *witnesses);
+
+/* Starts the requests that are due, waits up to `timeout_ms` and takes what came. ERR_ENV only for what ends the log's
+ * signing: a hook's error, memory. */
+enum err witnesses_step(struct witnesses *witnesses, unsigned timeout_ms, struct why *why);
+/* From any thread: ends the wait early. */
+void witnesses_wake(struct witnesses *witnesses);
+
+/* From any thread: appends the Prometheus lines of each witness. */
+void witnesses_metrics(struct witnesses *witnesses, struct buf *out);
+
+#endif

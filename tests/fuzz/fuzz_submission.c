@@ -1,0 +1,73 @@
+/*
+ * The body of POST /attestations: envelopes and input lists, a line each.
+ * link: log/submission.c log/store.c log/store_read.c log/config.c lib/sys/kv.c lib/sys/file.c -llmdb -lpthread */
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "log/submission.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+
+static char dir[] = "/tmp/stele-fuzz.XXXXXX";
+static struct store *store;
+
+static void end(void)
+{
+    store_close(store);
+    char path[64];
+    const char *const names[] = { "data/data.mdb", "data/lock.mdb", "data", "" };
+    for (size_t i = 0; i < 4; i++) {
+        snprintf(path, sizeof path, "%s/%s", dir, names[i]);
+        remove(path);
+    }
+}
+
+static void begin(void)
+{
+    struct why why;
+    if (mkdtemp(dir) == NULL || store_open(&store, dir, span_str("log.example"), &why) != OK)
+        abort();
+    atexit(end);
+}
+
+/* What was taken is the body's lines, whole, each with what is derived from it. */
+static void check(const struct submission *submission, struct span body)
+{
+    assert(submission->part.n > 0 && submission->part.n <= SUBMISSION_ENTRIES_MAX);
+    assert(submission->bytes == body.len);
+    const uint8_t *last = body.data;
+    for (size_t i = 0; i < submission->part.n; i++) {
+        const struct store_entry *entry = &submission->part.entries[i];
+        struct hash leaf = merkle_leaf_hash(entry->bytes);
+        assert(hash_eq(&leaf, &entry->leaf));
+        assert(entry->bytes.data >= last && entry->bytes.len <= ENTRY_BYTES_MAX);
+        last = entry->bytes.data + entry->bytes.len;
+        assert(last == body.data + body.len || *last == '\n');
+        assert(entry->outputs_n > 0);
+    }
+    for (size_t i = 0; i < submission->part.lists_n; i++) {
+        struct hash hash = sha256_of(submission->lists[i].text);
+        assert(hash_eq(&hash, &submission->lists[i].hash));
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+    static const struct builders anybody = { .open = true };
+    if (store == NULL)
+        begin();
+    struct submission *submission;
+    struct span body = span_of(data, len);
+    struct why why = { "" };
+    unsigned status = 0;
+    if (submission_parse(&submission, body, &anybody, store, &status, &why) == OK) {
+        check(submission, body);
+        submission_free(submission);
+    } else {
+        assert(status == 400 || status == 403 || status == 413);
+        assert(why.text[0] != '\0');
+    }
+    return 0;
+}
