@@ -227,9 +227,13 @@ enum err merkle_consistency_prove(uint64_t old, uint64_t size, const struct hash
 {
     struct node nodes[MERKLE_PLAN_MAX];
     struct hash planned[MERKLE_PLAN_MAX];
-    enum err err = read_planned(reader, nodes, merkle_consistency_plan(old, size, nodes), planned, why);
+    struct ranges ranges;
+    consistency_ranges(old, size, &ranges);
+    if (ranges.n > PROOF_HASHES_MAX)
+        return fail(why, ERR_REFUSED, "a consistency proof of %zu hashes: tlog-witness allows %d, enough for 2^62 entries", ranges.n, PROOF_HASHES_MAX);
+    enum err err = read_planned(reader, nodes, plan_ranges(&ranges, nodes), planned, why);
     if (err == OK)
-        *n = merkle_consistency_hash(old, size, planned, proof);
+        *n = hash_ranges(&ranges, planned, proof);
     return err;
 }
 

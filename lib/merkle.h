@@ -46,7 +46,8 @@ enum err merkle_inclusion_prove(uint64_t index, uint64_t size, const struct hash
 enum err merkle_inclusion_verify(const struct hash *leaf, uint64_t index, uint64_t size, const struct hash *proof, size_t n,
                                  const struct hash *root, struct why *why);
 
-/* Consistency of a tree of `old` leaves with one of `size`; old <= size. Empty where old is 0 or old == size. */
+/* Consistency of a tree of `old` leaves with one of `size`; old <= size. Empty where old is 0 or old == size. Beyond 2^62
+ * leaves a proof may need 64 hashes, one more than tlog-witness allows: _prove refuses that, _hash must not be asked. */
 size_t merkle_consistency_plan(uint64_t old, uint64_t size, struct node out[MERKLE_PLAN_MAX]);
 size_t merkle_consistency_hash(uint64_t old, uint64_t size, const struct hash *planned, struct hash proof[PROOF_HASHES_MAX]);
 enum err merkle_consistency_prove(uint64_t old, uint64_t size, const struct hash_reader *reader,
