@@ -81,10 +81,10 @@ static enum step xz_run(struct decompressor *d, struct span *in, bool last, uint
     *out = xz->next_out;
     *room = xz->avail_out;
     /* LZMA_BUF_ERROR: nothing could be done, which the caller sees. */
-    return code == LZMA_STREAM_END                                   ? STEP_STREAM_END
-           : code == LZMA_OK || code == LZMA_BUF_ERROR               ? STEP_MORE
-           : code == LZMA_MEM_ERROR || code == LZMA_MEMLIMIT_ERROR   ? STEP_NO_MEMORY
-                                                                     : STEP_DAMAGED;
+    return code == LZMA_STREAM_END                                 ? STEP_STREAM_END
+           : code == LZMA_OK || code == LZMA_BUF_ERROR             ? STEP_MORE
+           : code == LZMA_MEM_ERROR || code == LZMA_MEMLIMIT_ERROR ? STEP_NO_MEMORY
+                                                                   : STEP_DAMAGED;
 }
 
 static void xz_end(struct decompressor *d)
@@ -122,6 +122,11 @@ static void zstd_end(struct decompressor *d)
     ZSTD_freeDCtx(d->lib.zstd);
 }
 
+static unsigned step_bytes(size_t len)
+{
+    return len < STEP_BYTES_MAX ? (unsigned)len : STEP_BYTES_MAX;
+}
+
 static bool bzip2_start(struct decompressor *d)
 {
     d->lib.bzip2 = (bz_stream){ 0 };
@@ -131,7 +136,7 @@ static bool bzip2_start(struct decompressor *d)
 static enum step bzip2_run(struct decompressor *d, struct span *in, bool last, uint8_t **out, size_t *room)
 {
     bz_stream *bz = &d->lib.bzip2;
-    unsigned from = in->len < STEP_BYTES_MAX ? (unsigned)in->len : STEP_BYTES_MAX, to = *room < STEP_BYTES_MAX ? (unsigned)*room : STEP_BYTES_MAX;
+    unsigned from = step_bytes(in->len), to = step_bytes(*room);
     (void)last;
     bz->next_in = (char *)(uintptr_t)in->data; /* not written to */
     bz->avail_in = from;
@@ -141,7 +146,10 @@ static enum step bzip2_run(struct decompressor *d, struct span *in, bool last, u
     *in = span_of(in->data + (from - bz->avail_in), in->len - (from - bz->avail_in));
     *out += to - bz->avail_out;
     *room -= to - bz->avail_out;
-    return code == BZ_OK ? STEP_MORE : code == BZ_STREAM_END ? STEP_STREAM_END : code == BZ_MEM_ERROR ? STEP_NO_MEMORY : STEP_DAMAGED;
+    return code == BZ_OK           ? STEP_MORE
+           : code == BZ_STREAM_END ? STEP_STREAM_END
+           : code == BZ_MEM_ERROR  ? STEP_NO_MEMORY
+                                   : STEP_DAMAGED;
 }
 
 static void bzip2_end(struct decompressor *d)
@@ -164,7 +172,7 @@ static bool gzip_start(struct decompressor *d)
 static enum step gzip_run(struct decompressor *d, struct span *in, bool last, uint8_t **out, size_t *room)
 {
     z_stream *z = &d->lib.gzip;
-    unsigned from = in->len < STEP_BYTES_MAX ? (unsigned)in->len : STEP_BYTES_MAX, to = *room < STEP_BYTES_MAX ? (unsigned)*room : STEP_BYTES_MAX;
+    unsigned from = step_bytes(in->len), to = step_bytes(*room);
     (void)last;
     z->next_in = (Bytef *)(uintptr_t)in->data; /* not written to */
     z->avail_in = from;

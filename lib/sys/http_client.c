@@ -85,7 +85,8 @@ enum err http_easy_post(CURL *easy, const char *content_type, struct span body, 
     char type[160];
     snprintf(type, sizeof type, "Content-Type: %s", content_type);
     /* Without "Expect:" curl waits for a 100-continue before a larger body: a round trip that our peers do not need. */
-    if (!http_slist_add(headers, type) || !http_slist_add(headers, "Expect:") || curl_easy_setopt(easy, CURLOPT_POST, 1L) != CURLE_OK ||
+    if (!http_slist_add(headers, type) || !http_slist_add(headers, "Expect:") ||
+        curl_easy_setopt(easy, CURLOPT_POST, 1L) != CURLE_OK ||
         curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.len) != CURLE_OK ||
         curl_easy_setopt(easy, CURLOPT_POSTFIELDS, body.len == 0 ? "" : (const char *)body.data) != CURLE_OK)
         return fail(why, ERR_ENV, "out of memory");
@@ -175,8 +176,8 @@ void http_client_free(struct http_client *client)
 }
 
 /* One request; a GET where `content_type` is NULL. */
-static enum err request(struct http_client *client, const char *url, const char *const *headers, const char *content_type, struct span body,
-                        size_t bytes_max, struct http_response *response, struct why *why)
+static enum err request(struct http_client *client, const char *url, const char *const *headers, const char *content_type,
+                        struct span body, size_t bytes_max, struct http_response *response, struct why *why)
 {
     struct http_gather gather = { .response = response, .bytes_max = bytes_max };
     struct curl_slist *list = NULL;

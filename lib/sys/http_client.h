@@ -53,13 +53,13 @@ enum err http_posts_new(struct http_posts **out, size_t slots, struct why *why);
 void http_posts_free(struct http_posts *posts);
 bool http_posts_busy(const struct http_posts *posts, size_t slot);
 /* Starts a POST in an idle slot; `body` is copied. */
-enum err http_posts_start(struct http_posts *posts, size_t slot, const char *url, struct span body, unsigned timeout_ms, size_t bytes_max,
-                          struct why *why);
+enum err http_posts_start(struct http_posts *posts, size_t slot, const char *url, struct span body, unsigned timeout_ms,
+                          size_t bytes_max, struct why *why);
 /* Waits up to `timeout_ms` for something to happen, and calls `done` for each slot that ended: with a response, or with NULL
  * and why there is none. */
 enum err http_posts_wait(struct http_posts *posts, unsigned timeout_ms,
-                         void (*done)(void *ctx, size_t slot, const struct http_response *response, const struct why *why), void *ctx,
-                         struct why *why);
+                         void (*done)(void *ctx, size_t slot, const struct http_response *response, const struct why *why),
+                         void *ctx, struct why *why);
 /* From another thread: ends a wait early. */
 void http_posts_wake(struct http_posts *posts);
 

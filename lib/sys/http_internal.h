@@ -78,8 +78,8 @@ struct http_request {
 };
 
 /* http_request.c: libmicrohttpd's callbacks; `cls` is the server. */
-enum MHD_Result http_on_request(void *cls, struct MHD_Connection *connection, const char *url, const char *method, const char *version,
-                                const char *upload, size_t *upload_len, void **context);
+enum MHD_Result http_on_request(void *cls, struct MHD_Connection *connection, const char *url, const char *method,
+                                const char *version, const char *upload, size_t *upload_len, void **context);
 void http_on_completed(void *cls, struct MHD_Connection *connection, void **context, enum MHD_RequestTerminationCode code);
 size_t http_on_unescape(void *cls, struct MHD_Connection *connection, char *text);
 /* Gives up every deferred request: its connection is answered 503, its owner's answer will be dropped. */

@@ -106,7 +106,8 @@ enum err http_posts_start(struct http_posts *posts, size_t slot_number, const ch
 
 /* Hands out what has ended; `done` may start the slot anew. */
 static size_t report_ended(struct http_posts *posts,
-                           void (*done)(void *ctx, size_t slot, const struct http_response *response, const struct why *why), void *ctx)
+                           void (*done)(void *ctx, size_t slot, const struct http_response *response, const struct why *why),
+                           void *ctx)
 {
     size_t ended = 0;
     int left;
@@ -123,8 +124,8 @@ static size_t report_ended(struct http_posts *posts,
 }
 
 enum err http_posts_wait(struct http_posts *posts, unsigned timeout_ms,
-                         void (*done)(void *ctx, size_t slot, const struct http_response *response, const struct why *why), void *ctx,
-                         struct why *why)
+                         void (*done)(void *ctx, size_t slot, const struct http_response *response, const struct why *why),
+                         void *ctx, struct why *why)
 {
     uint64_t now_ms = clock_monotonic_ms(), end_ms = now_ms + timeout_ms;
     for (;;) {

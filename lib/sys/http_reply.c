@@ -73,7 +73,8 @@ static void json_text(struct buf *out, const char *detail)
 struct MHD_Response *http_problem(unsigned status, unsigned retry_after_s, const char *detail)
 {
     struct buf body = BUF_EMPTY;
-    buf_fmt(&body, "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%u,\"detail\":\"", MHD_get_reason_phrase_for(status), status);
+    buf_fmt(&body, "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%u,", MHD_get_reason_phrase_for(status), status);
+    buf_str(&body, "\"detail\":\"");
     json_text(&body, detail);
     buf_str(&body, "\"}\n");
     if (body.failed) {
@@ -143,8 +144,8 @@ void http_reply_stream(struct http_request *request, unsigned status, const stru
     struct MHD_Response *response = NULL;
     if (stream != NULL) {
         *stream = (struct stream){ .source = *source, .request = request, .left = length };
-        response = MHD_create_response_from_callback(length == UINT64_MAX ? MHD_SIZE_UNKNOWN : length, STREAM_BLOCK_BYTES, stream_read, stream,
-                                                     stream_done);
+        response = MHD_create_response_from_callback(length == UINT64_MAX ? MHD_SIZE_UNKNOWN : length, STREAM_BLOCK_BYTES,
+                                                     stream_read, stream, stream_done);
     }
     if (response == NULL) {
         free(stream);

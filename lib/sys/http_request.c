@@ -14,14 +14,27 @@ size_t http_on_unescape(void *cls, struct MHD_Connection *connection, char *text
 /* What frames a request, as counted over its headers. */
 struct framing {
     unsigned hosts, lengths, encodings;
-    bool bad_length, chunked;
+    bool bad_bytes, bad_length, chunked;
     uint64_t length;
 };
+
+/* libmicrohttpd takes "Content-Length :" for another header, and a bare CR for a part of a value; others do not. */
+static bool bytes_wrong(const char *name, const char *value)
+{
+    for (; *name != '\0'; name++)
+        if ((unsigned char)*name <= ' ' || (unsigned char)*name >= 0x7f)
+            return true;
+    for (; value != NULL && *value != '\0'; value++)
+        if (((unsigned char)*value < ' ' && *value != '\t') || *value == 0x7f)
+            return true;
+    return false;
+}
 
 static enum MHD_Result count_header(void *cls, enum MHD_ValueKind kind, const char *name, const char *value)
 {
     struct framing *framing = cls;
     (void)kind;
+    framing->bad_bytes |= bytes_wrong(name, value);
     if (strcasecmp(name, MHD_HTTP_HEADER_HOST) == 0) {
         framing->hosts++;
     } else if (strcasecmp(name, MHD_HTTP_HEADER_CONTENT_LENGTH) == 0) {
@@ -38,6 +51,8 @@ static enum MHD_Result count_header(void *cls, enum MHD_ValueKind kind, const ch
  * is wrong with the head, or NULL. */
 static const char *framing_wrong(const struct framing *framing, const char *version)
 {
+    if (framing->bad_bytes)
+        return "a header has a space in its name or a control character in its value (RFC 9112 section 5)";
     if (framing->hosts != 1)
         return "a request has exactly one Host header (RFC 9112 section 3.2)";
     if (framing->lengths > 1 || framing->bad_length)
@@ -249,8 +264,8 @@ static enum MHD_Result hand_over(struct http_request *request)
     return finish(request);
 }
 
-enum MHD_Result http_on_request(void *cls, struct MHD_Connection *connection, const char *url, const char *method, const char *version,
-                                const char *upload, size_t *upload_len, void **context)
+enum MHD_Result http_on_request(void *cls, struct MHD_Connection *connection, const char *url, const char *method,
+                                const char *version, const char *upload, size_t *upload_len, void **context)
 {
     struct http_request *request = *context;
     if (request == NULL)
@@ -331,7 +346,8 @@ static int hex_digit(char c)
 
 const char *http_query(const struct http_request *request, const char *name)
 {
-    const char *value = request->connection == NULL ? NULL : MHD_lookup_connection_value(request->connection, MHD_GET_ARGUMENT_KIND, name);
+    struct MHD_Connection *connection = request->connection;
+    const char *value = connection == NULL ? NULL : MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, name);
     if (value == NULL || strchr(value, '%') == NULL)
         return value;
     struct http_decoded *decoded = malloc(sizeof *decoded + strlen(value) + 1);

@@ -62,7 +62,8 @@ static enum err listen_on(struct http_server *server, struct why *why)
         return fail(why, ERR_ENV, "cannot listen on %s: %s", listen_text, strerror(error));
     }
     server->listen_fd = fd;
-    server->port = ntohs(bound.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&bound)->sin6_port : ((struct sockaddr_in *)&bound)->sin_port);
+    server->port = ntohs(bound.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&bound)->sin6_port
+                                                     : ((struct sockaddr_in *)&bound)->sin_port);
     return OK;
 }
 
@@ -76,7 +77,8 @@ static void wake_acceptor(struct http_server *server)
 /* libmicrohttpd's time-out is one of inactivity: a byte now and then keeps a connection open for ever. So every connection
  * has a deadline: a new one, and one between two requests, must bring a whole request within the idle time and the request
  * time together. */
-static void on_connection(void *cls, struct MHD_Connection *connection, void **socket_context, enum MHD_ConnectionNotificationCode code)
+static void on_connection(void *cls, struct MHD_Connection *connection, void **socket_context,
+                          enum MHD_ConnectionNotificationCode code)
 {
     struct http_server *server = cls;
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
@@ -153,7 +155,8 @@ static void *accept_loop(void *ctx)
     bool any = false, room = true;
     uint64_t reap_ms = 0, wakes;
     while (!atomic_load(&server->stopping)) {
-        struct pollfd wait[2] = { { .fd = server->wake_fd, .events = POLLIN }, { .fd = server->listen_fd, .events = room ? POLLIN : 0 } };
+        struct pollfd wait[2] = { { .fd = server->wake_fd, .events = POLLIN },
+                                  { .fd = server->listen_fd, .events = room ? POLLIN : 0 } };
         int ready = poll(wait, 2, any || !room ? HTTP_TICK_MS : -1);
         atomic_store(&server->now_ms, clock_monotonic_ms());
         room = ready <= 0 || (wait[1].revents & POLLIN) == 0 || accept_some(server);

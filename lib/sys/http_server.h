@@ -27,7 +27,9 @@ struct http_server_config {
 
 enum err http_server_start(struct http_server **out, const struct http_server_config *config, struct why *why);
 unsigned http_server_port(const struct http_server *server);
-/* Stops accepting, lets requests under way be answered for up to `grace_ms`, closes. Frees. */
+/* Stops accepting, lets requests under way be answered for up to `grace_ms`, closes. Frees. What is not answered by then
+ * gets 503; the answer that its owner still owes is dropped, and until then only its method, path, body and remote address
+ * may be read. */
 void http_server_stop(struct http_server *server, unsigned grace_ms);
 
 /* About a request; all borrowed until it is answered. */
@@ -51,7 +53,8 @@ void http_reply(struct http_request *request, unsigned status, const struct http
 void http_reply_take(struct http_request *request, unsigned status, const struct http_header *headers, struct buf *body);
 /* RFC 9457 problem details: {"type":"about:blank","title":…,"status":…,"detail":…}, with Retry-After where retry_after_s
  * is not 0. The title is the status's own phrase. */
-void http_reply_problem(struct http_request *request, unsigned status, unsigned retry_after_s, const char *fmt, ...) STELE_PRINTF(4, 5);
+void http_reply_problem(struct http_request *request, unsigned status, unsigned retry_after_s, const char *fmt, ...)
+    STELE_PRINTF(4, 5);
 
 /* A body pulled piece by piece (thread_per_connection only). `read` returns the bytes put into `out`, 0 at the end, -1 to
  * close the connection at once. `done` is called exactly once, also where the peer went away. */

@@ -1,5 +1,6 @@
 #!/bin/sh
 # Every fuzz target under libFuzzer for SECONDS each, from its committed corpus; what it finds goes to build/fuzz.
+# A target is linked with lib/; what else it needs stands in its first comment: " * link: lib/sys/x.c -lx".
 set -eu
 cd "$(dirname "$0")/../.."
 seconds=$1
@@ -8,8 +9,9 @@ flags="-g -O1 -std=c17 -D_DEFAULT_SOURCE -D_POSIX_C_SOURCE=200809L -I. -fsanitiz
 for source in tests/fuzz/fuzz_*.c; do
     name=$(basename "$source" .c)
     mkdir -p "build/fuzz/$name"
-    # shellcheck disable=SC2086 # a list of words
-    clang $flags -o "build/fuzz/$name.bin" "$source" lib/*.c -ljansson -lsodium -lnettle
+    more=$(sed -n 's|^ \* link: \(.*[^ ]\) \*/$|\1|p' "$source")
+    # shellcheck disable=SC2086 # lists of words
+    clang $flags -o "build/fuzz/$name.bin" "$source" lib/*.c $more -ljansson -lsodium -lnettle
     echo "$name"
     "build/fuzz/$name.bin" -max_total_time="$seconds" -max_len=65536 -print_final_stats=0 -verbosity=0 \
         -artifact_prefix="build/fuzz/$name-" "build/fuzz/$name" "tests/fuzz/corpus/${name#fuzz_}"

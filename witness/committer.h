@@ -1,0 +1,31 @@
+/*
+ * The one thread that asks the signer: it takes everything queued, so that many requests share one fdatasync, and answers
+ * each.
+ */
+#ifndef STELE_WITNESS_COMMITTER_H
+#define STELE_WITNESS_COMMITTER_H
+
+#include "lib/addcheckpoint.h"
+#include "lib/sys/http_server.h"
+#include "witness/logs.h"
+
+/* A request whose log is known and whose log signature holds. */
+struct job {
+    struct job *next;
+    struct http_request *request; /* its body is what `parsed` borrows from */
+    struct log *log;
+    struct add_checkpoint parsed;
+    struct buf log_lines; /* the signature lines that were verified */
+};
+
+struct committer;
+enum err committer_start(struct committer **out, struct logs *logs, struct why *why);
+/* Takes the job, answers its request in time, and frees it. False, and nothing taken, where the queue is full. */
+bool committer_queue(struct committer *committer, struct job *job);
+/* False once the signer died or its disk failed: nothing is cosigned until a restart. */
+bool committer_works(const struct committer *committer);
+/* Answers what is queued, and frees. Nothing may be queued any more. */
+void committer_stop(struct committer *committer);
+void job_free(struct job *job);
+
+#endif

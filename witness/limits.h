@@ -1,0 +1,30 @@
+/*
+ * Every limit that is the witness's alone (design invariant 9); lib/limits.h has those on what it parses.
+ */
+#ifndef STELE_WITNESS_LIMITS_H
+#define STELE_WITNESS_LIMITS_H
+
+enum {
+    /* An add-checkpoint: 63 proof lines and a note with sixteen signatures of ML-DSA-44's size fit well. */
+    REQUEST_BYTES_MAX = 256 << 10,
+    /* Requests before the committer; above it 503. */
+    QUEUE_REQUESTS_MAX = 4096,
+    /* What the signer is given at once (with SIGNER_BATCH_MAX requests): its frames have 16 MiB. */
+    BATCH_BYTES_MAX = 4 << 20,
+
+    LOGS_BYTES_MAX = 16 << 20,     /* DIR/logs */
+    ORIGIN_KEYS_MAX = 64,          /* keys of one origin */
+
+    FLUSH_MS = 500,                /* how late a note may reach DIR/checkpoints */
+    LOCK_PATIENCE_MS = 2000,       /* a witness that was just killed still has its signer for a moment */
+    STOP_GRACE_MS = 3000,
+
+    /* HTTP. */
+    HTTP_CONNECTIONS_MAX = 4096,
+    HTTP_CONNECTIONS_PER_IP_MAX = 2048, /* a reverse proxy is one address */
+    HTTP_IDLE_TIMEOUT_S = 60,           /* logs keep their connection from head to head */
+    HTTP_REQUEST_TIMEOUT_S = 20,
+    HTTP_THREADS_MAX = 8,
+};
+
+#endif

@@ -1,0 +1,22 @@
+#include "lib/sys/cli.h"
+#include "witness/commands.h"
+
+static const struct cli_command commands[] = {
+    { "init", "DIR --name NAME", "make a witness's folder: its key, its configuration", cmd_init },
+    { "serve", "DIR [--listen A:P]", "run the witness", cmd_serve },
+    { "key", "DIR", "print the witness's public key (vkey)", cmd_key },
+    { "add-log", "DIR VKEY [--origin O]", "cosign a log's checkpoints from now on", cmd_add_log },
+    { "logs", "DIR", "list the logs", cmd_logs },
+    { 0 },
+};
+
+static const struct cli_program program = {
+    .name = "stele-witness",
+    .help = "a witness for transparency logs (c2sp.org/tlog-witness)",
+    .commands = commands,
+};
+
+int main(int argc, char **argv)
+{
+    return cli_main(&program, argc, argv);
+}

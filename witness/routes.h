@@ -1,0 +1,24 @@
+/*
+ * The witness over HTTP: submission and monitoring prefix are both the root.
+ */
+#ifndef STELE_WITNESS_ROUTES_H
+#define STELE_WITNESS_ROUTES_H
+
+#include "witness/committer.h"
+
+struct witness {
+    struct logs logs;
+    struct committer *committer;
+    /* Requests that never came to a log. */
+    _Atomic uint64_t malformed, unknown_origin, queue_full;
+};
+
+/* An http_server's `handle`; ctx is the witness. */
+void routes_handle(void *ctx, struct http_request *request);
+
+/* POST /add-checkpoint (add_checkpoint.c) */
+void add_checkpoint(struct witness *witness, struct http_request *request);
+/* The body of /metrics (metrics.c) */
+void metrics_render(struct witness *witness, struct buf *out);
+
+#endif

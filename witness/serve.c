@@ -1,0 +1,195 @@
+/*
+ * `stele-witness serve`: what is started in which order, and ended. The lock comes first, because two signers over one heads
+ * file would each forget what the other signed; then the signer, forked before there is a thread or a socket.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <sys/resource.h>
+
+#include "lib/config.h"
+#include "lib/sys/cli.h"
+#include "lib/sys/clock.h"
+#include "lib/sys/file.h"
+#include "lib/sys/key.h"
+#include "lib/sys/report.h"
+#include "witness/commands.h"
+#include "witness/limits.h"
+#include "witness/notes.h"
+#include "witness/routes.h"
+
+struct serving {
+    char *dir;
+    char *listen;
+    struct signer *signer;
+    struct witness witness;
+    bool logs_ready;
+    struct notes_flusher *flusher;
+    struct http_server *server;
+    sigset_t signals;
+};
+
+static enum err read_config(struct serving *serving, struct why *why)
+{
+    static const struct config_key keys[] = { { "listen", false, config_take_str, offsetof(struct serving, listen) } };
+    struct buf text = BUF_EMPTY;
+    char *path = path_join(serving->dir, "config");
+    enum err err = path == NULL ? fail(why, ERR_ENV, "out of memory") : file_read(path, CONFIG_BYTES_MAX, &text, why);
+    if (err == OK)
+        err = config_parse(span_buf(&text), path, keys, sizeof keys / sizeof keys[0], serving, why);
+    if (err == OK && serving->listen == NULL && (serving->listen = span_dup_str(span_str(WITNESS_LISTEN))) == NULL)
+        err = fail(why, ERR_ENV, "out of memory");
+    buf_free(&text);
+    free(path);
+    return err;
+}
+
+static enum err lock(const char *dir, struct why *why)
+{
+    uint64_t until_ms = clock_monotonic_ms() + LOCK_PATIENCE_MS;
+    enum err err;
+    while ((err = dir_lock(dir, why)) != OK && clock_monotonic_ms() < until_ms)
+        nanosleep(&(struct timespec){ .tv_nsec = 50 * 1000 * 1000 }, NULL);
+    return err;
+}
+
+/* All threads, and the signer, leave these signals to sigwait in cmd_serve. */
+static void block_signals(struct serving *serving)
+{
+    sigemptyset(&serving->signals);
+    sigaddset(&serving->signals, SIGTERM);
+    sigaddset(&serving->signals, SIGINT);
+    sigaddset(&serving->signals, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &serving->signals, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+/* Every connection is a descriptor: as many as the system lets us have. */
+static void raise_descriptors(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static enum err start_signer(struct serving *serving, struct why *why)
+{
+    char *key = path_join(serving->dir, "key"), *heads = path_join(serving->dir, "heads");
+    struct signer_config config = { .key_path = key, .heads_path = heads, .type = SIG_COSIGNATURE };
+    enum err err = key == NULL || heads == NULL ? fail(why, ERR_ENV, "out of memory")
+                                                : signer_start(&serving->signer, &config, why);
+    free(key);
+    free(heads);
+    return err;
+}
+
+static enum err start_http(struct serving *serving, struct why *why)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    struct http_server_config config = {
+        .listen = serving->listen,
+        .threads = cores < 2 ? 2 : cores > HTTP_THREADS_MAX ? HTTP_THREADS_MAX : (unsigned)cores,
+        .body_bytes_max = REQUEST_BYTES_MAX,
+        .connections_max = HTTP_CONNECTIONS_MAX,
+        .connections_per_ip_max = HTTP_CONNECTIONS_PER_IP_MAX,
+        .idle_timeout_s = HTTP_IDLE_TIMEOUT_S,
+        .request_timeout_s = HTTP_REQUEST_TIMEOUT_S,
+        .handle = routes_handle,
+        .ctx = &serving->witness,
+    };
+    enum err err = http_server_start(&serving->server, &config, why);
+    if (err != OK)
+        return err;
+    const char *colon = strrchr(serving->listen, ':');
+    printf("listening on http://%.*s:%u\n", (int)(colon - serving->listen), serving->listen, http_server_port(serving->server));
+    fflush(stdout);
+    return OK;
+}
+
+static enum err start(struct serving *serving, struct why *why)
+{
+    struct logs *logs = &serving->witness.logs;
+    enum err err = lock(serving->dir, why);
+    if (err == OK)
+        err = key_system_start(why);
+    if (err == OK)
+        err = start_signer(serving, why);
+    if (err != OK)
+        return err;
+    logs_init(logs, serving->dir, serving->signer);
+    serving->logs_ready = true;
+    err = logs_load(logs, why);
+    if (err == OK)
+        err = notes_flusher_start(&serving->flusher, logs, why);
+    if (err == OK)
+        err = committer_start(&serving->witness.committer, logs, why);
+    if (err == OK)
+        err = start_http(serving, why);
+    if (err == OK)
+        report(REPORT_INFO, "started", "logs=%zu", logs->n);
+    return err;
+}
+
+/* SIGHUP. What cannot be read leaves what was in use. */
+static void reread(struct serving *serving)
+{
+    struct why why;
+    if (logs_load(&serving->witness.logs, &why) == OK)
+        report(REPORT_INFO, "logs-reread", "logs=%zu", serving->witness.logs.n);
+    else
+        report_why(REPORT_ERROR, "logs-not-reread", &why);
+}
+
+/* Nothing new is taken, what was taken is answered, what was said is written down. */
+static void stop(struct serving *serving)
+{
+    if (serving->server != NULL)
+        http_server_stop(serving->server, STOP_GRACE_MS);
+    committer_stop(serving->witness.committer);
+    notes_flusher_stop(serving->flusher);
+    if (serving->logs_ready)
+        logs_free(&serving->witness.logs);
+    signer_stop(serving->signer);
+    free(serving->listen);
+    free(serving->dir);
+}
+
+enum err cmd_serve(int argc, char **argv, struct why *why)
+{
+    const char *listen = NULL;
+    const struct cli_option options[] = {
+        { "--listen", "A:P", "address and port, instead of the configuration's; port 0 takes a free one", &listen, NULL },
+        { 0 },
+    };
+    struct cli_args args;
+    enum err err = cli_parse(options, 1, 1, argc, argv, &args, why);
+    if (err != OK)
+        return err;
+    struct serving serving = { .dir = span_dup_str(span_str(args.items[0])) };
+    free(args.items);
+    if (serving.dir == NULL)
+        return fail(why, ERR_ENV, "out of memory");
+    err = read_config(&serving, why);
+    if (err == OK && listen != NULL) {
+        free(serving.listen);
+        if ((serving.listen = span_dup_str(span_str(listen))) == NULL)
+            err = fail(why, ERR_ENV, "out of memory");
+    }
+    report_start("stele-witness", REPORT_INFO);
+    block_signals(&serving);
+    raise_descriptors();
+    if (err == OK)
+        err = start(&serving, why);
+    int which = 0;
+    while (err == OK && sigwait(&serving.signals, &which) == 0 && which == SIGHUP)
+        reread(&serving);
+    if (err == OK)
+        report(REPORT_INFO, "stopping", "signal=%d", which);
+    stop(&serving);
+    return err;
+}
