@@ -56,12 +56,14 @@ $O/%.o: %.c Makefile
 	$(CC) $(CFLAGS) -c -o $@ $<
 
 # Objects of a program that a unit test links besides the libraries.
+$O/tests/unit/test_evidence: $O/client/evidence.o $O/tests/attestation.o
 $O/tests/unit/test_store: $O/log/store.o $O/log/store_read.o
 
 $(unit_t): $O/tests/unit/%: $O/tests/unit/%.o $O/tests/unit/support.o $(libs)
 	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS) -lcmocka
-$(e2e_t) $(bench_t): $O/tests/%: $O/tests/%.o $(libs)
-	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+$O/tests/bench/verify: $O/client/evidence.o
+$(e2e_t) $(bench_t): $O/tests/%: $O/tests/%.o $O/tests/attestation.o $(libs)
+	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS)
 # Without libFuzzer a target reads its corpus from files: the short form in `check`.
 $O/tests/fuzz/fuzz_submission: $(patsubst %,$O/log/%.o,submission store store_read config)
 $(fuzz_t): $O/tests/fuzz/%: $O/tests/fuzz/%.o $O/tests/fuzz/replay.o $(libs)

@@ -15,12 +15,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "lib/dsse.h"
-#include "lib/statement.h"
+#include "lib/limits.h"
 #include "lib/sys/clock.h"
-#include "lib/sys/key.h"
+#include "tests/attestation.h"
 
-enum { CLIENTS_MAX = 4096, REQUESTS_MAX = 4 << 20, ANSWER_HEAD_MAX = 8192, PREPARED_MAX = 400000 };
+enum { CLIENTS_MAX = 4096, REQUESTS_MAX = 4 << 20, ANSWER_HEAD_MAX = 8192, PREPARED_MAX = 400000, ATTESTATION_INPUTS = 2 };
 
 struct client {
     int fd;
@@ -55,48 +54,6 @@ static void die(const char *what)
     exit(1);
 }
 
-/* An attestation that differs from all others by its number. */
-static void make_attestation(struct buf *out, const struct secret_key *key, uint64_t number, uint64_t salt)
-{
-    char seed[64], path[160], derivation[160], source[160];
-    snprintf(seed, sizeof seed, "%llu %llu", (unsigned long long)salt, (unsigned long long)number);
-    struct hash hash = sha256_of(span_str(seed));
-    struct buf part = BUF_EMPTY, payload = BUF_EMPTY, list = BUF_EMPTY, pae = BUF_EMPTY;
-    nix32_encode(&part, span_of(hash.b, 20));
-    buf_byte(&part, '\0');
-    snprintf(path, sizeof path, "/nix/store/%s-package-1.0", (char *)part.data);
-    snprintf(derivation, sizeof derivation, "/nix/store/%s-package-1.0.drv", (char *)part.data);
-    snprintf(source, sizeof source, "/nix/store/%s-source", (char *)part.data);
-    struct span output = span_str("out"), reference = span_str(path + 11);
-    struct subject subject = { .path = span_str(path), .nar_hash = hash, .output = output, .nar_size = 4096, .references = &reference, .references_n = 1 };
-    struct input inputs[2] = {
-        { .path = span_str(derivation), .nar_hash = hash, .kind = INPUT_OUTPUT, .derivation = span_str(derivation) },
-        { .path = span_str(source), .nar_hash = hash, .kind = INPUT_SOURCE },
-    };
-    inputs[0].path = span_str(path);
-    struct vkey vkey = secret_key_vkey(key);
-    struct statement statement = {
-        .subjects = &subject, .subjects_n = 1, .derivation = span_str(derivation), .outputs = &output, .outputs_n = 1,
-        .claim = CLAIM_BUILD, .system = span_str("x86_64-linux"), .store_dir = span_str("/nix/store"), .inputs_recorded = true,
-        .closure = hash, .inputs = inputs, .inputs_n = 2, .key_name = vkey.name, .stele_version = span_str(STELE_VERSION),
-        .nix_version = span_str("2.8.0"),
-    };
-    struct why why;
-    uint8_t sig[64];
-    if (statement_render(&payload, &statement, &list, &why) != OK) {
-        fprintf(stderr, "%s\n", why.text);
-        exit(1);
-    }
-    dsse_pae(&pae, span_str(IN_TOTO_TYPE), span_buf(&payload));
-    if (secret_key_sign(key, span_buf(&pae), sig, &why) != OK)
-        exit(1);
-    envelope_render(out, span_buf(&payload), &vkey, sig);
-    buf_free(&part);
-    buf_free(&payload);
-    buf_free(&list);
-    buf_free(&pae);
-}
-
 static void prepare_posts(struct load *load, const char *key_file, size_t per_request, size_t n)
 {
     struct secret_key *key;
@@ -105,16 +62,17 @@ static void prepare_posts(struct load *load, const char *key_file, size_t per_re
         fprintf(stderr, "%s\n", why.text);
         exit(1);
     }
-    uint64_t salt = clock_posix_ms(), number = 0;
+    uint64_t number = clock_posix_ms() * 1000; /* unlike any earlier run's */
     load->requests_n = n;
     load->requests = calloc(n, sizeof *load->requests);
     struct buf body = BUF_EMPTY;
     for (size_t i = 0; i < n; i++) {
         buf_clear(&body);
-        for (size_t k = 0; k < per_request; k++) {
-            make_attestation(&body, key, number++, salt);
-            buf_byte(&body, '\n');
-        }
+        for (size_t k = 0; k < per_request; k++)
+            if (test_attestation(&body, key, number++, ATTESTATION_INPUTS, &why) != OK) {
+                fprintf(stderr, "%s\n", why.text);
+                exit(1);
+            }
         buf_fmt(&load->requests[i], "POST /attestations HTTP/1.1\r\nHost: localhost\r\nContent-Type: %s\r\nContent-Length: %zu\r\n\r\n",
                 per_request == 1 ? "application/json" : "application/jsonl", body.len);
         buf_span(&load->requests[i], span_buf(&body));
