@@ -6,7 +6,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -30,26 +29,6 @@ struct serving {
     bool pipeline_started;
     sigset_t signals;
 };
-
-/* A log that was just killed still has its signer for a moment. */
-static enum err lock(const char *dir, struct why *why)
-{
-    uint64_t until_ms = clock_monotonic_ms() + LOCK_PATIENCE_MS;
-    enum err err;
-    while ((err = dir_lock(dir, why)) != OK && clock_monotonic_ms() < until_ms)
-        nanosleep(&(struct timespec){ .tv_nsec = 50 * 1000 * 1000 }, NULL);
-    return err;
-}
-
-/* Every connection is a descriptor: as many as the system lets us have. */
-static void raise_descriptors(void)
-{
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-        limit.rlim_cur = limit.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &limit);
-    }
-}
 
 static enum err start_signer(struct serving *serving, struct why *why)
 {
@@ -116,7 +95,7 @@ static enum err start(struct serving *serving, const char *listen, struct why *w
 {
     struct pipeline *pipeline = &serving->pipeline;
     struct policy *policy = NULL;
-    enum err err = lock(serving->config.dir, why);
+    enum err err = dir_lock(serving->config.dir, LOCK_PATIENCE_MS, why);
     if (err == OK)
         err = key_system_start(why);
     if (err == OK)
@@ -218,7 +197,7 @@ enum err cmd_serve(int argc, char **argv, struct why *why)
     report_start("stele-log", REPORT_INFO);
     init_locks(&serving);
     block_signals(&serving);
-    raise_descriptors();
+    files_open_many(); /* every connection is a descriptor */
     err = start(&serving, listen, why);
     int which = 0;
     while (err == OK && sigwait(&serving.signals, &which) == 0 && which == SIGHUP)

@@ -8,7 +8,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <sys/resource.h>
 
 #include "lib/config.h"
 #include "lib/sys/cli.h"
@@ -47,15 +46,6 @@ static enum err read_config(struct serving *serving, struct why *why)
     return err;
 }
 
-static enum err lock(const char *dir, struct why *why)
-{
-    uint64_t until_ms = clock_monotonic_ms() + LOCK_PATIENCE_MS;
-    enum err err;
-    while ((err = dir_lock(dir, why)) != OK && clock_monotonic_ms() < until_ms)
-        nanosleep(&(struct timespec){ .tv_nsec = 50 * 1000 * 1000 }, NULL);
-    return err;
-}
-
 /* All threads, and the signer, leave these signals to sigwait in cmd_serve. */
 static void block_signals(struct serving *serving)
 {
@@ -65,16 +55,6 @@ static void block_signals(struct serving *serving)
     sigaddset(&serving->signals, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &serving->signals, NULL);
     signal(SIGPIPE, SIG_IGN);
-}
-
-/* Every connection is a descriptor: as many as the system lets us have. */
-static void raise_descriptors(void)
-{
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-        limit.rlim_cur = limit.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &limit);
-    }
 }
 
 static enum err start_signer(struct serving *serving, struct why *why)
@@ -114,7 +94,7 @@ static enum err start_http(struct serving *serving, struct why *why)
 static enum err start(struct serving *serving, struct why *why)
 {
     struct logs *logs = &serving->witness.logs;
-    enum err err = lock(serving->dir, why);
+    enum err err = dir_lock(serving->dir, LOCK_PATIENCE_MS, why);
     if (err == OK)
         err = key_system_start(why);
     if (err == OK)
@@ -182,7 +162,7 @@ enum err cmd_serve(int argc, char **argv, struct why *why)
     }
     report_start("stele-witness", REPORT_INFO);
     block_signals(&serving);
-    raise_descriptors();
+    files_open_many(); /* every connection is a descriptor */
     if (err == OK)
         err = start(&serving, why);
     int which = 0;

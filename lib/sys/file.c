@@ -6,9 +6,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <time.h>
 #include <unistd.h>
+
+#include "lib/sys/clock.h"
 
 static enum err fail_errno(struct why *why, const char *what, const char *path)
 {
@@ -218,17 +222,21 @@ enum err dir_each(const char *path, enum err (*each)(void *ctx, const char *name
     return err;
 }
 
-enum err dir_lock(const char *dir, struct why *why)
+enum err dir_lock(const char *dir, unsigned wait_ms, struct why *why)
 {
+    const struct timespec step = { .tv_nsec = 20 * 1000 * 1000 };
+    uint64_t until_ms = clock_monotonic_ms() + wait_ms;
     char *path = path_join(dir, "lock");
     if (path == NULL)
         return fail(why, ERR_ENV, "out of memory");
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    enum err err = OK;
-    if (fd < 0)
-        err = fail_errno(why, "open", path);
-    else if (flock(fd, LOCK_EX | LOCK_NB) != 0)
-        err = fail(why, ERR_ENV, "another process uses %s already", dir);
+    enum err err = fd < 0 ? fail_errno(why, "open", path) : OK;
+    while (err == OK && flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        if (clock_monotonic_ms() >= until_ms)
+            err = fail(why, ERR_ENV, "another process uses %s already", dir);
+        else
+            nanosleep(&step, NULL);
+    }
     if (err != OK && fd >= 0)
         close(fd);
     free(path);
@@ -242,4 +250,13 @@ enum err disk_free(const char *path, uint64_t *bytes, struct why *why)
         return fail_errno(why, "ask for the free space of", path);
     *bytes = (uint64_t)st.f_bavail * st.f_frsize;
     return OK;
+}
+
+void files_open_many(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
 }

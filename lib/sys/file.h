@@ -30,8 +30,12 @@ enum err dir_sync(const char *path, struct why *why);
 /* Calls `each` with the name of every entry but those that start with '.', in the order of bytes; stops at its error. */
 enum err dir_each(const char *path, enum err (*each)(void *ctx, const char *name, struct why *why), void *ctx, struct why *why);
 
-/* One process per folder: an flock on DIR/lock, held until the process ends. ERR_ENV "already running" where taken. */
-enum err dir_lock(const char *dir, struct why *why);
+/* One process per folder: an flock on DIR/lock, held until the process ends. Waits so long for a process that is just
+ * ending (or whose signer is); then ERR_ENV. */
+enum err dir_lock(const char *dir, unsigned wait_ms, struct why *why);
+
+/* As many open files as the system lets this process have. */
+void files_open_many(void);
 
 /* Bytes free for us on the file system that holds `path`. */
 enum err disk_free(const char *path, uint64_t *bytes, struct why *why);
