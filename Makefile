@@ -9,7 +9,7 @@ VERSION := 0.1.0
 O       := build/$(BUILD)
 WARN    := -Wall -Wextra -Werror -Wshadow -Wpointer-arith -Wstrict-prototypes -Wmissing-prototypes -Wvla \
            -Wformat=2 -Wundef -Wcast-qual -Wwrite-strings
-HARDEN  := -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE -ftrapv
+HARDEN  := -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
 FLAGS_plain := -O2 $(HARDEN)
 LINK_plain  := -pie -Wl,-z,relro,-z,now,-z,noexecstack
 FLAGS_asan  := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all

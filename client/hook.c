@@ -2,6 +2,7 @@
  * `stele-hook`, Nix's post-build-hook (design invariant 7): writes a file, returns in milliseconds, and exits 0 even when it
  * can do nothing, or as `next-hook` did. It uses no network and never logs NIX_CONFIG, which may carry access tokens.
  */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -87,24 +88,11 @@ static enum err hook(const struct client_config *config, struct why *why)
     return err;
 }
 
-/* The operator's own hook, with the same environment; its exit status is ours. */
-static int run_next(const char *path)
+/* The work, in a process of its own: whatever becomes of it, a full disk's signal or a fault of ours, the build goes on. */
+static void work(void)
 {
-    int status;
-    pid_t pid = fork();
-    if (pid == 0) {
-        execl(path, path, (char *)NULL);
-        _exit(127);
-    }
-    if (pid < 0 || waitpid(pid, &status, 0) != pid) {
-        say(LOG_ERR, "cannot run the next-hook");
-        return 1;
-    }
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
-}
-
-int run_hook(void)
-{
+    signal(SIGXFSZ, SIG_IGN); /* a write that fails can be told; one that kills cannot */
+    signal(SIGPIPE, SIG_IGN);
     struct client_config config = { 0 };
     struct why why = { "" };
     enum err err = client_config_load(&config, NULL, &why);
@@ -112,7 +100,40 @@ int run_hook(void)
         err = hook(&config, &why);
     if (err != OK)
         say(err == ERR_REFUSED ? LOG_WARNING : LOG_ERR, why.text);
-    int status = config.next_hook != NULL ? run_next(config.next_hook) : 0;
+    client_config_free(&config);
+    _exit(0);
+}
+
+/* The operator's own hook, with the same environment. */
+static void run_next(const char *path)
+{
+    execl(path, path, (char *)NULL);
+    say(LOG_ERR, "cannot run the next-hook");
+    _exit(127);
+}
+
+/* Waits for a child. 1 for one that did not end by itself. */
+static int wait_for(pid_t pid)
+{
+    int status;
+    return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) ? WEXITSTATUS(status) : 1;
+}
+
+int run_hook(void)
+{
+    pid_t pid = fork();
+    if (pid == 0)
+        work();
+    if (wait_for(pid) != 0)
+        say(LOG_ERR, "ended by a signal: nothing is attested for this build (is the disk full?)");
+    struct client_config config = { 0 };
+    int status = 0;
+    if (client_config_load(&config, NULL, NULL) == OK && config.next_hook != NULL) {
+        pid = fork();
+        if (pid == 0)
+            run_next(config.next_hook);
+        status = wait_for(pid);
+    }
     client_config_free(&config);
     return status;
 }

@@ -1,0 +1,207 @@
+#!/bin/sh
+# The builder's side on real Nix: what an attestation says, that the hook never breaks a build and never claims what was not
+# built, and that the deliverer loses nothing. TAP.
+. "$(dirname "$0")/lib.sh"
+world
+nix_world
+hook=$STELE_BUILD/bin/stele-hook
+
+stele keygen ci.example/builder --out "$W/key" --type builder >"$W/out" 2>&1
+cat >"$W/builder.conf" <<END
+policy policy
+key key
+state state
+outbox outbox
+END
+export STELE_CONFIG="$W/builder.conf"
+
+# build ATTRIBUTE...: with the hook; the story's derivations.
+build() {
+    attributes=
+    for a in "$@"; do attributes="$attributes -A $a"; done
+    # shellcheck disable=SC2086 # a list of words
+    nix-build --no-out-link "$here/graph.nix" $attributes --option post-build-hook "$hook"
+}
+
+# again PATH...: makes Nix forget paths and what refers to them, so that they are built anew.
+again() {
+    # shellcheck disable=SC2046 # a list of words
+    nix-store --delete --ignore-liveness $(nix-store -q --referrers-closure "$@") >/dev/null 2>&1
+}
+
+# payload NAME: the statement about the output of that name, as JSON, from the outbox.
+payload() {
+    for file in "$W"/outbox/*.jsonl; do
+        tail -n 1 "$file" | jq -r .payload | base64 -d >"$W/payload"
+        if jq -e --arg name "-$1" '[.subject[].name | endswith($name)] | any' "$W/payload" >/dev/null; then
+            cat "$W/payload"
+            return 0
+        fi
+    done
+    return 1
+}
+
+# holds WHAT NAME FILTER: the jq filter is true of that statement.
+holds() {
+    if payload "$2" | jq -e "$3" >/dev/null; then
+        ok "$1"
+    else
+        not_ok "$1"
+        payload "$2" | jq . | sed 's/^/# /'
+    fi
+}
+
+accepts "the graph builds with the hook" build app library.dev
+accepts "an attestation for each derivation" test "$(find "$W/outbox" -name '*.jsonl' | wc -l)" = 5
+holds "two outputs are two subjects, sorted by output" library '[.subject[].annotations.output] == ["dev", "out"]'
+holds "the digest is that of the NAR" app ".subject[0].digest.sha256 == \"$(nix-store --dump "$(build app 2>/dev/null)" | sha256sum | cut -d' ' -f1)\""
+holds "the claim is build, by the key's name" app \
+    '.predicate.buildDefinition.internalParameters.claim == "build" and .predicate.runDetails.builder.id == "https://ci.example/builder"'
+holds "a source is told as one" library '.predicate.buildDefinition.resolvedDependencies[0].annotations.kind == "source"'
+holds "a fixed output is told as one" data '[.predicate.buildDefinition.resolvedDependencies[].annotations.kind] == ["fixed"]'
+holds "the used outputs are the inputs, with their derivations" app \
+    '[.predicate.buildDefinition.resolvedDependencies[] | .annotations.kind == "output" and (.annotations.derivation | endswith(".drv"))] | length == 3 and all'
+tool=$(build tool 2>/dev/null)
+library=$(build library 2>/dev/null | head -n 1)
+closure=$(nix-store -qR "$library" | sort | while read -r p; do echo "$p $(nix-store -q --hash "$p" | sed 's/sha256://' | xargs nix-hash --type sha256 --to-base16)"; done | sha256sum | cut -d' ' -f1)
+holds "the closure digest is that of the inputs' closure" tool ".predicate.buildDefinition.internalParameters.closure == \"$closure\""
+holds "the references are those of the database" tool ".subject[0].annotations.references == [\"$(basename "$library")\"]"
+
+# The hook must never break a build, whatever is wrong with it.
+rm -rf "$W/outbox" && again "$tool"
+export STELE_CONFIG="$W/nothing.conf"
+accepts "with no configuration the build succeeds" build tool
+says "and the hook says why nothing is attested" "stele-hook: .*not attested|stele-hook: .*nothing.conf" "$W/out"
+again "$tool"
+sed 's/^key .*/key missing-key/' "$W/builder.conf" >"$W/nokey.conf"
+export STELE_CONFIG="$W/nokey.conf"
+accepts "with no key the build succeeds" build tool
+says "and the hook names the key" "stele-hook: .*missing-key" "$W/out"
+again "$tool"
+chmod 644 "$W/key"
+export STELE_CONFIG="$W/builder.conf"
+accepts "with a key that others can read the build succeeds" build tool
+says "and the hook refuses that key" "stele-hook: .*others can read.*chmod 600" "$W/out"
+chmod 600 "$W/key"
+again "$tool"
+echo "nonsense" >>"$W/nokey.conf"
+export STELE_CONFIG="$W/nokey.conf"
+accepts "with a configuration that is wrong the build succeeds" build tool
+says "and the hook names file and line" "nokey.conf line 5: unknown key" "$W/out"
+again "$tool"
+export STELE_CONFIG="$W/builder.conf"
+mkdir "$W/bin"
+printf '#!/bin/sh\nulimit -f 0\nexec "%s"\n' "$hook" >"$W/bin/full"
+chmod +x "$W/bin/full"
+hook=$W/bin/full
+accepts "with no disk space the build succeeds" build tool
+says "and the hook says that it cannot write" "stele-hook: .*not attested: cannot (write|create)" "$W/out"
+accepts "nothing half-written is left" test -z "$(find "$W/outbox" -type f 2>/dev/null)"
+hook=$STELE_BUILD/bin/stele-hook
+again "$tool"
+accepts "control: with everything in place the same build is attested" build tool
+accepts "there is its attestation" test "$(find "$W/outbox" -name '*.jsonl' | wc -l)" = 1
+
+# The operator's own hook goes on working.
+printf '#!/bin/sh\necho "$DRV_PATH" >"%s"\nexit ${NEXT_STATUS:-0}\n' "$W/next-ran" >"$W/bin/next"
+chmod +x "$W/bin/next"
+echo "next-hook $W/bin/next" >>"$W/builder.conf"
+again "$tool"
+accepts "a next-hook is run" build tool
+accepts "with the derivation in its environment" grep -q 'tool.drv$' "$W/next-ran"
+again "$tool"
+printf '#!/bin/sh\nexit 3\n' >"$W/bin/next"
+refuses "its failure is Nix's to see" "hook|exit" build tool
+sed -i '/^next-hook/d' "$W/builder.conf"
+
+# What stays private.
+echo "skip tool" >>"$W/builder.conf"
+rm -rf "$W/outbox" && again "$tool"
+accepts "a skipped name builds" build tool
+accepts "and is not attested" test -z "$(find "$W/outbox" -name '*.jsonl' 2>/dev/null)"
+sed -i '/^skip/d' "$W/builder.conf"
+
+# Honesty: what was not built here is not attested, in any way.
+refuses "the hook is no way to attest by hand" "DRV_PATH" env -u DRV_PATH sh -c "$STELE_BUILD/bin/stele-hook 2>&1; false"
+planted=$NIX_STORE_DIR/0123456789abcdfghijklmnpqrsvwxyz-planted
+echo planted >"$planted"
+printf '%s\n\n0\n' "$planted" | nix-store --register-validity
+refuses "a registered path is refused" "not built here" stele attest --built-on-this-machine "$planted"
+refuses "a source is refused" "not built here" stele attest --built-on-this-machine "$(nix-store --add "$here/graph.nix")"
+refuses "the hook attests no registered path either" "not built here|no output" \
+    sh -c "DRV_PATH=$(nix-store -q --deriver "$tool") OUT_PATHS=$planted $STELE_BUILD/bin/stele-hook 2>&1; false"
+refuses "a path that nobody knows is refused" "not a valid path" stele attest "$NIX_STORE_DIR/0123456789abcdfghijklmnpqrsvwxyy-nothing"
+accepts "control: what was built here can be attested by hand" stele attest --built-on-this-machine "$tool"
+holds "as a backfill, not as a build" tool \
+    '.predicate.buildDefinition.internalParameters.claim == "backfill" and .predicate.runDetails.builder.id == "https://ci.example/builder/backfill"'
+rm -rf "$W/outbox"
+printf '%s %s\n' "$(cat /etc/machine-id 2>/dev/null | grep . || echo unknown)" "$(($(date +%s) + 100))" >"$W/state/machine-id"
+refuses "a path older than this key's work here is refused" "before this key began" stele attest "$tool"
+printf '%s %s\n' 00000000000000000000000000000000 1 >"$W/state/machine-id"
+refuses "so is any path under another machine's state" "another machine" stele attest "$tool"
+rm "$W/state/machine-id"
+chmod u+w "$tool/bin" "$tool/bin/tool" && echo "altered" >>"$tool/bin/tool"
+refuses "a path altered on disk is an alarm" "ALARM.*altered" stele attest --built-on-this-machine "$tool"
+nix-store --repair-path "$tool" >/dev/null 2>&1
+again "$tool"
+accepts "control: built anew, it is attested" build tool
+accepts "and waits" test "$(find "$W/outbox" -name '*.jsonl' | wc -l)" = 1
+
+# Delivery.
+stele-log init "$W/log" --origin log.example/stele >"$W/out" 2>&1
+log_port=$(free_port)
+echo "log $(stele-log key "$W/log") http://127.0.0.1:$log_port" >"$W/policy"
+for w in w1 w2; do
+    stele-witness init "$W/$w" --name "$w.example" >"$W/out" 2>&1
+    stele-witness add-log "$W/$w" "$(stele-log key "$W/log")" >"$W/out" 2>&1
+    start $w stele-witness serve "$W/$w" --listen 127.0.0.1:0
+    echo "witness $w $(stele-witness key "$W/$w") $(url $w)" >>"$W/policy"
+done
+printf 'group both all w1 w2\nquorum both\n' >>"$W/policy"
+cp "$W/key.pub" "$W/builders"
+printf 'origin log.example/stele\npolicy %s\nbuilders %s\nquorum-timeout-ms 1500\n' "$W/policy" "$W/builders" >"$W/log/config"
+stele deliver --once >"$W/deliver" 2>&1 &
+deliverer=$!
+sleep 1
+accepts "with the log down the deliverer goes on trying" kill -0 $deliverer
+accepts "and keeps the attestation" test "$(find "$W/outbox" -name '*.jsonl' | wc -l)" = 1
+accepts "the log starts" start log stele-log serve "$W/log" --listen "127.0.0.1:$log_port"
+accepts "then it is delivered" wait $deliverer
+says "with its index and witnesses" "tool: index 0 in log.example/stele, cosigned by w1, w2" "$W/deliver"
+accepts "the outbox is empty" test -z "$(find "$W/outbox" -name '*.jsonl')"
+proof=$W/state/proofs/$(basename "$tool" | cut -c1-32).tlog-proof
+accepts "its proof is kept" test -s "$proof"
+accepts "and verifies" stele verify "$proof"
+accepts "also by the path" sh -c "printf 'builder ci %s\nquorum ci\n' \"$(cat "$W/key.pub")\" >$W/trust; echo 'trust trust' >>$W/builder.conf; stele verify $tool"
+accepts "as JSON, too" sh -c "stele verify --json $proof | jq -e '.[0].verified and .[0].index == 0'"
+again "$tool"
+build tool >/dev/null 2>&1
+accepts "the same build again is delivered" stele deliver --once
+says "and has its old index" "index 0 in" "$W/out"
+
+# A letter that the log refuses does not hold up the others.
+rm -rf "$W/outbox" && again "$tool"
+build tool >/dev/null 2>&1
+stele keygen stranger.example --out "$W/stranger" >"$W/out" 2>&1
+sed 's/^key .*/key stranger/' "$W/builder.conf" >"$W/stranger.conf"
+STELE_CONFIG=$W/stranger.conf stele attest --built-on-this-machine "$library" >"$W/out" 2>&1
+echo "garbage" >"$W/outbox/00000000000000000000000000000000-0.jsonl"
+refuses "a stranger's attestation is refused by the log, garbage by the deliverer" "1 delivered, 2 refused" stele deliver --once
+accepts "both are set aside with their reasons" test "$(find "$W/outbox/refused" -name '*.why' | wc -l)" = 2
+says "the log's reason is told" "403.*stranger|stranger.*403|not among|builder" "$(grep -l 403 "$W"/outbox/refused/*.why | head -n 1)"
+accepts "the outbox is empty again" test -z "$(find "$W/outbox" -maxdepth 1 -name '*.jsonl')"
+
+# Short of quorum nothing is removed; when the witness is back, it is delivered.
+again "$tool" "$library"
+build library tool >/dev/null 2>&1
+w2_listen=$(url w2 | sed 's|http://||')
+stop w2
+stele deliver --once >"$W/deliver" 2>&1 &
+deliverer=$!
+sleep 4
+accepts "short of quorum the attestations stay" test -n "$(find "$W/outbox" -maxdepth 1 -name '*.jsonl')"
+says "and the deliverer says why" "503" "$W/deliver"
+accepts "the witness comes back" start w2 stele-witness serve "$W/w2" --listen "$w2_listen"
+accepts "then they are delivered" wait $deliverer
+accepts "all of them" test -z "$(find "$W/outbox" -maxdepth 1 -name '*.jsonl')"
+done_testing
