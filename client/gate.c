@@ -58,7 +58,7 @@ static void send_narinfo(struct gate *gate, struct http_request *request, struct
     struct gate_path path = { 0 };
     struct why refusal;
     bool known;
-    if (gate_resolve(gate, hash_part, &path, &known, &refusal) != OK) {
+    if (gate_resolve(gate, hash_part, false, &path, &known, &refusal) != OK) {
         refuse(gate, request, known, &refusal);
         return;
     }
@@ -81,7 +81,7 @@ static void send_nar(struct gate *gate, struct http_request *request, struct spa
         refuse(gate, request, false, &refusal);
         return;
     }
-    if (gate_resolve(gate, span_cut(name, 0, HASH_PART_LEN), &path, &known, &refusal) != OK) {
+    if (gate_resolve(gate, span_cut(name, 0, HASH_PART_LEN), true, &path, &known, &refusal) != OK) {
         refuse(gate, request, known, &refusal);
         return;
     }

@@ -223,11 +223,11 @@ out:
     return err;
 }
 
-enum err gate_resolve(struct gate *gate, struct span hash_part, struct gate_path *out, bool *known, struct why *refusal)
+enum err gate_resolve(struct gate *gate, struct span hash_part, bool remembered_will_do, struct gate_path *out, bool *known, struct why *refusal)
 {
     *known = false;
     fail(refusal, ERR_REFUSED, "no upstream cache has it");
-    if (remembered(gate, hash_part, out)) {
+    if (remembered_will_do && remembered(gate, hash_part, out)) {
         *known = true;
         return OK;
     }

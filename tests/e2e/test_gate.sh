@@ -1,0 +1,243 @@
+#!/bin/sh
+# The gate against hostile caches and requests, on real Nix: each refusal for its reason, and with a control that passes. TAP.
+. "$(dirname "$0")/lib.sh"
+world
+nix_world
+
+# A world: a log under one witness, a builder, a cache that carries the proofs.
+stele keygen ci.example/builder --out "$W/key" >"$W/out" 2>&1
+stele-log init "$W/log" --origin log.example/stele >"$W/out" 2>&1
+stele-witness init "$W/w1" --name w1.example >"$W/out" 2>&1
+stele-witness add-log "$W/w1" "$(stele-log key "$W/log")" >"$W/out" 2>&1
+start w1 stele-witness serve "$W/w1" --listen 127.0.0.1:0 || exit 1
+log_port=$(free_port)
+{
+    echo "log $(stele-log key "$W/log") http://127.0.0.1:$log_port"
+    echo "witness w1 $(stele-witness key "$W/w1") $(url w1)"
+    echo "quorum w1"
+} >"$W/log-policy"
+cp "$W/key.pub" "$W/builders"
+printf 'origin log.example/stele\npolicy %s\nbuilders %s\n' "$W/log-policy" "$W/builders" >"$W/log/config"
+start log stele-log serve "$W/log" --listen "127.0.0.1:$log_port" || exit 1
+printf 'policy log-policy\nkey key\nstate state\noutbox outbox\n' >"$W/builder.conf"
+export STELE_CONFIG="$W/builder.conf"
+app=$(nix-build --no-out-link "$here/graph.nix" -A app --option post-build-hook "$STELE_BUILD/bin/stele-hook" 2>/dev/null)
+library=$(nix-build --no-out-link "$here/graph.nix" -A library 2>/dev/null)
+fetched=$(nix-build --no-out-link "$here/graph.nix" -A fetched 2>/dev/null)
+accepts "the attestations are delivered" stele deliver --once
+nix-store --generate-binary-cache-key cache.example-1 "$W/cache.secret" "$W/cache.public"
+nix-store --generate-binary-cache-key gate.example-1 "$W/gate.secret" "$W/gate.public"
+
+# fill CACHE COMPRESSION: a cache with all paths and their proofs.
+fill() {
+    nix copy --to "file://$W/$1?compression=$2&secret-key=$W/cache.secret" "$app" "$fetched" >"$W/out" 2>&1
+    cp "$W"/state/proofs/*.tlog-proof "$W/$1/"
+}
+fill cache none
+static_server cache "$W/cache" || exit 1
+part=$(basename "$library" | cut -c1-32)
+narinfo=$W/cache/$part.narinfo
+cp "$narinfo" "$W/good.narinfo"
+
+# The user's policy names no address of the log: with sidecars nobody but the cache is asked.
+{
+    echo "log $(stele-log key "$W/log")"
+    grep -v '^log ' "$W/log-policy"
+} >"$W/policy"
+printf 'builder ci %s\nquorum ci\n' "$(cat "$W/key.pub")" >"$W/trust"
+
+# new_gate [LINE]: a gate with a fresh state; LINE goes into its configuration.
+gates=0
+new_gate() {
+    stop gate
+    gates=$((gates + 1))
+    {
+        printf 'policy policy\ntrust trust\nstate gate-%s\nsigning-key gate.secret\nstore-dir %s\nupstream %s\n' $gates "$NIX_STORE_DIR" "${upstream:-$(url cache)}"
+        [ -z "${1:-}" ] || echo "$1"
+    } >"$W/gate.conf"
+    start gate stele gate --config "$W/gate.conf" --listen 127.0.0.1:0
+}
+
+# get PATH [CURL OPTION...]: prints the status; the body is in $W/body.
+get() {
+    path=$1
+    shift
+    rm -f "$W/body"
+    curl -s --path-as-is -o "$W/body" -w '%{http_code}' "$@" "$(url gate)$path"
+}
+
+# is WHAT STATUS PATH [CURL OPTIONS]
+is() {
+    what=$1 want=$2 path=$3
+    shift 3
+    got=$(get "$path" "$@")
+    if [ "$got" = "$want" ]; then ok "$what"; else not_ok "$what (status $got, wanted $want)"; fi
+}
+
+# refused WHAT REASON: the library's narinfo is 404, and `stele why` says why. Then the good one is put back, and passes.
+refused() {
+    is "$1: refused" 404 "/$part.narinfo"
+    refuses "$1: for that reason" "$2" stele why --config "$W/gate.conf" "$library"
+    cp "$W/good.narinfo" "$narinfo"
+    new_gate >"$W/out"
+    is "$1: control" 200 "/$part.narinfo"
+}
+
+# sign: the cache signs what its narinfo now says.
+sign() {
+    sed -i '/^Sig: /d' "$narinfo"
+    nix store sign --store "file://$W/cache" -k "$W/cache.secret" "$library" >"$W/out" 2>&1
+}
+
+accepts "the gate starts" new_gate
+is "it is a cache" 200 /nix-cache-info
+says "that wants to be asked in bulk" "WantMassQuery: 1" "$W/body"
+is "an attested path" 200 "/$part.narinfo"
+says "is handed out with the gate's signature" "^Sig: gate.example-1:" "$W/body"
+says "and its attested deriver" "^Deriver: .*library.drv" "$W/body"
+accepts "and not the untrusted cache's" sh -c "! grep -q 'Sig: cache.example' $W/body"
+nar=$(sed -n 's/^URL: //p' "$W/body")
+is "HEAD finds it, too" 200 "/$part.narinfo" -I
+is "its NAR comes" 200 "/$nar"
+accepts "with the attested bytes" sh -c "nix-store --dump $library | cmp - $W/body"
+fixed=$(basename "$fetched" | cut -c1-32)
+is "a fixed output passes" 200 "/$fixed.narinfo"
+says "by its builder or its name, unsigned by the gate" "^CA: fixed:" "$W/body"
+accepts "since Nix checks it by its content" sh -c "! grep -q '^Sig: gate' $W/body"
+accepts "the log was not asked by the user" sh -c "! curl -s $(url log)/metrics | grep -q 'route=\"output\"'"
+
+# Requests.
+is "an unknown path" 404 /00000000000000000000000000000000.narinfo
+is "a hash part that is too short" 404 "/$(echo "$part" | cut -c1-31).narinfo"
+is "a hash part in capitals" 404 "/$(echo "$part" | tr a-z A-Z).narinfo"
+is "a walk upwards" 404 /nar/../../../etc/passwd
+is "an escaped walk upwards" 404 "/nar/%2e%2e/%2e%2e/etc/passwd"
+is "realisations" 404 /realisations/sha256:0000.doi
+is "a log of a build" 404 /log/x.drv
+is "another method" 405 /nix-cache-info -X DELETE
+is "a page that talks to the gate: Origin" 403 /nix-cache-info -H "Origin: http://evil.example"
+is "a page that talks to the gate: Sec-Fetch-Site" 403 /nix-cache-info -H "Sec-Fetch-Site: cross-site"
+is "a page that talks to the gate: Cookie" 403 /nix-cache-info -H "Cookie: a=b"
+is "another Host" 403 /nix-cache-info -H "Host: evil.example"
+is "control: localhost as Host" 200 /nix-cache-info -H "Host: localhost:$(url gate | sed 's/.*://')"
+is "a NAR under another hash" 404 "/nar/$part-0000000000000000000000000000000000000000000000000000.nar"
+
+# Caches.
+sed -i "s|^References: .*|References: $(basename "$app")|" "$narinfo" && sign
+refused "swapped references, signed again" "other references"
+sed -i 's|^NarSize: .*|NarSize: 4096|' "$narinfo" && sign
+refused "another size, signed again" "other bytes"
+sed "s|^StorePath: .*|StorePath: $app|" "$W/cache/$part.narinfo" >"$W/x" && cp "$W/x" "$narinfo"
+refused "another path's narinfo" "another path"
+printf 'StorePath: %s\nURL: x\n' "$library" >"$narinfo"
+refused "a narinfo that is cut" "malformed|missing"
+awk 'BEGIN { for (i = 0; i < 200000; i++) print "Sig: a:b" }' >>"$narinfo"
+is "a narinfo of more than a megabyte" 404 "/$part.narinfo"
+cp "$W/good.narinfo" "$narinfo"
+sed -i 's|^URL: .*|URL: ../../secret|' "$narinfo"
+is "a URL that leaves the cache: ../" 404 "/$part.narinfo"
+sed -i 's|^URL: .*|URL: file:///etc/passwd|' "$narinfo"
+is "a URL that leaves the cache: file:" 404 "/$part.narinfo"
+sed -i 's|^URL: .*|URL: http://other.example/x|' "$narinfo"
+is "a URL that leaves the cache: another host" 404 "/$part.narinfo"
+echo "CA: fixed:r:sha256:0000000000000000000000000000000000000000000000000000" >>"$narinfo"
+refused "a false content address" "CA"
+
+# Proofs.
+cp "$W/cache/$part.tlog-proof" "$W/good.proof"
+rm "$W/cache/$part.tlog-proof"
+new_gate >"$W/out"
+is "a stripped sidecar" 404 "/$part.narinfo"
+refuses "for that reason" "no attestation" stele why --config "$W/gate.conf" "$library"
+cp "$W/cache/$(basename "$app" | cut -c1-32).tlog-proof" "$W/cache/$part.tlog-proof"
+is "another path's proof" 404 "/$part.narinfo"
+refuses "for that reason" "another path|no attestation" stele why --config "$W/gate.conf" "$library"
+sed 's/^— w1.example .*//; /^$/{N;/^\n$/D}' "$W/good.proof" | grep -v '^— w1' >"$W/cache/$part.tlog-proof"
+is "a proof without its cosignature" 404 "/$part.narinfo"
+refuses "for that reason" "quorum" stele why --config "$W/gate.conf" "$library"
+head -c 300 "$W/good.proof" >"$W/cache/$part.tlog-proof"
+is "a proof that is cut" 404 "/$part.narinfo"
+cp "$W/good.proof" "$W/cache/$part.tlog-proof"
+is "control: the proof is back" 200 "/$part.narinfo"
+accepts "what was refused can be asked for later" sh -c "stele why --config $W/gate.conf --last | grep -q $part"
+
+# NARs.
+nar_file=$W/cache/$(sed -n 's/^URL: //p' "$W/good.narinfo")
+cp "$nar_file" "$W/good.nar"
+new_gate >"$W/out"
+get "/$part.narinfo" >"$W/out"
+nar=$(sed -n 's/^URL: //p' "$W/body")
+sed -i 's/hello/hullo/' "$nar_file"
+get "/$nar" >"$W/out"
+accepts "bytes swapped between narinfo and NAR never arrive whole" test "$(stat -c %s "$W/body" 2>/dev/null || echo 0)" -lt "$(stat -c %s "$W/good.nar")"
+head -c 100 "$W/good.nar" >"$nar_file"
+get "/$nar" >"$W/out"
+accepts "a cut NAR does not arrive whole" test "$(stat -c %s "$W/body" 2>/dev/null || echo 0)" -lt "$(stat -c %s "$W/good.nar")"
+cat "$W/good.nar" "$W/good.nar" >"$nar_file"
+get "/$nar" >"$W/out"
+accepts "a NAR that is too long does not arrive whole" test "$(stat -c %s "$W/body" 2>/dev/null || echo 0)" -lt "$(stat -c %s "$W/good.nar")"
+cp "$W/good.nar" "$nar_file"
+is "control: the NAR is back" 200 "/$nar"
+accepts "whole" cmp "$W/body" "$W/good.nar"
+
+# The other compressions that Nix writes.
+for compression in xz zstd bzip2 gzip br; do
+    rm -rf "$W/cache2" && fill cache2 $compression
+    upstream="file://$W/cache2"
+    new_gate >"$W/out"
+    rm -rf "$W/home/cache"
+    accepts "Nix substitutes from a cache in $compression" nix-store --store "$W/user-$compression" --realise "$app" --option substituters "$(url gate)" \
+        --option trusted-public-keys "$(cat "$W/gate.public")" --option max-jobs 0
+done
+upstream=
+
+# What the trust file says, and when it changes.
+new_gate "refuse-with 451"
+printf 'builder ci %s\nquorum ci\nrevoke ci\n' "$(cat "$W/key.pub")" >"$W/trust"
+kill -HUP "$(cat "$W/run/gate.pid")"
+tries=0
+until [ "$(get "/$part.narinfo")" = 451 ] || [ $tries -gt 50 ]; do
+    tries=$((tries + 1))
+    sleep 0.1
+done
+is "a builder that was revoked, with 451 and the reason" 451 "/$part.narinfo"
+says "which Nix prints" "revoked" "$W/body"
+printf 'builder ci %s\nquorum ci\nnonsense\n' "$(cat "$W/key.pub")" >"$W/trust"
+kill -HUP "$(cat "$W/run/gate.pid")"
+sleep 0.5
+is "a trust file that is wrong changes nothing" 451 "/$part.narinfo"
+says "and the operator is told" "not-reread.*line 3" "$W/run/gate.err"
+printf 'builder ci %s\nquorum ci\n' "$(cat "$W/key.pub")" >"$W/trust"
+new_gate >"$W/out"
+is "control" 200 "/$part.narinfo"
+manual=$NIX_STORE_DIR/zyxwvsrqpnmlkjihgfdcba9876543210-manual-1.0
+echo manual >"$manual"
+printf '%s\n\n0\n' "$manual" | nix-store --register-validity
+nix copy --to "file://$W/cache?compression=none&secret-key=$W/cache.secret" "$manual" >"$W/out" 2>&1
+manual_part=zyxwvsrqpnmlkjihgfdcba9876543210
+is "a path that nobody attested" 404 "/$manual_part.narinfo"
+printf 'builder ci %s\nquorum ci\nexempt manual-*\n' "$(cat "$W/key.pub")" >"$W/trust"
+new_gate >"$W/out"
+is "exempt, but of a cache whose key is not named" 404 "/$manual_part.narinfo"
+printf 'builder ci %s\ncache c %s\nquorum ci\nexempt manual-*\n' "$(cat "$W/key.pub")" "$(cat "$W/cache.public")" >"$W/trust"
+new_gate >"$W/out"
+is "exempt, and signed by a cache that is named" 200 "/$manual_part.narinfo"
+says "with the cache's signature beside the gate's" "^Sig: cache.example-1:" "$W/body"
+printf 'builder ci %s\ncache c %s\nquorum ci\nquorum c manual-*\n' "$(cat "$W/key.pub")" "$(cat "$W/cache.public")" >"$W/trust"
+new_gate >"$W/out"
+is "vouched for by a cache" 200 "/$manual_part.narinfo"
+printf 'builder ci %s\nquorum ci\n' "$(cat "$W/key.pub")" >"$W/trust"
+new_gate "mode warn"
+is "mode warn lets nothing through that plain Nix would refuse" 404 "/$manual_part.narinfo"
+printf 'builder ci %s\ncache c %s\nquorum ci\n' "$(cat "$W/key.pub")" "$(cat "$W/cache.public")" >"$W/trust"
+new_gate "mode warn"
+is "mode warn lets through what a named cache signed" 200 "/$manual_part.narinfo"
+says "and warns" "passed-by-warning" "$W/run/gate.err"
+new_gate
+is "control: enforced, it is refused" 404 "/$manual_part.narinfo"
+
+# Nothing opens because something is down.
+stop cache
+new_gate >"$W/out"
+is "an upstream that is down" 404 "/$part.narinfo"
+done_testing
