@@ -13,6 +13,8 @@ STELE_BUILD=$(dirname "$bin") "$(dirname "$0")/test_story.sh" 2>&1 | awk -v star
     END {
         "date +%s" | getline now
         print "\nSummary"
+        if (bad > 0 || ok == 0)
+            print "  THE STORY DID NOT HOLD: see the steps marked FAILED. It should have been:"
         print "  accepted: what the builder built, attested, logged under two witnesses, and the cache served unchanged"
         print "  refused:  a path added by hand and signed by the cache; swapped bytes, signed again; a log that one witness saw"
         print "  found:    a path registered by hand in the store"

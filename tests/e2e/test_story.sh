@@ -178,6 +178,7 @@ cp "$W/log-policy" "$W/policy"
 tell "8. An audit of the user's store, in which somebody has registered a path by hand."
 export STELE_CONFIG="$W/gate.conf"
 accepts "the store as it was substituted has nothing unexplained" stele audit --store "$W/user"
+says "for every path of it was attested" "^4 paths: 4 attested$" "$W/out"
 planted=$NIX_STORE_DIR/0123456789abcdfghijklmnpqrsvwxyz-planted
 planted_file=$W/user/nix/store/$(basename "$planted")
 echo planted >"$planted_file"
