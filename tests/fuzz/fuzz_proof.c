@@ -1,0 +1,30 @@
+/* Proof bundles: the pieces rejoin to the input, and each renders to itself. */
+#include <assert.h>
+#include <stdlib.h>
+
+#include "lib/proof.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+    struct span input = span_of(data, len);
+    struct why why;
+    struct span rest = input;
+    while (rest.len > 0) {
+        struct proof proof;
+        struct buf extra = BUF_EMPTY, again = BUF_EMPTY;
+        const uint8_t *from = rest.data;
+        if (proof_next(&proof, &rest, &why) != OK)
+            return 0;
+        assert(proof.text.data == from && proof.text.data + proof.text.len == rest.data);
+        bool has = proof_extra(&proof, &extra);
+        struct span bytes = span_buf(&extra);
+        assert(has == proof.has_extra);
+        proof_render(&again, has ? &bytes : NULL, proof.index, proof.hashes, proof.n, proof.checkpoint);
+        assert(span_eq(span_buf(&again), proof.text));
+        buf_free(&extra);
+        buf_free(&again);
+    }
+    return 0;
+}
