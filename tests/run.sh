@@ -15,7 +15,8 @@ one() {
     shift
     "$@" >"$out/one" 2>"$out/err"
     code=$?
-    grep -E '^[[:space:]]*(ok|not ok) ' "$out/one" | sed 's/^[[:space:]]*//' >"$out/tap"
+    # cmocka writes a skipped test as "not ok N # SKIP name".
+    grep -E '^[[:space:]]*(ok|not ok) ' "$out/one" | sed -E 's/^[[:space:]]*//; s/^not ok ([0-9]+) # SKIP/ok \1 # SKIP/' >"$out/tap"
     grep -q '^not ok ' "$out/tap" || { [ $code -eq 0 ] || echo "not ok - $name ended with status $code" >>"$out/tap"; }
     [ -s "$out/tap" ] || echo "not ok - $name ran no test" >>"$out/tap"
     cat "$out/tap" >>"$out/all"
