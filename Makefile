@@ -56,7 +56,6 @@ $O/%.o: %.c Makefile
 	$(CC) $(CFLAGS) -c -o $@ $<
 
 # Objects of a program that a unit test links besides the libraries.
-$O/tests/unit/test_evidence: $O/client/evidence.o $O/tests/attestation.o
 $O/tests/unit/test_store: $O/log/store.o $O/log/store_read.o
 
 $(unit_t): $O/tests/unit/%: $O/tests/unit/%.o $O/tests/unit/support.o $(libs)
