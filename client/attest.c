@@ -25,13 +25,21 @@ static enum err attest_one(struct attesting *attesting, const char *path, struct
     if (err == OK && !found)
         err = fail(why, ERR_REFUSED, "%s is not a valid path of this store", path);
     else if (err == OK && !info.ultimate)
-        err = fail(why, ERR_REFUSED, "%s was not built here: this store's database does not mark it so (substituted, copied, imported or registered)", path);
+        err = fail(why, ERR_REFUSED,
+                   "%s was not built here: this store's database does not mark it so (substituted, copied, imported or registered)",
+                   path);
     else if (err == OK && info.deriver == NULL)
         err = fail(why, ERR_REFUSED, "this store does not know which derivation %s was built from", path);
     if (err == OK) {
         struct build build = {
-            .db = attesting->db, .env = &attesting->env, .key = attesting->key, .claim = CLAIM_BACKFILL, .drv_path = info.deriver,
-            .outputs = &path, .outputs_n = 1, .registered_after_s = attesting->since_s,
+            .db = attesting->db,
+            .env = &attesting->env,
+            .key = attesting->key,
+            .claim = CLAIM_BACKFILL,
+            .drv_path = info.deriver,
+            .outputs = &path,
+            .outputs_n = 1,
+            .registered_after_s = attesting->since_s,
         };
         err = build_attest(&build, &attestation, why);
     }

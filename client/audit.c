@@ -30,20 +30,16 @@ struct audit {
     struct buf troubles; /* of the first path that had some */
 };
 
-static enum class classify(const struct nixdb_info *info, const struct local_verdict *verdict)
-{
-    switch (verdict->result.verdict) {
-    case TRUST_ATTESTED: return ATTESTED;
-    case TRUST_VOUCHED: return VOUCHED;
-    case TRUST_EXEMPT: return EXEMPT;
-    case TRUST_FIXED: return ADDRESSED;
-    case TRUST_REFUSED: break;
+static enum class classify(const struct nixdb_info *info, const struct local_verdict *verdict) {
+    switch (verdict->result.verdict){
+        case TRUST_ATTESTED : return ATTESTED; case TRUST_VOUCHED : return VOUCHED; case TRUST_EXEMPT : return EXEMPT;
+        case TRUST_FIXED : return ADDRESSED;
+        case TRUST_REFUSED : break;
     }
-    if (verdict->contradicted)
-        return CONTRADICTED;
-    if (verdict->content_addressed)
-        return ADDRESSED;
-    return info->ultimate ? BUILT_HERE : UNEXPLAINED;
+if (verdict->contradicted) return CONTRADICTED;
+if (verdict->content_addressed)
+    return ADDRESSED;
+return info->ultimate ? BUILT_HERE : UNEXPLAINED;
 }
 
 static enum err altered(struct audit *audit, const struct nixdb_info *info, bool *out, struct why *detail, struct why *why)
@@ -73,7 +69,8 @@ static enum err show(struct audit *audit, const struct nixdb_info *info, enum cl
 {
     audit->counts[class]++;
     if (audit->json) {
-        json_t *object = json_pack("{s:s, s:s, s:s, s:b}", "path", info->path, "class", classes[class].name, "why", detail, "builtHere", info->ultimate);
+        json_t *object = json_pack("{s:s, s:s, s:s, s:b}", "path", info->path, "class", classes[class].name, "why", detail,
+                                   "builtHere", info->ultimate);
         if (object == NULL || json_array_append_new(audit->report, object) != 0)
             return fail(why, ERR_ENV, "out of memory");
         return OK;
@@ -116,7 +113,8 @@ static enum err audit_named(struct audit *audit, const struct cli_args *args, st
         bool found;
         err = nixdb_path(audit->local.db, args->items[i], &info, &found, why);
         if (err == OK)
-            err = found ? audit_path(audit, &info, why) : fail(why, ERR_REFUSED, "%s is not a valid path of this store", args->items[i]);
+            err = found ? audit_path(audit, &info, why)
+                        : fail(why, ERR_REFUSED, "%s is not a valid path of this store", args->items[i]);
         nixdb_info_free(&info);
     }
     return err;
@@ -157,8 +155,10 @@ static enum err run(struct audit *audit, const struct cli_args *args, struct why
     if (err != OK)
         return err;
     sum_up(audit);
-    size_t bad = audit->counts[UNEXPLAINED] + audit->counts[CONTRADICTED] + audit->counts[ALTERED] + (audit->strict ? audit->counts[VOUCHED] : 0);
-    return bad == 0 ? OK : fail(why, ERR_REFUSED, "%zu of %zu paths have nobody who answers for them as they are", bad, audit->done);
+    size_t bad = audit->counts[UNEXPLAINED] + audit->counts[CONTRADICTED] + audit->counts[ALTERED] +
+                 (audit->strict ? audit->counts[VOUCHED] : 0);
+    return bad == 0 ? OK
+                    : fail(why, ERR_REFUSED, "%zu of %zu paths have nobody who answers for them as they are", bad, audit->done);
 }
 
 enum err run_audit(int argc, char **argv, struct why *why)

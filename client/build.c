@@ -34,20 +34,25 @@ static struct span output_name(const struct making *making, const struct storepa
 }
 
 /* Is it ours to attest: valid, marked as built here, by this derivation where the database knows? */
-static enum err check_origin(const struct making *making, const char *path, const struct nixdb_info *info, bool found, struct why *why)
+static enum err check_origin(const struct making *making, const char *path, const struct nixdb_info *info, bool found,
+                             struct why *why)
 {
     if (!found)
         return fail(why, ERR_REFUSED, "%s is not a valid path of this store", path);
     if (!info->ultimate)
-        return fail(why, ERR_REFUSED, "%s was not built here: this store's database does not mark it so (substituted, copied, imported or registered)",
-                    path);
+        return fail(
+            why, ERR_REFUSED,
+            "%s was not built here: this store's database does not mark it so (substituted, copied, imported or registered)", path);
     if (info->registered_s < making->build->registered_after_s)
-        return fail(why, ERR_REFUSED, "%s was registered before this key began to build on this machine; if this machine built it all the same, "
-                                      "give --built-on-this-machine", path);
+        return fail(why, ERR_REFUSED,
+                    "%s was registered before this key began to build on this machine; if this machine built it all the same, "
+                    "give --built-on-this-machine",
+                    path);
     return OK;
 }
 
-static enum err check_bytes(const struct making *making, const struct storepath *path, const struct nixdb_info *info, struct why *why)
+static enum err check_bytes(const struct making *making, const struct storepath *path, const struct nixdb_info *info,
+                            struct why *why)
 {
     struct hash hash;
     uint64_t size;
@@ -55,7 +60,8 @@ static enum err check_bytes(const struct making *making, const struct storepath 
     enum err err = real == NULL ? fail(why, ERR_ENV, "out of memory") : nar_hash_path(real, &hash, &size, why);
     free(real);
     if (err == OK && (!hash_eq(&hash, &info->nar_hash) || size != info->nar_size))
-        err = fail(why, ERR_REFUSED, "ALARM: %s on disk is not what was registered: it was altered, or the disk is damaged", info->path);
+        err = fail(why, ERR_REFUSED, "ALARM: %s on disk is not what was registered: it was altered, or the disk is damaged",
+                   info->path);
     return err;
 }
 
@@ -78,7 +84,9 @@ static enum err add_output(struct making *making, const char *path, struct why *
         err = check_bytes(making, &parsed, info, why);
     if (err != OK)
         return err;
-    *subject = (struct subject){ .path = parsed.path, .nar_hash = info->nar_hash, .nar_size = info->nar_size, .output = output_name(making, &parsed) };
+    *subject = (struct subject){
+        .path = parsed.path, .nar_hash = info->nar_hash, .nar_size = info->nar_size, .output = output_name(making, &parsed)
+    };
     subject->references = calloc(info->references_n + 1, sizeof *subject->references);
     if (subject->references == NULL)
         return fail(why, ERR_ENV, "out of memory");

@@ -17,14 +17,14 @@ struct build {
     const char *drv_path;
     const char *const *outputs; /* full paths; n 0: those of the derivation that are valid and marked as built here */
     size_t outputs_n;
-    bool pass_over; /* outputs that were not built here are passed over, as long as one was; otherwise refused */
+    bool pass_over;              /* outputs that were not built here are passed over, as long as one was; otherwise refused */
     uint64_t registered_after_s; /* a backfill refuses paths registered before; 0 for no bound */
 };
 
 struct attestation {
-    struct buf lines;     /* JSON lines, as POST /attestations takes them: the input list where needed, then the envelope */
-    struct hash entry;    /* SHA-256 of the envelope */
-    char **subjects;      /* the paths attested */
+    struct buf lines;  /* JSON lines, as POST /attestations takes them: the input list where needed, then the envelope */
+    struct hash entry; /* SHA-256 of the envelope */
+    char **subjects;   /* the paths attested */
     size_t subjects_n;
 };
 

@@ -4,7 +4,8 @@
 
 #include "lib/sys/file.h"
 
-enum err build_drv_load(const struct build *build, const char *path, struct drv *out, struct buf *text, bool *found, struct why *why)
+enum err build_drv_load(const struct build *build, const char *path, struct drv *out, struct buf *text, bool *found,
+                        struct why *why)
 {
     struct storepath parsed;
     *out = (struct drv){ 0 };
@@ -52,13 +53,14 @@ static enum err add_references(struct build_inputs *inputs, struct input *item, 
 }
 
 /* One direct input: a valid path; `derivation` NULL for a source. */
-static enum err add_input(const struct build *build, struct build_inputs *inputs, struct span path, enum input_kind kind, const char *derivation,
-                          struct why *why)
+static enum err add_input(const struct build *build, struct build_inputs *inputs, struct span path, enum input_kind kind,
+                          const char *derivation, struct why *why)
 {
     struct nixdb_info info = { 0 };
     bool found;
     struct input item = { .kind = kind };
-    char *own = keep(inputs, span_dup_str(path)), *own_drv = derivation == NULL ? NULL : keep(inputs, span_dup_str(span_str(derivation)));
+    char *own = keep(inputs, span_dup_str(path)),
+         *own_drv = derivation == NULL ? NULL : keep(inputs, span_dup_str(span_str(derivation)));
     if (own == NULL || (derivation != NULL && own_drv == NULL))
         return fail(why, ERR_ENV, "out of memory");
     enum err err = nixdb_path(build->db, own, &info, &found, why);
@@ -95,7 +97,8 @@ static enum err add_input(const struct build *build, struct build_inputs *inputs
 }
 
 /* The outputs of one input derivation that the build used. */
-static enum err add_derivation(const struct build *build, struct build_inputs *inputs, const struct drv_input *used, struct why *why)
+static enum err add_derivation(const struct build *build, struct build_inputs *inputs, const struct drv_input *used,
+                               struct why *why)
 {
     struct buf text = BUF_EMPTY;
     struct drv drv = { 0 };

@@ -20,6 +20,7 @@ void build_inputs_free(struct build_inputs *inputs);
 
 /* Reads and parses a .drv of the store. *found is false where its file is not there (a remote builder has only an outline).
  * The derivation borrows from *text; free both. */
-enum err build_drv_load(const struct build *build, const char *path, struct drv *out, struct buf *text, bool *found, struct why *why);
+enum err build_drv_load(const struct build *build, const char *path, struct drv *out, struct buf *text, bool *found,
+                        struct why *why);
 
 #endif

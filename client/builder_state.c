@@ -49,15 +49,19 @@ enum err builder_state_since(const struct client_config *config, uint64_t *since
     char *path = path_join(config->state, "machine-id");
     enum err err = path == NULL ? fail(why, ERR_ENV, "out of memory") : file_read_if(path, STATE_BYTES_MAX, &text, &found, why);
     if (err == OK && !found)
-        err = fail(why, ERR_REFUSED, "%s does not say since when this key builds here (the hook writes it at its first build); if this machine "
-                                     "built the path all the same, give --built-on-this-machine", path);
+        err = fail(why, ERR_REFUSED,
+                   "%s does not say since when this key builds here (the hook writes it at its first build); if this machine "
+                   "built the path all the same, give --built-on-this-machine",
+                   path);
     if (err == OK)
         err = machine_id(&own, why);
     rest = span_buf(&text);
-    if (err == OK && (!span_line(&rest, &line) || !span_word(&line, &id) || !span_word(&line, &time) || !span_decimal(time, INT64_MAX, since_s)))
+    if (err == OK &&
+        (!span_line(&rest, &line) || !span_word(&line, &id) || !span_word(&line, &time) || !span_decimal(time, INT64_MAX, since_s)))
         err = fail(why, ERR_MALFORMED, "%s is not `MACHINE-ID TIME`", path);
     if (err == OK && !span_eq(id, span_buf(&own)))
-        err = fail(why, ERR_REFUSED, "%s was written on another machine: this is a copy of its state; remove it to start anew here", path);
+        err = fail(why, ERR_REFUSED, "%s was written on another machine: this is a copy of its state; remove it to start anew here",
+                   path);
     buf_free(&text);
     buf_free(&own);
     free(path);

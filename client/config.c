@@ -161,8 +161,9 @@ static void free_list(struct str_list *list)
 
 void client_config_free(struct client_config *config)
 {
-    char *const owned[] = { config->file, config->policy_file, config->trust_file, config->key_file, config->outbox, config->state, config->listen,
-                            config->netrc_file, config->store_dir, config->signing_key_file, config->log_url, config->next_hook };
+    char *const owned[] = { config->file,    config->policy_file, config->trust_file, config->key_file,  config->outbox,
+                            config->state,   config->listen,      config->netrc_file, config->store_dir, config->signing_key_file,
+                            config->log_url, config->next_hook };
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)
         free(owned[i]);
     free_list(&config->upstreams);

@@ -65,7 +65,8 @@ static bool split_letter(struct letter *letter)
 static enum err take_file(void *ctx, const char *name, struct why *why)
 {
     struct delivery *delivery = ctx;
-    if (!span_ends(span_str(name), ".jsonl") || delivery->n == BATCH_FILES_MAX || delivery->lines.len > BATCH_BYTES_MAX - FILE_BYTES_MAX)
+    if (!span_ends(span_str(name), ".jsonl") || delivery->n == BATCH_FILES_MAX ||
+        delivery->lines.len > BATCH_BYTES_MAX - FILE_BYTES_MAX)
         return OK;
     size_t from = delivery->lines.len;
     char *path = path_join(delivery->config.outbox, name);
@@ -100,7 +101,8 @@ static enum err load_batch(struct delivery *delivery, struct why *why)
 }
 
 /* The proof is kept beside every subject, the head remembered; only then may the letter go. */
-static enum err keep_proof(struct delivery *delivery, const struct letter *letter, const struct evidence_item *item, struct why *why)
+static enum err keep_proof(struct delivery *delivery, const struct letter *letter, const struct evidence_item *item,
+                           struct why *why)
 {
     struct proof proof;
     struct note note;
@@ -124,8 +126,8 @@ static enum err keep_proof(struct delivery *delivery, const struct letter *lette
         free(path);
     }
     if (err == OK) {
-        printf("%.*s: index %llu in %s, cosigned by %s\n", SPAN_FMT(item->statement.subjects[0].path), (unsigned long long)item->index, item->origin,
-               item->witnesses);
+        printf("%.*s: index %llu in %s, cosigned by %s\n", SPAN_FMT(item->statement.subjects[0].path),
+               (unsigned long long)item->index, item->origin, item->witnesses);
         delivery->delivered++;
     }
     return err;
@@ -183,7 +185,8 @@ static enum err set_aside(struct delivery *delivery, size_t first, size_t n, con
         enum err err = send_range(delivery, first, n / 2, why);
         return err == OK ? send_range(delivery, first + n / 2, n - n / 2, why) : err;
     }
-    fprintf(stderr, "refused, and set aside in %s/refused: %s: %s\n", delivery->config.outbox, delivery->letters[first].name, reason->text);
+    fprintf(stderr, "refused, and set aside in %s/refused: %s: %s\n", delivery->config.outbox, delivery->letters[first].name,
+            reason->text);
     delivery->refused++;
     return outbox_set_aside(&delivery->config, delivery->letters[first].name, reason->text, why);
 }
@@ -254,7 +257,8 @@ static enum err deliver(struct delivery *delivery, bool once, struct why *why)
         }
         uint64_t spent_ms = clock_monotonic_ms() - started_ms;
         if (once && spent_ms >= ONCE_FOR_MS)
-            return fail(why, ERR_ENV, "%zu attestations still wait in %s: %s", delivery->waiting, delivery->config.outbox, delivery->why_waiting.text);
+            return fail(why, ERR_ENV, "%zu attestations still wait in %s: %s", delivery->waiting, delivery->config.outbox,
+                        delivery->why_waiting.text);
         fprintf(stderr, "%zu wait: %s\n", delivery->waiting, delivery->why_waiting.text);
         wait_for_next_try(delivery, &backoff_ms, once ? ONCE_FOR_MS - spent_ms : BACKOFF_MAX_MS);
     }
@@ -291,7 +295,8 @@ enum err run_deliver(int argc, char **argv, struct why *why)
     if (err == OK)
         err = deliver(&delivery, once, why);
     if (err == OK && delivery.refused > 0)
-        err = fail(why, ERR_REFUSED, "%zu delivered, %zu refused by the log (see %s/refused)", delivery.delivered, delivery.refused, delivery.config.outbox);
+        err = fail(why, ERR_REFUSED, "%zu delivered, %zu refused by the log (see %s/refused)", delivery.delivered, delivery.refused,
+                   delivery.config.outbox);
     if (err == OK && once)
         printf("%zu delivered\n", delivery.delivered);
     clear_batch(&delivery);

@@ -118,7 +118,8 @@ static enum err prove(struct evidence *evidence, struct evidence_item *item, con
 static bool known_already(const struct evidence *evidence, const struct evidence_item *item)
 {
     for (size_t i = 0; i < evidence->n; i++)
-        if (evidence->items[i]->proven && evidence->items[i]->index == item->index && strcmp(evidence->items[i]->origin, item->origin) == 0)
+        if (evidence->items[i]->proven && evidence->items[i]->index == item->index &&
+            strcmp(evidence->items[i]->origin, item->origin) == 0)
             return true;
     return false;
 }
@@ -137,8 +138,8 @@ static enum err push(struct evidence *evidence, struct evidence_item *item, stru
 }
 
 /* One proof out of `rest`; all of `rest` where it does not parse. */
-static enum err add_one(struct evidence *evidence, struct span *rest, const char *source, const struct policy *policy, const struct storepath *path,
-                        struct why *why)
+static enum err add_one(struct evidence *evidence, struct span *rest, const char *source, const struct policy *policy,
+                        const struct storepath *path, struct why *why)
 {
     struct evidence_item *item = calloc(1, sizeof *item);
     struct proof proof;
@@ -194,7 +195,8 @@ enum err evidence_for_trust(const struct evidence *evidence, struct trust_eviden
             continue;
         if (map != NULL)
             (*map)[*n] = i;
-        (*out)[(*n)++] = (struct trust_evidence){ &item->key, &item->statement, item->subject, span_str(item->origin), item->index };
+        (*out)[(*n)++] =
+            (struct trust_evidence){ &item->key, &item->statement, item->subject, span_str(item->origin), item->index };
     }
     return OK;
 }

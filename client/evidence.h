@@ -10,20 +10,20 @@
 #include "lib/trust.h"
 
 struct evidence_item {
-    char *source;               /* where the bundle came from: "sidecar http://…", "log example.org/log", "own store" */
-    bool proven;                /* proof, quorum and envelope hold and the statement parses */
-    struct why why_not;         /* where not proven */
+    char *source;       /* where the bundle came from: "sidecar http://…", "log example.org/log", "own store" */
+    bool proven;        /* proof, quorum and envelope hold and the statement parses */
+    struct why why_not; /* where not proven */
     uint64_t index;
     char *origin;
-    char *proof_text;           /* this proof alone, verbatim */
+    char *proof_text; /* this proof alone, verbatim */
     size_t proof_len;
-    char *key_text;             /* the vkey that signed; `key` borrows from it */
+    char *key_text; /* the vkey that signed; `key` borrows from it */
     struct vkey key;
-    struct buf entry, payload;  /* the envelope and its payload */
-    struct statement statement; /* borrows from payload */
+    struct buf entry, payload;     /* the envelope and its payload */
+    struct statement statement;    /* borrows from payload */
     const struct subject *subject; /* of the path asked for; NULL where it names another */
     size_t cosignatures;
-    char *witnesses;            /* names in the policy, comma separated */
+    char *witnesses; /* names in the policy, comma separated */
     uint64_t newest_time_s;
     struct hash root;
     uint64_t tree_size;
@@ -32,7 +32,7 @@ struct evidence_item {
 struct evidence {
     struct evidence_item **items;
     size_t n;
-    char *checked_note;        /* the checkpoint verified last, and what it showed: bundles share checkpoints */
+    char *checked_note; /* the checkpoint verified last, and what it showed: bundles share checkpoints */
     size_t checked_len;
     struct policy_view *checked_view;
 };

@@ -12,12 +12,14 @@
 #include "lib/sys/key.h"
 #include "lib/sys/nixenv.h"
 #include "lib/sys/report.h"
+#include "lib/sys/service.h"
 
 /* A web page that a browser on this machine shows must not talk to the gate: no cross-site marks, and only the Host that a
  * local Nix sends. */
 static bool from_a_browser(const struct gate *gate, const struct http_request *request)
 {
-    static const char *const marks[] = { "Origin", "Referer", "Cookie", "Sec-Fetch-Site", "Sec-Fetch-Mode", "Sec-Fetch-Dest", "Sec-Fetch-User" };
+    static const char *const marks[] = { "Origin",         "Referer",        "Cookie",        "Sec-Fetch-Site",
+                                         "Sec-Fetch-Mode", "Sec-Fetch-Dest", "Sec-Fetch-User" };
     for (size_t i = 0; i < sizeof marks / sizeof *marks; i++)
         if (http_request_header(request, marks[i]) != NULL)
             return true;
@@ -105,7 +107,8 @@ static void handle(void *ctx, struct http_request *request)
         http_reply(request, 405, allow, span_str(""));
     } else if (span_is(path, "/nix-cache-info")) {
         send_cache_info(gate, request);
-    } else if (path.len == 1 + HASH_PART_LEN + 8 && span_ends(path, ".narinfo") && storepath_hash_part_ok(span_cut(path, 1, HASH_PART_LEN))) {
+    } else if (path.len == 1 + HASH_PART_LEN + 8 && span_ends(path, ".narinfo") &&
+               storepath_hash_part_ok(span_cut(path, 1, HASH_PART_LEN))) {
         send_narinfo(gate, request, span_cut(path, 1, HASH_PART_LEN));
     } else if (span_skip(&rest, "/nar/") && span_ends(rest, ".nar")) {
         send_nar(gate, request, span_cut(rest, 0, rest.len - 4));
@@ -167,13 +170,8 @@ static enum err serve(struct gate *gate, const sigset_t *signals, int *signal_se
 
 static enum err run(struct gate *gate, int *signal_seen, struct why *why)
 {
-    /* Before any thread, so that every thread leaves these signals to sigwait. */
     sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGHUP);
-    sigprocmask(SIG_BLOCK, &signals, NULL);
+    service_block_signals(&signals);
     char *proofs = path_join(gate->config->state, "proofs");
     enum err err = proofs == NULL ? fail(why, ERR_ENV, "out of memory") : dir_make(proofs, 0755, why);
     free(proofs);

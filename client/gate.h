@@ -12,9 +12,9 @@
 #include "lib/sys/http_server.h"
 
 enum {
-    GATE_PATHS_MAX = 65536,      /* verdicts remembered */
-    GATE_VERDICT_S = 60,         /* for so long, between a narinfo and its NAR */
-    GATE_CONNECTIONS_MAX = 256,  /* Nix opens 25 */
+    GATE_PATHS_MAX = 65536,     /* verdicts remembered */
+    GATE_VERDICT_S = 60,        /* for so long, between a narinfo and its NAR */
+    GATE_CONNECTIONS_MAX = 256, /* Nix opens 25 */
     GATE_NAR_TIMEOUT_MS = 3600 * 1000,
     GATE_BUFFER_BYTES = 64 << 10,
 };
@@ -26,7 +26,7 @@ struct gate_path {
     uint64_t until_ms; /* monotonic */
     struct hash nar_hash;
     uint64_t nar_size;
-    char *nar_url;     /* the upstream's */
+    char *nar_url; /* the upstream's */
     char *compression;
     struct buf narinfo; /* the gate's */
 };
@@ -48,7 +48,8 @@ struct gate {
  * `remembered_will_do`: for the NAR that follows a narinfo. A copy of what passed comes in *out (free it with
  * gate_path_free), and `refusal` says in a sentence why nothing did. ERR_REFUSED where no upstream has it or none passes
  * (*known tells the two apart), ERR_ENV only where the gate itself is broken. */
-enum err gate_resolve(struct gate *gate, struct span hash_part, bool remembered_will_do, struct gate_path *out, bool *known, struct why *refusal);
+enum err gate_resolve(struct gate *gate, struct span hash_part, bool remembered_will_do, struct gate_path *out, bool *known,
+                      struct why *refusal);
 void gate_path_free(struct gate_path *path);
 void gate_forget(struct gate *gate); /* all verdicts and idle connections */
 

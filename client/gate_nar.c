@@ -69,7 +69,9 @@ static ptrdiff_t read_nar(void *ctx, uint8_t *out, size_t max)
     if (excess < 0)
         return broken(sending, &why);
     if (excess > 0 || !hash_eq(&hash, &sending->path.nar_hash)) {
-        fail(&why, ERR_REFUSED, excess > 0 ? "the cache's NAR is longer than what was attested" : "the cache's NAR has other bytes than what was attested");
+        fail(&why, ERR_REFUSED,
+             excess > 0 ? "the cache's NAR is longer than what was attested"
+                        : "the cache's NAR has other bytes than what was attested");
         return broken(sending, &why);
     }
     return got;
@@ -88,9 +90,9 @@ static void end_nar(void *ctx)
 void gate_send_nar(const struct gate *gate, struct http_request *request, struct gate_path *path)
 {
     struct nar_sending *sending = calloc(1, sizeof *sending);
-    struct http_client_config config = {
-        .total_timeout_ms = GATE_NAR_TIMEOUT_MS, .netrc_file = gate->config->netrc_file, .allow_file = true
-    };
+    struct http_client_config config = { .total_timeout_ms = GATE_NAR_TIMEOUT_MS,
+                                         .netrc_file = gate->config->netrc_file,
+                                         .allow_file = true };
     struct why why = { "out of memory" };
     unsigned status = 0;
     uint64_t length;

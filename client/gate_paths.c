@@ -156,9 +156,9 @@ static enum err accept(struct gate *gate, const char *upstream, const struct gat
         err = settle_proofs(gate, info.path.hash_part, answer->proofs, why);
     if (err != OK)
         goto out;
-    *out = (struct gate_path){
-        .until_ms = clock_monotonic_ms() + GATE_VERDICT_S * 1000, .nar_hash = answer->nar_hash, .nar_size = answer->nar_size
-    };
+    *out = (struct gate_path){ .until_ms = clock_monotonic_ms() + GATE_VERDICT_S * 1000,
+                               .nar_hash = answer->nar_hash,
+                               .nar_size = answer->nar_size };
     memcpy(out->hash_part, info.path.hash_part.data, HASH_PART_LEN);
     out->nar_url = span_dup_str(span_buf(&url));
     out->compression = span_dup_str(info.compression);
@@ -168,8 +168,8 @@ static enum err accept(struct gate *gate, const char *upstream, const struct gat
         err = fail(why, ERR_ENV, "out of memory");
         goto out;
     }
-    report(answer->by_warning ? REPORT_WARN : REPORT_INFO, answer->by_warning ? "passed-by-warning" : "passed", "path=%.*s why=\"%.*s\" by=\"%.*s\"",
-           SPAN_FMT(info.path.path), SPAN_FMT(answer->why), SPAN_FMT(answer->summary));
+    report(answer->by_warning ? REPORT_WARN : REPORT_INFO, answer->by_warning ? "passed-by-warning" : "passed",
+           "path=%.*s why=\"%.*s\" by=\"%.*s\"", SPAN_FMT(info.path.path), SPAN_FMT(answer->why), SPAN_FMT(answer->summary));
 out:
     narinfo_free(&info);
     buf_free(&url);
@@ -177,8 +177,8 @@ out:
 }
 
 /* One upstream. First with the proofs that are near; the logs are asked only where those do not suffice. */
-static enum err try_upstream(struct gate *gate, struct http_client *client, const char *upstream, struct span hash_part, struct gate_path *out,
-                             bool *known, struct why *refusal)
+static enum err try_upstream(struct gate *gate, struct http_client *client, const char *upstream, struct span hash_part,
+                             struct gate_path *out, bool *known, struct why *refusal)
 {
     struct gathered gathered = { 0 };
     struct gate_answer answer = { 0 };
@@ -197,12 +197,14 @@ static enum err try_upstream(struct gate *gate, struct http_client *client, cons
     *known = true;
     err = gather_near(&gathered, client, gate->config, upstream, hash_part, refusal);
     if (err == OK)
-        err = gate_signer_judge(gate->signer, span_buf(&gathered.narinfo), hash_part, gathered.sources, gathered.n, &answer, refusal);
+        err =
+            gate_signer_judge(gate->signer, span_buf(&gathered.narinfo), hash_part, gathered.sources, gathered.n, &answer, refusal);
     if (err == OK && (!answer.passes || answer.by_warning)) {
         err = gather_logs(&gathered, client, gate->config, &gate->policy, hash_part, refusal);
         gate_answer_free(&answer);
         if (err == OK)
-            err = gate_signer_judge(gate->signer, span_buf(&gathered.narinfo), hash_part, gathered.sources, gathered.n, &answer, refusal);
+            err = gate_signer_judge(gate->signer, span_buf(&gathered.narinfo), hash_part, gathered.sources, gathered.n, &answer,
+                                    refusal);
     }
     if (err == OK && answer.passes)
         err = accept(gate, upstream, &gathered, &answer, out, refusal);
@@ -213,7 +215,8 @@ static enum err try_upstream(struct gate *gate, struct http_client *client, cons
         buf_span(&tree, answer.tree);
         buf_span(&tree, span_buf(&gathered.troubles));
         refusals_add(gate->config, hash_part, span_str(refusal->text), span_buf(&tree));
-        report(REPORT_WARN, "refused", "hash-part=%.*s upstream=%s why=%s", SPAN_FMT(hash_part), upstream, report_quote(refusal->text));
+        report(REPORT_WARN, "refused", "hash-part=%.*s upstream=%s why=%s", SPAN_FMT(hash_part), upstream,
+               report_quote(refusal->text));
         buf_free(&tree);
         err = ERR_REFUSED;
     }
@@ -223,7 +226,8 @@ out:
     return err;
 }
 
-enum err gate_resolve(struct gate *gate, struct span hash_part, bool remembered_will_do, struct gate_path *out, bool *known, struct why *refusal)
+enum err gate_resolve(struct gate *gate, struct span hash_part, bool remembered_will_do, struct gate_path *out, bool *known,
+                      struct why *refusal)
 {
     *known = false;
     fail(refusal, ERR_REFUSED, "no upstream cache has it");

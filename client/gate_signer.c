@@ -24,8 +24,9 @@ static enum err start(void *ctx, struct buf *hello, struct why *why)
 {
     struct gate_signer_state *state = ctx;
     if (state->config->signing_key_file == NULL)
-        return fail(why, ERR_ENV, "no `signing-key` in the configuration: make one with "
-                                  "`nix-store --generate-binary-cache-key NAME SECRET PUBLIC` and name SECRET there");
+        return fail(why, ERR_ENV,
+                    "no `signing-key` in the configuration: make one with "
+                    "`nix-store --generate-binary-cache-key NAME SECRET PUBLIC` and name SECRET there");
     enum err err = nix_secret_key_load(&state->key, state->config->signing_key_file, why);
     if (err == OK)
         err = client_policy_load(state->config, &state->judge.policy, why);
@@ -187,8 +188,8 @@ static bool take_answer(struct span rest, struct gate_answer *out)
     return true;
 }
 
-enum err gate_signer_judge(struct gate_signer *signer, struct span narinfo, struct span hash_part, const struct judge_source *sources, size_t n,
-                           struct gate_answer *out, struct why *why)
+enum err gate_signer_judge(struct gate_signer *signer, struct span narinfo, struct span hash_part,
+                           const struct judge_source *sources, size_t n, struct gate_answer *out, struct why *why)
 {
     *out = (struct gate_answer){ 0 };
     struct buf request = BUF_EMPTY;

@@ -13,8 +13,8 @@ void gathered_free(struct gathered *gathered)
     *gathered = (struct gathered){ 0 };
 }
 
-enum err gather_narinfo(struct gathered *gathered, struct http_client *client, const char *upstream, struct span hash_part, bool *found,
-                        struct why *why)
+enum err gather_narinfo(struct gathered *gathered, struct http_client *client, const char *upstream, struct span hash_part,
+                        bool *found, struct why *why)
 {
     struct buf url = BUF_EMPTY;
     struct http_response response = { 0 };
@@ -74,8 +74,8 @@ static enum err settle(struct gathered *gathered, enum err err, struct why *trou
     return buf_done(&gathered->troubles, why);
 }
 
-enum err gather_near(struct gathered *gathered, struct http_client *client, const struct client_config *config, const char *upstream,
-                     struct span hash_part, struct why *why)
+enum err gather_near(struct gathered *gathered, struct http_client *client, const struct client_config *config,
+                     const char *upstream, struct span hash_part, struct why *why)
 {
     struct why trouble;
     struct buf *bundles = slot(gathered, "own store", span_str(""));
@@ -90,8 +90,8 @@ enum err gather_near(struct gathered *gathered, struct http_client *client, cons
     return settle(gathered, proofs_sidecar(client, upstream, hash_part, bundles, &trouble), &trouble, why);
 }
 
-enum err gather_logs(struct gathered *gathered, struct http_client *client, const struct client_config *config, const struct policy *policy,
-                     struct span hash_part, struct why *why)
+enum err gather_logs(struct gathered *gathered, struct http_client *client, const struct client_config *config,
+                     const struct policy *policy, struct span hash_part, struct why *why)
 {
     enum err err = OK;
     for (size_t i = 0; i < policy->logs_n && gathered->n < GATHER_SOURCES_MAX && err == OK; i++) {

@@ -23,15 +23,15 @@ void gathered_free(struct gathered *gathered);
 
 /* GET UPSTREAM/<hash part>.narinfo; *found is false where the cache says that it has none. ERR_ENV where it gives no answer,
  * ERR_MALFORMED for one that is too large. */
-enum err gather_narinfo(struct gathered *gathered, struct http_client *client, const char *upstream, struct span hash_part, bool *found,
-                        struct why *why);
+enum err gather_narinfo(struct gathered *gathered, struct http_client *client, const char *upstream, struct span hash_part,
+                        bool *found, struct why *why);
 /* Adds the own store's and the sidecar's proofs. Trouble with a source is noted, never an error: fewer proofs can only refuse.
  * ERR_ENV where memory is short. */
-enum err gather_near(struct gathered *gathered, struct http_client *client, const struct client_config *config, const char *upstream,
-                     struct span hash_part, struct why *why);
+enum err gather_near(struct gathered *gathered, struct http_client *client, const struct client_config *config,
+                     const char *upstream, struct span hash_part, struct why *why);
 /* Adds what the policy's logs answer. */
-enum err gather_logs(struct gathered *gathered, struct http_client *client, const struct client_config *config, const struct policy *policy,
-                     struct span hash_part, struct why *why);
+enum err gather_logs(struct gathered *gathered, struct http_client *client, const struct client_config *config,
+                     const struct policy *policy, struct span hash_part, struct why *why);
 
 /* An upstream's base URL and a narinfo's URL field joined. ERR_REFUSED for what leaves the upstream: another host or scheme, an
  * absolute path, "..", also percent-encoded, a fragment, white space. A query is kept. */

@@ -58,9 +58,12 @@ static enum err hook(const struct client_config *config, struct why *why)
     const char **paths = NULL;
     size_t n = 0;
     if (drv_path == NULL || *drv_path == '\0')
-        return fail(why, ERR_USAGE, "no DRV_PATH in the environment: this program is Nix's post-build-hook, and does nothing by hand (see `stele attest`)");
+        return fail(
+            why, ERR_USAGE,
+            "no DRV_PATH in the environment: this program is Nix's post-build-hook, and does nothing by hand (see `stele attest`)");
     if (config->key_file == NULL)
-        return fail(why, ERR_ENV, "no `key FILE` in %s: nothing is attested", config->file != NULL ? config->file : "the configuration (there is none)");
+        return fail(why, ERR_ENV, "no `key FILE` in %s: nothing is attested",
+                    config->file != NULL ? config->file : "the configuration (there is none)");
     enum err err = key_system_start(why);
     if (err == OK)
         err = secret_key_load(&key, config->key_file, SIG_ED25519, why);
@@ -74,7 +77,14 @@ static enum err hook(const struct client_config *config, struct why *why)
         err = builder_state_start(config, why);
     if (err == OK) {
         struct build build = {
-            .db = db, .env = &env, .key = key, .claim = CLAIM_BUILD, .drv_path = drv_path, .outputs = paths, .outputs_n = n, .pass_over = true,
+            .db = db,
+            .env = &env,
+            .key = key,
+            .claim = CLAIM_BUILD,
+            .drv_path = drv_path,
+            .outputs = paths,
+            .outputs_n = n,
+            .pass_over = true,
         };
         err = attest(config, &build, why);
     }
@@ -142,7 +152,8 @@ int run_diff_hook(int argc, char **argv)
 {
     char text[1024];
     /* Nix runs this as the build user, who can read no key: it reports, and attests nothing. */
-    snprintf(text, sizeof text, "a repeated build of %s differs: %s and %s", argc > 3 ? argv[3] : "?", argc > 1 ? argv[1] : "?", argc > 2 ? argv[2] : "?");
+    snprintf(text, sizeof text, "a repeated build of %s differs: %s and %s", argc > 3 ? argv[3] : "?", argc > 1 ? argv[1] : "?",
+             argc > 2 ? argv[2] : "?");
     say(LOG_WARNING, text);
     return 0;
 }

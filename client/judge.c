@@ -114,9 +114,7 @@ static enum err conclude(struct trial *trial, size_t cache_signed)
     switch (out->result.verdict) {
     case TRUST_ATTESTED:
     case TRUST_VOUCHED:
-    case TRUST_FIXED:
-        out->passes = true;
-        break;
+    case TRUST_FIXED: out->passes = true; break;
     case TRUST_EXEMPT:
         /* Invariant 8: what passes without proof must carry a signature that plain Nix would have wanted as well. */
         out->passes = cache_signed > 0 || addressed;

@@ -24,12 +24,12 @@ struct judge_verdict {
     bool by_warning; /* passes although the trust file says no: `mode warn` */
     bool sign;       /* the gate's signature goes on it: content-addressed paths go without */
     struct trust_result result;
-    struct why why;         /* one sentence: what passed it, or why not */
-    struct buf tree;        /* the whole reasoning, a few indented lines */
-    struct narinfo info;    /* what the upstream said; borrows from the text judged */
+    struct why why;      /* one sentence: what passed it, or why not */
+    struct buf tree;     /* the whole reasoning, a few indented lines */
+    struct narinfo info; /* what the upstream said; borrows from the text judged */
     struct evidence evidence;
-    bool *counts;           /* a flag an item of the evidence: it counted towards the quorum */
-    struct span deriver;    /* the attested deriver's base name, else the upstream's; may be empty */
+    bool *counts;                          /* a flag an item of the evidence: it counted towards the quorum */
+    struct span deriver;                   /* the attested deriver's base name, else the upstream's; may be empty */
     struct nix_sig sigs[NARINFO_SIGS_MAX]; /* the upstream signatures that verify under a `cache` line */
     size_t sigs_n;
 };

@@ -48,12 +48,12 @@ enum err run_keygen(int argc, char **argv, struct why *why)
         err = fail(why, ERR_USAGE, "--type is builder, log or witness");
     struct span name = span_str(args.items[0]);
     if (err == OK && (span_find(name, '"') >= 0 || span_find(name, '\\') >= 0 || span_ends(name, "/backfill")))
-        err = fail(why, ERR_USAGE, "a builder's key name has no quote and no backslash, and does not end in /backfill (spec/attestation.md)");
+        err = fail(why, ERR_USAGE,
+                   "a builder's key name has no quote and no backslash, and does not end in /backfill (spec/attestation.md)");
     if (err == OK)
         err = key_system_start(why);
     if (err == OK)
-        err = nix_file != NULL ? from_nix(&key, nix_file, name, type, why)
-                               : secret_key_new(&key, name, type, why);
+        err = nix_file != NULL ? from_nix(&key, nix_file, name, type, why) : secret_key_new(&key, name, type, why);
     if (err == OK)
         err = secret_key_save(key, out, why);
     if (err == OK) {

@@ -44,7 +44,8 @@ struct reference_lists {
 
 static enum err split_references(const struct nixdb_info *info, struct reference_lists *out, struct why *why)
 {
-    *out = (struct reference_lists){ .bases = calloc(info->references_n + 1, sizeof *out->bases), .others = calloc(info->references_n + 1, sizeof *out->others) };
+    *out = (struct reference_lists){ .bases = calloc(info->references_n + 1, sizeof *out->bases),
+                                     .others = calloc(info->references_n + 1, sizeof *out->others) };
     if (out->bases == NULL || out->others == NULL)
         return fail(why, ERR_ENV, "out of memory");
     for (size_t i = 0; i < info->references_n; i++) {
@@ -62,7 +63,8 @@ static bool address_fits(const struct nixdb_info *info, const struct storepath *
 {
     struct buf made = BUF_EMPTY;
     bool fits = info->ca != NULL &&
-                storepath_from_ca(&made, path->dir, path->name, span_str(info->ca), lists->others, lists->others_n, lists->self, NULL) == OK &&
+                storepath_from_ca(&made, path->dir, path->name, span_str(info->ca), lists->others, lists->others_n, lists->self,
+                                  NULL) == OK &&
                 span_eq(span_buf(&made), path->path);
     buf_free(&made);
     return fits;
@@ -78,13 +80,19 @@ static void check_signatures(const struct local *local, const struct nixdb_info 
     bool by[TRUST_BUILDERS_MAX];
     size_t n = trust_cache_keys(&local->trust, keys, parties, TRUST_BUILDERS_MAX);
     struct narinfo narinfo = {
-        .path = *path, .nar_hash = info->nar_hash, .nar_size = info->nar_size, .references = lists->bases, .references_n = lists->bases_n,
-        .sigs = &sig, .sigs_n = 1,
+        .path = *path,
+        .nar_hash = info->nar_hash,
+        .nar_size = info->nar_size,
+        .references = lists->bases,
+        .references_n = lists->bases_n,
+        .sigs = &sig,
+        .sigs_n = 1,
     };
     struct span rest = span_str(info->sigs == NULL ? "" : info->sigs), word;
     while (n > 0 && span_word(&rest, &word)) {
         ptrdiff_t colon = span_find(word, ':');
-        if (colon <= 0 || !base64_decode_to(span_cut(word, (size_t)colon + 1, word.len - (size_t)colon - 1), sig.sig, sizeof sig.sig))
+        if (colon <= 0 ||
+            !base64_decode_to(span_cut(word, (size_t)colon + 1, word.len - (size_t)colon - 1), sig.sig, sizeof sig.sig))
             continue;
         sig.name = span_cut(word, 0, (size_t)colon);
         narinfo_verify(&narinfo, keys, n, by);

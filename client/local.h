@@ -21,7 +21,7 @@ struct local_verdict {
     bool content_addressed; /* the database's `ca` gives this path */
     bool contradicted;      /* somebody attested other bytes or references, and nobody these */
     struct evidence evidence;
-    struct buf troubles;    /* a line for each source that could not be asked */
+    struct buf troubles; /* a line for each source that could not be asked */
 };
 
 /* `root` is --store's value or NULL; `look_up` says whether logs are asked. ERR_ENV, ERR_MALFORMED. Close in any case. */

@@ -18,7 +18,8 @@ static const struct cli_command commands[] = {
 
 int main(int argc, char **argv)
 {
-    static const struct cli_program program = { "stele", "substitute only what a builder you named has built, in public", commands };
+    static const struct cli_program program = { "stele", "substitute only what a builder you named has built, in public",
+                                                commands };
     const char *slash = argc > 0 ? strrchr(argv[0], '/') : NULL, *name = slash != NULL ? slash + 1 : argc > 0 ? argv[0] : "";
     if (strcmp(name, "stele-hook") == 0)
         return run_hook();

@@ -20,8 +20,8 @@ static char *path_of(const struct client_config *config, const char *folder, str
     return NULL;
 }
 
-static enum err write_in(const struct client_config *config, const char *folder, struct span origin, const char *suffix, struct span content,
-                         struct why *why)
+static enum err write_in(const struct client_config *config, const char *folder, struct span origin, const char *suffix,
+                         struct span content, struct why *why)
 {
     char *path = path_of(config, folder, origin, suffix), *dir = path_join(config->state, folder);
     enum err err = path == NULL || dir == NULL ? fail(why, ERR_ENV, "out of memory") : dir_make(dir, 0755, why);
@@ -33,15 +33,18 @@ static enum err write_in(const struct client_config *config, const char *folder,
 }
 
 /* Both signed heads are kept: together they prove the fork to anybody. */
-static enum err report_fork(const struct client_config *config, const struct checkpoint *now, struct span before, struct span note, struct why *why)
+static enum err report_fork(const struct client_config *config, const struct checkpoint *now, struct span before, struct span note,
+                            struct why *why)
 {
     struct why trouble = { "" };
     enum err err = write_in(config, "evidence", now->origin, ".1", before, &trouble);
     if (err == OK)
         err = write_in(config, "evidence", now->origin, ".2", note, &trouble);
-    return fail(why, ERR_REFUSED, "the log %.*s FORKED: two heads of size %llu with different roots, both under the quorum%s%s; it is no longer believed",
-                SPAN_FMT(now->origin), (unsigned long long)now->size, err == OK ? "; both are kept in " : "; they could not be kept: ",
-                err == OK ? "STATE/evidence" : trouble.text);
+    return fail(
+        why, ERR_REFUSED,
+        "the log %.*s FORKED: two heads of size %llu with different roots, both under the quorum%s%s; it is no longer believed",
+        SPAN_FMT(now->origin), (unsigned long long)now->size,
+        err == OK ? "; both are kept in " : "; they could not be kept: ", err == OK ? "STATE/evidence" : trouble.text);
 }
 
 enum err memory_see(const struct client_config *config, const struct checkpoint *checkpoint, struct span note, struct why *why)
@@ -55,8 +58,8 @@ enum err memory_see(const struct client_config *config, const struct checkpoint 
     char *path = path_of(config, "heads", checkpoint->origin, "");
     enum err err = path == NULL ? fail(why, ERR_ENV, "out of memory") : file_read_if(path, NOTE_BYTES_MAX, &before, &found, why);
     /* A damaged memory is as good as none: it is written anew. */
-    bool remembered = err == OK && found && note_parse(&old_note, span_buf(&before), NULL) == OK && checkpoint_parse(&old, old_note.text, NULL) == OK &&
-                      span_eq(old.origin, checkpoint->origin);
+    bool remembered = err == OK && found && note_parse(&old_note, span_buf(&before), NULL) == OK &&
+                      checkpoint_parse(&old, old_note.text, NULL) == OK && span_eq(old.origin, checkpoint->origin);
     if (err == OK && remembered && old.size == checkpoint->size && !hash_eq(&old.root, &checkpoint->root))
         err = report_fork(config, checkpoint, span_buf(&before), note, why);
     else if (err == OK && (!remembered || old.size < checkpoint->size))

@@ -20,10 +20,12 @@ bool outbox_skips(const struct client_config *config, const char *path)
     struct storepath parsed;
     if (storepath_parse(&parsed, span_str(path), NULL) != OK)
         return true;
-    return matches(&config->skip_globs, parsed.name) || (config->attest_globs.n > 0 && !matches(&config->attest_globs, parsed.name));
+    return matches(&config->skip_globs, parsed.name) ||
+           (config->attest_globs.n > 0 && !matches(&config->attest_globs, parsed.name));
 }
 
-enum err outbox_put(const struct client_config *config, const char *drv_path, const struct attestation *attestation, struct why *why)
+enum err outbox_put(const struct client_config *config, const char *drv_path, const struct attestation *attestation,
+                    struct why *why)
 {
     struct storepath drv;
     struct buf path = BUF_EMPTY;
@@ -53,7 +55,8 @@ enum err outbox_set_aside(const struct client_config *config, const char *name, 
     buf_byte(&to, '\0');
     buf_byte(&note, '\0');
     char *dir = path_join(config->outbox, "refused");
-    enum err err = from.failed || to.failed || note.failed || dir == NULL ? fail(why, ERR_ENV, "out of memory") : dir_make(dir, 0700, why);
+    enum err err =
+        from.failed || to.failed || note.failed || dir == NULL ? fail(why, ERR_ENV, "out of memory") : dir_make(dir, 0700, why);
     if (err == OK)
         err = file_replace((const char *)note.data, 0600, span_str(reason), why);
     if (err == OK && rename((const char *)from.data, (const char *)to.data) != 0)

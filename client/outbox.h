@@ -12,7 +12,8 @@
 /* Is anything of these names kept out of public by `attest` and `skip` of the configuration? `path` is one subject's. */
 bool outbox_skips(const struct client_config *config, const char *path);
 /* Durable. */
-enum err outbox_put(const struct client_config *config, const char *drv_path, const struct attestation *attestation, struct why *why);
+enum err outbox_put(const struct client_config *config, const char *drv_path, const struct attestation *attestation,
+                    struct why *why);
 enum err outbox_set_aside(const struct client_config *config, const char *name, const char *reason, struct why *why);
 
 #endif

@@ -48,8 +48,8 @@ static enum err post_one(struct http_client *client, struct span base, struct sp
     return err;
 }
 
-enum err post_attestations(struct http_client *client, const struct client_config *config, const struct policy *policy, struct span lines,
-                           struct post_answer *out, struct why *why)
+enum err post_attestations(struct http_client *client, const struct client_config *config, const struct policy *policy,
+                           struct span lines, struct post_answer *out, struct why *why)
 {
     size_t asked = 0;
     enum err err = OK;
@@ -64,7 +64,8 @@ enum err post_attestations(struct http_client *client, const struct client_confi
             return err;
     }
     if (err == OK && asked == 0)
-        err = fail(why, ERR_ENV, "no log of the policy has an address: write it after the log's key in %s, or `log URL` in the configuration",
+        err = fail(why, ERR_ENV,
+                   "no log of the policy has an address: write it after the log's key in %s, or `log URL` in the configuration",
                    config->policy_file);
     return err;
 }

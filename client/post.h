@@ -23,8 +23,8 @@ void post_answer_free(struct post_answer *answer);
 
 /* Posts JSON lines to the first log of the policy (or `log` of the configuration) that answers. ERR_ENV only where there is no
  * log to ask, or memory is short. */
-enum err post_attestations(struct http_client *client, const struct client_config *config, const struct policy *policy, struct span lines,
-                           struct post_answer *out, struct why *why);
+enum err post_attestations(struct http_client *client, const struct client_config *config, const struct policy *policy,
+                           struct span lines, struct post_answer *out, struct why *why);
 
 /* Finds the proof of this envelope among the evidence: the item's number, or -1 and why not. */
 int64_t post_find_proof(const struct evidence *evidence, struct span envelope, struct why *why);

@@ -86,7 +86,8 @@ static enum err fetch(struct http_client *client, struct buf *url, struct buf *b
     return err;
 }
 
-enum err proofs_sidecar(struct http_client *client, const char *base_url, struct span hash_part, struct buf *bundles, struct why *why)
+enum err proofs_sidecar(struct http_client *client, const char *base_url, struct span hash_part, struct buf *bundles,
+                        struct why *why)
 {
     struct buf url = BUF_EMPTY;
     buf_fmt(&url, "%s/%.*s.tlog-proof", base_url, SPAN_FMT(hash_part));

@@ -98,7 +98,8 @@ static enum err check_and_print(struct submission *submission, struct span bundl
 static enum err submit(struct submission *submission, struct why *why)
 {
     struct post_answer answer = { 0 };
-    enum err err = post_attestations(submission->client, &submission->config, &submission->policy, span_buf(&submission->lines), &answer, why);
+    enum err err =
+        post_attestations(submission->client, &submission->config, &submission->policy, span_buf(&submission->lines), &answer, why);
     if (err == OK && answer.outcome == POST_PROVEN)
         err = check_and_print(submission, span_buf(&answer.bundles), why);
     else if (err == OK)

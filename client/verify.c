@@ -51,7 +51,8 @@ static void print_item(const struct verifying *verifying, const char *file, cons
     for (size_t i = 0; i < item->statement.subjects_n; i++) {
         struct buf hex = BUF_EMPTY;
         hex_encode(&hex, span_of(item->statement.subjects[i].nar_hash.b, 32));
-        printf("  %.*s  sha256 %.*s  %s by %.*s\n", SPAN_FMT(item->statement.subjects[i].path), SPAN_FMT(span_buf(&hex)), claim, SPAN_FMT(span_buf(&signer)));
+        printf("  %.*s  sha256 %.*s  %s by %.*s\n", SPAN_FMT(item->statement.subjects[i].path), SPAN_FMT(span_buf(&hex)), claim,
+               SPAN_FMT(span_buf(&signer)));
         buf_free(&hex);
     }
     buf_free(&signer);
@@ -67,9 +68,10 @@ static enum err report_item(struct verifying *verifying, const char *file, const
         json_array_append_new(subjects, json_pack("{s:s%, s:s%}", "path", path.data, path.len, "sha256", hex.data, hex.len));
         buf_free(&hex);
     }
-    json_t *object = json_pack("{s:s, s:b, s:I, s:s, s:I, s:s, s:I, s:s%, s:s, s:o}", "file", file, "verified", true, "index", (json_int_t)item->index,
-                               "origin", item->origin, "treeSize", (json_int_t)item->tree_size, "witnesses", item->witnesses, "newestCosignature",
-                               (json_int_t)item->newest_time_s, "key", item->key.name.data, item->key.name.len, "claim",
+    json_t *object = json_pack("{s:s, s:b, s:I, s:s, s:I, s:s, s:I, s:s%, s:s, s:o}", "file", file, "verified", true, "index",
+                               (json_int_t)item->index, "origin", item->origin, "treeSize", (json_int_t)item->tree_size,
+                               "witnesses", item->witnesses, "newestCosignature", (json_int_t)item->newest_time_s, "key",
+                               item->key.name.data, item->key.name.len, "claim",
                                item->statement.foreign ? "foreign" : claim_name(item->statement.claim), "subjects", subjects);
     return object == NULL || json_array_append_new(verifying->report, object) != 0 ? fail(why, ERR_ENV, "out of memory") : OK;
 }
@@ -150,7 +152,7 @@ static enum err verify_all(struct verifying *verifying, const struct cli_args *a
         err = fail(why, ERR_ENV, "out of memory");
     for (size_t i = 0; i < args->n && err == OK; i++)
         err = span_ends(span_str(args->items[i]), ".tlog-proof") ? verify_file(verifying, args->items[i], why)
-                                                                : verify_path(verifying, args->items[i], why);
+                                                                 : verify_path(verifying, args->items[i], why);
     if (err == OK && verifying->json) {
         json_dumpf(verifying->report, stdout, JSON_INDENT(2));
         putchar('\n');

@@ -34,7 +34,8 @@ static enum err take_path(struct inquiry *inquiry, const char *text, struct why 
     return OK;
 }
 
-static void show(struct inquiry *inquiry, const char *upstream, const struct judge_verdict *verdict, const struct gathered *gathered)
+static void show(struct inquiry *inquiry, const char *upstream, const struct judge_verdict *verdict,
+                 const struct gathered *gathered)
 {
     if (!inquiry->json) {
         printf("%s\n%.*s%.*s", upstream, SPAN_FMT(span_buf(&verdict->tree)), SPAN_FMT(span_buf(&gathered->troubles)));
@@ -42,9 +43,10 @@ static void show(struct inquiry *inquiry, const char *upstream, const struct jud
     }
     struct buf by = BUF_EMPTY;
     judge_summary(&by, &inquiry->judge, verdict);
-    json_t *object = json_pack("{s:s, s:b, s:s, s:s, s:s%, s:s%}", "upstream", upstream, "passes", verdict->passes, "verdict",
-                               trust_verdict_name(verdict->result.verdict), "why", verdict->why.text, "by", by.len ? (char *)by.data : "", by.len,
-                               "reasoning", verdict->tree.len ? (char *)verdict->tree.data : "", verdict->tree.len);
+    json_t *object =
+        json_pack("{s:s, s:b, s:s, s:s, s:s%, s:s%}", "upstream", upstream, "passes", verdict->passes, "verdict",
+                  trust_verdict_name(verdict->result.verdict), "why", verdict->why.text, "by", by.len ? (char *)by.data : "",
+                  by.len, "reasoning", verdict->tree.len ? (char *)verdict->tree.data : "", verdict->tree.len);
     if (object != NULL)
         json_array_append_new(inquiry->report, object);
     buf_free(&by);
@@ -69,8 +71,8 @@ static enum err ask_upstream(struct inquiry *inquiry, const char *upstream, stru
     if (err == OK)
         err = gather_logs(&gathered, inquiry->client, &inquiry->config, &inquiry->judge.policy, hash_part, why);
     if (err == OK)
-        err = judge_narinfo(&inquiry->judge, span_buf(&gathered.narinfo), span_str(inquiry->dir), hash_part, gathered.sources, gathered.n,
-                            &verdict, why);
+        err = judge_narinfo(&inquiry->judge, span_buf(&gathered.narinfo), span_str(inquiry->dir), hash_part, gathered.sources,
+                            gathered.n, &verdict, why);
     if (err == OK) {
         show(inquiry, upstream, &verdict, &gathered);
         inquiry->passed |= verdict.passes;
@@ -86,7 +88,8 @@ static enum err show_last(const struct inquiry *inquiry, struct span hash_part, 
     struct buf text = BUF_EMPTY;
     enum err err = refusals_find(&inquiry->config, hash_part, most, &text, why);
     if (err == OK && text.len > 0)
-        printf("the gate's %s\n%.*s", hash_part.len > 0 ? "last refusal of it:" : "last refusals:", (int)text.len, (const char *)text.data);
+        printf("the gate's %s\n%.*s", hash_part.len > 0 ? "last refusal of it:" : "last refusals:", (int)text.len,
+               (const char *)text.data);
     else if (err == OK && hash_part.len == 0)
         printf("the gate has refused nothing\n");
     buf_free(&text);

@@ -28,7 +28,7 @@ struct buf {
 
 /* For printf("%.*s"): cut to what fits an int. */
 #define SPAN_FMT(s) ((int)((s).len > 4096 ? 4096 : (s).len)), ((const char *)(s).data)
-#define BUF_EMPTY ((struct buf){ 0 })
+#define BUF_EMPTY   ((struct buf){ 0 })
 
 static inline struct span span_of(const void *data, size_t len)
 {

@@ -4,7 +4,8 @@ enum err checkpoint_parse(struct checkpoint *out, struct span text, struct why *
 {
     struct span rest = text, size, root, line;
     if (!span_line(&rest, &out->origin) || out->origin.len == 0)
-        return fail(why, ERR_MALFORMED, "line 1 of the checkpoint, the origin, is missing or empty (tlog-checkpoint, \"Note text\")");
+        return fail(why, ERR_MALFORMED,
+                    "line 1 of the checkpoint, the origin, is missing or empty (tlog-checkpoint, \"Note text\")");
     if (!span_line(&rest, &size) || !span_decimal(size, TREE_SIZE_MAX, &out->size))
         return fail(why, ERR_MALFORMED, "line 2 of the checkpoint is not a tree size in decimal (tlog-checkpoint, \"Note text\")");
     if (!span_line(&rest, &root) || !base64_decode_to(root, out->root.b, sizeof out->root.b))
@@ -12,7 +13,8 @@ enum err checkpoint_parse(struct checkpoint *out, struct span text, struct why *
     out->extensions = rest;
     for (unsigned n = 4; rest.len > 0; n++)
         if (!span_line(&rest, &line) || line.len == 0)
-            return fail(why, ERR_MALFORMED, "line %u of the checkpoint, an extension line, is empty or cut (tlog-checkpoint, \"Note text\")", n);
+            return fail(why, ERR_MALFORMED,
+                        "line %u of the checkpoint, an extension line, is empty or cut (tlog-checkpoint, \"Note text\")", n);
     return OK;
 }
 

@@ -14,7 +14,8 @@ static enum err verify_one(const struct note_sig *sig, const struct vkey *key, s
         return fail(why, ERR_REFUSED, "the cosignature by %.*s has not %d bytes", SPAN_FMT(key->name), COSIGNATURE_BYTES);
     *time_s = get_be64(bytes);
     if (*time_s > INT64_MAX)
-        return fail(why, ERR_REFUSED, "the cosignature by %.*s has a time above 2^63 - 1 (tlog-cosignature, \"Format\")", SPAN_FMT(key->name));
+        return fail(why, ERR_REFUSED, "the cosignature by %.*s has a time above 2^63 - 1 (tlog-cosignature, \"Format\")",
+                    SPAN_FMT(key->name));
     struct buf message = BUF_EMPTY;
     cosignature_message(&message, *time_s, text);
     enum err err = buf_done(&message, why);

@@ -79,7 +79,8 @@ static enum err take_path(struct walk *walk, struct span *out)
 }
 
 /* "[" items "]": `one` takes an item into place number n of an array that grows. */
-static enum err take_list(struct walk *walk, void **items, size_t *n, size_t item_bytes, enum err (*one)(struct walk *walk, void *item))
+static enum err take_list(struct walk *walk, void **items, size_t *n, size_t item_bytes,
+                          enum err (*one)(struct walk *walk, void *item))
 {
     enum err err = skip(walk, "[");
     size_t cap = 0;

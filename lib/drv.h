@@ -59,6 +59,7 @@ enum err drv_fixed_modulo(const struct drv_output *output, struct hash *out, str
 
 /* Checks that the output paths are those that this derivation gives. Floating outputs are not checked. `name` is the
  * derivation's name (its path's, without ".drv"). ERR_REFUSED where a path does not fit. */
-enum err drv_check_outputs(const struct drv *drv, struct span dir, struct span name, const struct drv_modulo *modulo, struct why *why);
+enum err drv_check_outputs(const struct drv *drv, struct span dir, struct span name, const struct drv_modulo *modulo,
+                           struct why *why);
 
 #endif

@@ -58,7 +58,8 @@ static void put_inputs(struct buf *out, struct modulo_input *inputs, size_t n)
         buf_str(out, "])");
 }
 
-static enum err modulo_inputs(const struct drv *drv, const struct drv_modulo *modulo, struct modulo_input **out, size_t *n, struct why *why)
+static enum err modulo_inputs(const struct drv *drv, const struct drv_modulo *modulo, struct modulo_input **out, size_t *n,
+                              struct why *why)
 {
     *n = 0;
     for (size_t i = 0; i < drv->inputs_n; i++)
@@ -195,8 +196,8 @@ static enum err fixed_path(struct buf *out, const struct drv_output *output, str
     return err;
 }
 
-static enum err addressed_path(struct buf *out, const struct drv_output *output, struct span dir, struct span name, const struct hash *modulo,
-                               struct why *why)
+static enum err addressed_path(struct buf *out, const struct drv_output *output, struct span dir, struct span name,
+                               const struct hash *modulo, struct why *why)
 {
     struct buf type = BUF_EMPTY, full_name = BUF_EMPTY;
     buf_str(&type, "output:");
@@ -214,7 +215,8 @@ static enum err addressed_path(struct buf *out, const struct drv_output *output,
     return err == OK ? buf_done(out, why) : err;
 }
 
-enum err drv_check_outputs(const struct drv *drv, struct span dir, struct span name, const struct drv_modulo *modulo, struct why *why)
+enum err drv_check_outputs(const struct drv *drv, struct span dir, struct span name, const struct drv_modulo *modulo,
+                           struct why *why)
 {
     bool addressed = false;
     struct hash hash;
@@ -228,7 +230,8 @@ enum err drv_check_outputs(const struct drv *drv, struct span dir, struct span n
         struct buf path = BUF_EMPTY;
         if (output->path.len == 0)
             continue; /* floating, or depending on one that is: known only once it is built */
-        err = output->hash.len > 0 ? fixed_path(&path, output, dir, name, why) : addressed_path(&path, output, dir, name, &hash, why);
+        err =
+            output->hash.len > 0 ? fixed_path(&path, output, dir, name, why) : addressed_path(&path, output, dir, name, &hash, why);
         if (err == OK && !span_eq(span_buf(&path), output->path))
             err = fail(why, ERR_REFUSED, "the derivation gives its output %.*s the path %.*s, not %.*s", SPAN_FMT(output->name),
                        SPAN_FMT(span_buf(&path)), SPAN_FMT(output->path));

@@ -6,9 +6,9 @@
 
 /* The one byte form, in pieces. */
 #define BEFORE_PAYLOAD "{\"payload\":\""
-#define BEFORE_KEYID "\",\"payloadType\":\"" IN_TOTO_TYPE "\",\"signatures\":[{\"keyid\":\""
-#define BEFORE_SIG "\",\"sig\":\""
-#define AFTER_SIG "\"}]}"
+#define BEFORE_KEYID   "\",\"payloadType\":\"" IN_TOTO_TYPE "\",\"signatures\":[{\"keyid\":\""
+#define BEFORE_SIG     "\",\"sig\":\""
+#define AFTER_SIG      "\"}]}"
 
 void dsse_pae(struct buf *out, struct span type, struct span payload)
 {
@@ -35,12 +35,15 @@ enum err envelope_parse(struct envelope *out, struct span entry, struct buf *sto
     if (entry.len > ENTRY_BYTES_MAX)
         return fail(why, ERR_MALFORMED, "the attestation has %zu bytes, more than %d", entry.len, ENTRY_BYTES_MAX);
     if (!span_skip(&rest, BEFORE_PAYLOAD) || !take_plain_string(&rest, &payload) || !span_skip(&rest, BEFORE_KEYID) ||
-        !take_plain_string(&rest, &keyid) || !span_skip(&rest, BEFORE_SIG) || !take_plain_string(&rest, &sig) || !span_is(rest, AFTER_SIG))
+        !take_plain_string(&rest, &keyid) || !span_skip(&rest, BEFORE_SIG) || !take_plain_string(&rest, &sig) ||
+        !span_is(rest, AFTER_SIG))
         return fail(why, ERR_MALFORMED,
-                    "the envelope is not in the one byte form of an attestation (spec/attestation.md, \"Envelope\"): `stele submit` renders it so");
+                    "the envelope is not in the one byte form of an attestation (spec/attestation.md, \"Envelope\"): `stele "
+                    "submit` renders it so");
     size_t from = storage->len;
     if (!base64_decode(payload, storage))
-        return storage->failed ? buf_done(storage, why) : fail(why, ERR_MALFORMED, "the envelope's payload is not canonical base64");
+        return storage->failed ? buf_done(storage, why)
+                               : fail(why, ERR_MALFORMED, "the envelope's payload is not canonical base64");
     if (!base64_decode_to(sig, out->sig, sizeof out->sig))
         return fail(why, ERR_MALFORMED, "the envelope's signature is not the base64 of 64 bytes");
     enum err err = vkey_parse(&out->key, keyid, SIG_ED25519, why);
@@ -132,7 +135,8 @@ static enum err read_members(struct dsse *out, struct why *why)
     out->signatures = calloc(json_array_size(list) + 1, sizeof *out->signatures);
     if (out->signatures == NULL)
         return fail(why, ERR_ENV, "out of memory");
-    json_array_foreach(list, i, item) {
+    json_array_foreach(list, i, item)
+    {
         if (err == OK)
             err = take_signature(item, &out->signatures[out->n++], why);
     }

@@ -5,11 +5,13 @@ enum head_verdict head_follows(const struct head *last, uint64_t old, const stru
 {
     struct hash empty = merkle_empty_root();
     if (old > next->size) {
-        fail(why, ERR_REFUSED, "the old size %llu exceeds the checkpoint's %llu", (unsigned long long)old, (unsigned long long)next->size);
+        fail(why, ERR_REFUSED, "the old size %llu exceeds the checkpoint's %llu", (unsigned long long)old,
+             (unsigned long long)next->size);
         return HEAD_OLD_ABOVE;
     }
     if (old != last->size) {
-        fail(why, ERR_REFUSED, "the old size %llu is not the last head's, %llu", (unsigned long long)old, (unsigned long long)last->size);
+        fail(why, ERR_REFUSED, "the old size %llu is not the last head's, %llu", (unsigned long long)old,
+             (unsigned long long)last->size);
         return HEAD_OLD_DIFFERS;
     }
     if (next->size == 0 && !hash_eq(&next->root, &empty)) {

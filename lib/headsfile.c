@@ -50,8 +50,8 @@ static bool later_batch_follows(struct span rest, uint64_t number)
     return false;
 }
 
-enum err headsfile_parse(struct span file, enum err (*each)(void *ctx, const struct headsfile_record *record, struct why *why), void *ctx,
-                         size_t *valid_len, struct why *why)
+enum err headsfile_parse(struct span file, enum err (*each)(void *ctx, const struct headsfile_record *record, struct why *why),
+                         void *ctx, size_t *valid_len, struct why *why)
 {
     struct buf header = BUF_EMPTY;
     headsfile_header(&header);
@@ -68,7 +68,8 @@ enum err headsfile_parse(struct span file, enum err (*each)(void *ctx, const str
         struct span rest = span_cut(file, *valid_len, file.len - *valid_len);
         bool valid = headsfile_record_parse(&record, rest.data);
         if (!valid && later_batch_follows(rest, number))
-            return fail(why, ERR_MALFORMED, "record %llu is damaged, and later ones are there: restore the file from a copy that is newer than this",
+            return fail(why, ERR_MALFORMED,
+                        "record %llu is damaged, and later ones are there: restore the file from a copy that is newer than this",
                         (unsigned long long)number);
         if (!valid)
             return OK;

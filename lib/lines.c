@@ -13,7 +13,8 @@ enum err lines_start(struct lines *lines, struct span text, const char *file, st
     for (size_t i = 0; i < text.len; i++) {
         uint8_t c = text.data[i];
         if ((c < 0x20 && c != '\t' && c != '\n') || c == 0x7f)
-            return lines_fail(lines, why, "the control character 0x%02x: only tab and newline are allowed (tlog-policy, \"Character set\")", c);
+            return lines_fail(lines, why,
+                              "the control character 0x%02x: only tab and newline are allowed (tlog-policy, \"Character set\")", c);
         lines->number += c == '\n';
     }
     lines->number = 0;

@@ -97,7 +97,8 @@ static void reverse(struct ranges *ranges)
     }
 }
 
-static enum err read_planned(const struct hash_reader *reader, const struct node *nodes, size_t n, struct hash *planned, struct why *why)
+static enum err read_planned(const struct hash_reader *reader, const struct node *nodes, size_t n, struct hash *planned,
+                             struct why *why)
 {
     return n == 0 ? OK : reader->read(reader->ctx, nodes, n, planned, why);
 }
@@ -166,7 +167,8 @@ enum err merkle_inclusion_verify(const struct hash *leaf, uint64_t index, uint64
                                  const struct hash *root, struct why *why)
 {
     if (index >= size || size > TREE_SIZE_MAX)
-        return fail(why, ERR_REFUSED, "index %llu is not in a tree of %llu entries", (unsigned long long)index, (unsigned long long)size);
+        return fail(why, ERR_REFUSED, "index %llu is not in a tree of %llu entries", (unsigned long long)index,
+                    (unsigned long long)size);
     uint64_t at = index, last = size - 1;
     struct hash hash = *leaf;
     for (size_t i = 0; i < n; i++) {
@@ -230,7 +232,8 @@ enum err merkle_consistency_prove(uint64_t old, uint64_t size, const struct hash
     struct ranges ranges;
     consistency_ranges(old, size, &ranges);
     if (ranges.n > PROOF_HASHES_MAX)
-        return fail(why, ERR_REFUSED, "a consistency proof of %zu hashes: tlog-witness allows %d, enough for 2^62 entries", ranges.n, PROOF_HASHES_MAX);
+        return fail(why, ERR_REFUSED, "a consistency proof of %zu hashes: tlog-witness allows %d, enough for 2^62 entries",
+                    ranges.n, PROOF_HASHES_MAX);
     enum err err = read_planned(reader, nodes, plan_ranges(&ranges, nodes), planned, why);
     if (err == OK)
         *n = hash_ranges(&ranges, planned, proof);
@@ -276,7 +279,8 @@ enum err merkle_consistency_verify(uint64_t old, const struct hash *old_root, ui
 {
     struct hash empty = merkle_empty_root();
     if (old > size || size > TREE_SIZE_MAX)
-        return fail(why, ERR_REFUSED, "no tree of %llu entries grows out of one of %llu", (unsigned long long)size, (unsigned long long)old);
+        return fail(why, ERR_REFUSED, "no tree of %llu entries grows out of one of %llu", (unsigned long long)size,
+                    (unsigned long long)old);
     if ((old == 0 && !hash_eq(old_root, &empty)) || (size == 0 && !hash_eq(root, &empty)))
         return fail(why, ERR_REFUSED, "a tree of no entries has another root than the empty tree's");
     if (old == 0 || old == size) {

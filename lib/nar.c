@@ -4,8 +4,24 @@
 
 /* What the next string must be. */
 enum place {
-    MAGIC, NODE_OPEN, TYPE_KEY, TYPE, REGULAR_FIELD, EXECUTABLE_VALUE, CONTENTS_KEY, CONTENTS, NODE_CLOSE, TARGET_KEY, TARGET,
-    DIRECTORY_FIELD, ENTRY_OPEN, NAME_KEY, NAME, NODE_KEY, ENTRY_CLOSE, END,
+    MAGIC,
+    NODE_OPEN,
+    TYPE_KEY,
+    TYPE,
+    REGULAR_FIELD,
+    EXECUTABLE_VALUE,
+    CONTENTS_KEY,
+    CONTENTS,
+    NODE_CLOSE,
+    TARGET_KEY,
+    TARGET,
+    DIRECTORY_FIELD,
+    ENTRY_OPEN,
+    NAME_KEY,
+    NAME,
+    NODE_KEY,
+    ENTRY_CLOSE,
+    END,
 };
 
 enum part { LENGTH, BODY, PADDING };
@@ -163,7 +179,10 @@ static enum err take_token(struct nar_parser *parser, struct span token, struct 
 
 static uint64_t body_max(enum place place)
 {
-    return place == CONTENTS ? INT64_MAX : place == NAME ? NAR_NAME_BYTES_MAX : place == TARGET ? NAR_TARGET_BYTES_MAX : TOKEN_BYTES_MAX;
+    return place == CONTENTS ? INT64_MAX
+           : place == NAME   ? NAR_NAME_BYTES_MAX
+           : place == TARGET ? NAR_TARGET_BYTES_MAX
+                             : TOKEN_BYTES_MAX;
 }
 
 static enum err start_body(struct nar_parser *parser, struct why *why)

@@ -31,10 +31,10 @@ static const struct field {
     const char *name;
     size_t offset;
 } fields_known[] = {
-    { "StorePath", offsetof(struct fields, path) },     { "URL", offsetof(struct fields, url) },
+    { "StorePath", offsetof(struct fields, path) },          { "URL", offsetof(struct fields, url) },
     { "Compression", offsetof(struct fields, compression) }, { "NarHash", offsetof(struct fields, nar_hash) },
-    { "NarSize", offsetof(struct fields, nar_size) },   { "References", offsetof(struct fields, references) },
-    { "Deriver", offsetof(struct fields, deriver) },    { "CA", offsetof(struct fields, ca) },
+    { "NarSize", offsetof(struct fields, nar_size) },        { "References", offsetof(struct fields, references) },
+    { "Deriver", offsetof(struct fields, deriver) },         { "CA", offsetof(struct fields, ca) },
 };
 
 static enum err take_field(struct fields *out, struct span name, struct span value, unsigned line, struct why *why)
@@ -228,7 +228,8 @@ size_t narinfo_verify(const struct narinfo *info, const struct nix_key *keys, si
     for (size_t k = 0; k < n; k++) {
         bool valid = false;
         for (size_t i = 0; i < info->sigs_n && !valid && !fingerprint.failed; i++)
-            valid = span_eq(info->sigs[i].name, keys[k].name) && ed25519_verify(info->sigs[i].sig, span_buf(&fingerprint), keys[k].key);
+            valid =
+                span_eq(info->sigs[i].name, keys[k].name) && ed25519_verify(info->sigs[i].sig, span_buf(&fingerprint), keys[k].key);
         if (signed_by != NULL)
             signed_by[k] = valid;
         count += valid;

@@ -26,8 +26,8 @@ struct narinfo {
     uint64_t nar_size;
     struct span *references; /* base names, sorted, each once; owned */
     size_t references_n;
-    struct span deriver; /* base name; empty where unknown or absent */
-    struct span ca;      /* empty where absent */
+    struct span deriver;  /* base name; empty where unknown or absent */
+    struct span ca;       /* empty where absent */
     struct nix_sig *sigs; /* well-formed ones; malformed ones are passed over; owned */
     size_t sigs_n;
 };

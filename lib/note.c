@@ -47,7 +47,8 @@ enum err vkey_parse(struct vkey *out, struct span text, enum sig_type want, stru
     if (!hex_decode(id, id_bytes, sizeof id_bytes))
         return fail(why, ERR_MALFORMED, "the vkey's ID is not eight lower-case hexadecimal digits");
     if (!base64_decode_to(key, key_bytes, sizeof key_bytes))
-        return fail(why, ERR_MALFORMED, "the vkey's key is not the base64 of a type byte and 32 bytes (only Ed25519 keys are supported)");
+        return fail(why, ERR_MALFORMED,
+                    "the vkey's key is not the base64 of a type byte and 32 bytes (only Ed25519 keys are supported)");
     if (key_bytes[0] != want)
         return fail(why, ERR_MALFORMED, "the vkey has signature type 0x%02x, wanted 0x%02x (%s)", key_bytes[0], (unsigned)want,
                     want == SIG_ED25519 ? "a log's or builder's key" : "a witness's key");
@@ -103,7 +104,8 @@ static bool parse_sig(struct span line, struct note_sig *out)
     if (out->base64.len < 8 || len < 5 || len > 4 + NOTE_SIGNATURE_BYTES_MAX)
         return false;
     /* The first eight characters hold the ID; a padding there is refused by the length above. */
-    if (!base64_decode_to(span_cut(out->base64, 0, 8), head, sizeof head) && !(out->base64.len == 8 && base64_decode_to(out->base64, head, len)))
+    if (!base64_decode_to(span_cut(out->base64, 0, 8), head, sizeof head) &&
+        !(out->base64.len == 8 && base64_decode_to(out->base64, head, len)))
         return false;
     out->id = get_be32(head);
     out->sig_bytes = len - 4;
@@ -121,7 +123,8 @@ static enum err check_characters(struct span text, struct why *why)
 {
     for (size_t i = 0; i < text.len; i++)
         if (text.data[i] < 0x20 && text.data[i] != '\n')
-            return fail(why, ERR_MALFORMED, "the note has the control character 0x%02x at byte %zu (signed-note, \"Format\")", text.data[i], i);
+            return fail(why, ERR_MALFORMED, "the note has the control character 0x%02x at byte %zu (signed-note, \"Format\")",
+                        text.data[i], i);
     if (!span_utf8(text))
         return fail(why, ERR_MALFORMED, "the note is not valid UTF-8 (signed-note, \"Format\")");
     return OK;
@@ -155,8 +158,9 @@ enum err note_parse(struct note *out, struct span text, struct why *why)
         if (++n > NOTE_SIGNATURES_MAX)
             err = fail(why, ERR_MALFORMED, "the note has more than %d signatures", NOTE_SIGNATURES_MAX);
         else if (!sig_ok(line, &scratch))
-            err = scratch.failed ? buf_done(&scratch, why)
-                                 : fail(why, ERR_MALFORMED, "signature line %zu of the note is malformed (signed-note, \"Format\")", n);
+            err = scratch.failed
+                      ? buf_done(&scratch, why)
+                      : fail(why, ERR_MALFORMED, "signature line %zu of the note is malformed (signed-note, \"Format\")", n);
     }
     buf_free(&scratch);
     if (err == OK && (n == 0 || rest.len > 0))
@@ -194,7 +198,8 @@ static bool repeated(const struct note *note, const struct note_sig *sig)
     return false;
 }
 
-enum err note_verify(const struct note *note, const struct vkey *keys, size_t n, bool *verified, size_t *unverified, struct why *why)
+enum err note_verify(const struct note *note, const struct vkey *keys, size_t n, bool *verified, size_t *unverified,
+                     struct why *why)
 {
     struct span rest = note->sig_lines;
     struct note_sig sig;

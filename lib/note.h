@@ -57,7 +57,8 @@ bool note_sig_bytes(const struct note_sig *sig, uint8_t *out, size_t len);
 /* Verifies, with keys of type SIG_ED25519, every line whose name and ID match one of `keys`. `verified` (n flags) says
  * which keys signed. `unverified`, where not NULL, counts the distinct lines by unknown keys. ERR_REFUSED where a known
  * key's line fails to verify, or where no known key signed. Keys of other types in `keys` match nothing. */
-enum err note_verify(const struct note *note, const struct vkey *keys, size_t n, bool *verified, size_t *unverified, struct why *why);
+enum err note_verify(const struct note *note, const struct vkey *keys, size_t n, bool *verified, size_t *unverified,
+                     struct why *why);
 
 /* "— <name> <base64(id || sig)>\n" */
 void note_sig_render(struct buf *out, const struct vkey *key, struct span sig);

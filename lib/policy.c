@@ -54,7 +54,8 @@ static enum err take_witness(struct policy *policy, const struct lines *lines, s
         return fail_in(why, ERR_MALFORMED, "%s line %u", lines->file, lines->number);
     for (size_t i = 0; i < policy->witnesses_n; i++)
         if (memcmp(policy->witnesses[i].key.key, witness->key.key, sizeof witness->key.key) == 0)
-            return lines_fail(lines, why, "this witness's public key stands in the file already, as %.*s (tlog-policy, \"Defining a witness\")",
+            return lines_fail(lines, why,
+                              "this witness's public key stands in the file already, as %.*s (tlog-policy, \"Defining a witness\")",
                               SPAN_FMT(policy->witnesses[i].name));
     enum err err = quorum_leaf(&policy->quorum, name, &node, why);
     if (err != OK)
@@ -110,7 +111,8 @@ static enum err take_lines(struct policy *policy, struct span text, const char *
             err = lines_fail(&lines, why, "`%.*s` is none of log, witness, group, quorum", SPAN_FMT(word));
     }
     if (err == OK && !quorum_seen)
-        err = fail(why, ERR_MALFORMED, "%s: there is no quorum line (tlog-policy, \"Defining the quorum\"); `quorum none` asks for no witness", file);
+        err = fail(why, ERR_MALFORMED,
+                   "%s: there is no quorum line (tlog-policy, \"Defining the quorum\"); `quorum none` asks for no witness", file);
     return err;
 }
 
@@ -167,9 +169,12 @@ static enum err quorum_is_short(const struct policy *policy, const struct policy
     for (size_t i = 0; i < policy->witnesses_n; i++)
         if (view->cosigned[i])
             buf_fmt(&names, "%s%.*s", names.len > 0 ? ", " : "", SPAN_FMT(policy->witnesses[i].name));
-    fail(why, ERR_REFUSED, "the checkpoint of %.*s at size %llu has not the quorum of witnesses that the policy wants (`quorum %.*s`): cosigned by %.*s",
-         SPAN_FMT(view->checkpoint.origin), (unsigned long long)view->checkpoint.size, SPAN_FMT(policy->quorum.nodes[policy->root].name),
-         names.len > 0 ? (int)names.len : 6, names.len > 0 ? (const char *)names.data : "nobody");
+    fail(why, ERR_REFUSED,
+         "the checkpoint of %.*s at size %llu has not the quorum of witnesses that the policy wants (`quorum %.*s`): cosigned by "
+         "%.*s",
+         SPAN_FMT(view->checkpoint.origin), (unsigned long long)view->checkpoint.size,
+         SPAN_FMT(policy->quorum.nodes[policy->root].name), names.len > 0 ? (int)names.len : 6,
+         names.len > 0 ? (const char *)names.data : "nobody");
     buf_free(&names);
     return ERR_REFUSED;
 }

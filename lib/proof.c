@@ -1,6 +1,6 @@
 #include "lib/proof.h"
 
-#define HEADER_LINE "c2sp.org/tlog-proof@v1"
+#define HEADER_LINE   "c2sp.org/tlog-proof@v1"
 #define EM_DASH_SPACE "\xe2\x80\x94 "
 
 /* The lines before the checkpoint. */
@@ -85,7 +85,8 @@ enum err proof_parse(struct proof *out, struct span text, struct why *why)
     return err;
 }
 
-void proof_render(struct buf *out, const struct span *extra, uint64_t index, const struct hash *hashes, size_t n, struct span checkpoint)
+void proof_render(struct buf *out, const struct span *extra, uint64_t index, const struct hash *hashes, size_t n,
+                  struct span checkpoint)
 {
     buf_str(out, HEADER_LINE "\n");
     if (extra != NULL) {

@@ -22,7 +22,8 @@ enum err proof_parse(struct proof *out, struct span text, struct why *why);
 /* Takes the next proof out of `rest`, which must not be empty. */
 enum err proof_next(struct proof *out, struct span *rest, struct why *why);
 /* `extra` may be NULL; it is the decoded bytes. */
-void proof_render(struct buf *out, const struct span *extra, uint64_t index, const struct hash *hashes, size_t n, struct span checkpoint);
+void proof_render(struct buf *out, const struct span *extra, uint64_t index, const struct hash *hashes, size_t n,
+                  struct span checkpoint);
 /* Appends the decoded extra data; false where there is none or memory is short. */
 bool proof_extra(const struct proof *proof, struct buf *out);
 

@@ -50,7 +50,8 @@ static enum err add_member(struct quorum *quorum, struct span name, uint32_t fir
     if (member < 0)
         return fail(why, ERR_MALFORMED, "%.*s is not defined on a line before", SPAN_FMT(name));
     if (quorum->nodes[member].is_member && !quorum->shared_members)
-        return fail(why, ERR_MALFORMED, "%.*s is a member of a group already (tlog-policy, \"Defining a witness group\")", SPAN_FMT(name));
+        return fail(why, ERR_MALFORMED, "%.*s is a member of a group already (tlog-policy, \"Defining a witness group\")",
+                    SPAN_FMT(name));
     for (uint32_t i = first; i < quorum->members_n; i++)
         if (quorum->members[i] == (uint32_t)member)
             return fail(why, ERR_MALFORMED, "%.*s stands in the group twice", SPAN_FMT(name));
@@ -88,7 +89,8 @@ enum err quorum_group(struct quorum *quorum, struct span name, struct span words
     else if (span_is(threshold, "any"))
         k = 1;
     else if (!span_decimal(threshold, members, &k) || k == 0)
-        return fail(why, ERR_MALFORMED, "the threshold %.*s is none of all, any or a number from 1 to %u", SPAN_FMT(threshold), members);
+        return fail(why, ERR_MALFORMED, "the threshold %.*s is none of all, any or a number from 1 to %u", SPAN_FMT(threshold),
+                    members);
     err = add_node(quorum, name, node, why);
     if (err != OK)
         return err;

@@ -12,10 +12,10 @@
 struct quorum_node {
     struct span name;
     bool group;
-    uint32_t leaf;      /* a leaf's number, in the order of definition */
-    uint32_t threshold; /* of a group: 1 to members */
+    uint32_t leaf;                  /* a leaf's number, in the order of definition */
+    uint32_t threshold;             /* of a group: 1 to members */
     uint32_t first_member, members; /* of a group: in quorum.members */
-    bool is_member;     /* stands in a group already */
+    bool is_member;                 /* stands in a group already */
 };
 
 struct quorum {
@@ -36,7 +36,8 @@ int64_t quorum_find(const struct quorum *quorum, struct span name);
 enum err quorum_reach_once(const struct quorum *quorum, uint32_t node, struct why *why);
 /* Is `node` satisfied where leaf i said yes if said[i]? `satisfied`, where not NULL, gets a flag for every node. ERR_ENV
  * where memory is short. */
-enum err quorum_satisfied(const struct quorum *quorum, uint32_t node, const bool *said, bool *out, bool *satisfied, struct why *why);
+enum err quorum_satisfied(const struct quorum *quorum, uint32_t node, const bool *said, bool *out, bool *satisfied,
+                          struct why *why);
 /* Is leaf `leaf` reachable from `node`? */
 bool quorum_reaches(const struct quorum *quorum, uint32_t node, uint32_t leaf);
 

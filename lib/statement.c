@@ -123,14 +123,16 @@ static enum err take_subjects(struct statement *out, struct why *why)
     out->subjects = calloc(json_array_size(list) + 1, sizeof *out->subjects);
     if (out->subjects == NULL)
         return fail(why, ERR_ENV, "out of memory");
-    json_array_foreach(list, i, item) {
+    json_array_foreach(list, i, item)
+    {
         struct subject *subject = &out->subjects[out->subjects_n];
         struct storepath path;
         subject->path = member_of(item, "name");
         /* Other tools name the path by `uri`. */
         if (storepath_parse(&path, subject->path, NULL) != OK)
             subject->path = member_of(item, "uri");
-        if (storepath_parse(&path, subject->path, NULL) != OK || !hash_member(json_object_get(item, "digest"), "sha256", &subject->nar_hash)) {
+        if (storepath_parse(&path, subject->path, NULL) != OK ||
+            !hash_member(json_object_get(item, "digest"), "sha256", &subject->nar_hash)) {
             foreign(out, "a subject is no store path with a digest.sha256");
             *subject = (struct subject){ 0 };
             continue;
@@ -213,7 +215,8 @@ static enum err take_input(struct statement *out, struct input *input, const jso
     bool ok = true;
     input->path = member_of(item, "name");
     input->derivation = member_of(annotations, "derivation");
-    if (storepath_parse_in(&path, input->path, out->store_dir, NULL) != OK || !hash_member(json_object_get(item, "digest"), "sha256", &input->nar_hash) ||
+    if (storepath_parse_in(&path, input->path, out->store_dir, NULL) != OK ||
+        !hash_member(json_object_get(item, "digest"), "sha256", &input->nar_hash) ||
         !take_kind(member_of(annotations, "kind"), &input->kind))
         foreign(out, "an input has no path, digest.sha256 or kind");
     else if ((input->kind == INPUT_SOURCE) != (input->derivation.len == 0) ||
@@ -246,7 +249,8 @@ static enum err take_inputs(struct statement *out, const json_t *definition, str
     out->inputs = calloc(n + 1, sizeof *out->inputs);
     if (out->inputs == NULL)
         return fail(why, ERR_ENV, "out of memory");
-    json_array_foreach(list, i, item) {
+    json_array_foreach(list, i, item)
+    {
         err = take_input(out, &out->inputs[out->inputs_n++], item, why);
         if (err != OK)
             return err;
@@ -344,7 +348,8 @@ void statement_free(struct statement *statement)
 enum err statement_check_key(const struct statement *statement, struct span key_name, struct why *why)
 {
     if (span_is(statement->build_type, NIX_BUILD_TYPE) && !span_eq(statement->key_name, key_name))
-        return fail(why, ERR_MALFORMED, "runDetails.builder.id names the key %.*s, but %.*s signed (spec/attestation.md, \"Builder\")",
+        return fail(why, ERR_MALFORMED,
+                    "runDetails.builder.id names the key %.*s, but %.*s signed (spec/attestation.md, \"Builder\")",
                     SPAN_FMT(statement->key_name), SPAN_FMT(key_name));
     return OK;
 }

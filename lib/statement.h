@@ -13,9 +13,9 @@
 #include "lib/hash.h"
 #include "lib/limits.h"
 
-#define STATEMENT_TYPE "https://in-toto.io/Statement/v1"
+#define STATEMENT_TYPE     "https://in-toto.io/Statement/v1"
 #define SLSA_PROVENANCE_V1 "https://slsa.dev/provenance/v1"
-#define NIX_BUILD_TYPE "urn:stele:nix-build:v1"
+#define NIX_BUILD_TYPE     "urn:stele:nix-build:v1"
 
 enum claim {
     CLAIM_BUILD,    /* it ran the build, just now */
@@ -40,14 +40,14 @@ struct input {
     struct span path;
     struct hash nar_hash;
     enum input_kind kind;
-    struct span derivation; /* of INPUT_FIXED and INPUT_OUTPUT */
+    struct span derivation;  /* of INPUT_FIXED and INPUT_OUTPUT */
     struct span *references; /* a source's, where it has any */
     size_t references_n;
 };
 
 struct statement {
-    json_t *json;   /* owned by a parsed statement; its spans borrow from it */
-    bool foreign;   /* not urn:stele:nix-build:v1, or not complete: never counts */
+    json_t *json; /* owned by a parsed statement; its spans borrow from it */
+    bool foreign; /* not urn:stele:nix-build:v1, or not complete: never counts */
     struct why why_foreign;
     struct subject *subjects; /* for a foreign one: those that are store paths with a sha256 digest */
     size_t subjects_n;
@@ -59,11 +59,11 @@ struct statement {
     struct span source_flake, source_revision, source_attribute; /* the builder's word; empty where not given */
     enum claim claim;
     struct span system, store_dir;
-    bool inputs_recorded;      /* false: internalParameters.inputs is "unrecorded" */
-    struct hash closure;       /* where inputs are recorded */
-    bool has_input_list;       /* the inputs stand in a list of their own */
-    struct hash input_list;    /* its SHA-256 */
-    struct input *inputs;      /* sorted by path; none where has_input_list */
+    bool inputs_recorded;   /* false: internalParameters.inputs is "unrecorded" */
+    struct hash closure;    /* where inputs are recorded */
+    bool has_input_list;    /* the inputs stand in a list of their own */
+    struct hash input_list; /* its SHA-256 */
+    struct input *inputs;   /* sorted by path; none where has_input_list */
     size_t inputs_n;
     struct span key_name;      /* from builder.id, without https:// and /backfill */
     struct span stele_version; /* runDetails.builder.version */

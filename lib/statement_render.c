@@ -99,7 +99,9 @@ static void put_source(struct buf *out, const struct statement *statement)
     const struct {
         const char *key;
         struct span value;
-    } members[] = { { "flakeRef", statement->source_flake }, { "revision", statement->source_revision }, { "attribute", statement->source_attribute } };
+    } members[] = { { "flakeRef", statement->source_flake },
+                    { "revision", statement->source_revision },
+                    { "attribute", statement->source_attribute } };
     const char *before = ",\"source\":{";
     for (size_t i = 0; i < sizeof members / sizeof *members; i++)
         if (members[i].value.len > 0) {
@@ -186,7 +188,9 @@ enum err statement_render(struct buf *out, const struct statement *statement, st
     bool *by_digest = calloc(statement->subjects_n + 1, sizeof *by_digest);
     if (by_digest == NULL)
         return fail(why, ERR_ENV, "out of memory");
-    struct choice choice = { .references_by_digest = by_digest, .inputs_by_list = statement->has_input_list, .input_list = statement->input_list };
+    struct choice choice = { .references_by_digest = by_digest,
+                             .inputs_by_list = statement->has_input_list,
+                             .input_list = statement->input_list };
     enum err err = OK;
     buf_clear(input_list);
     for (;;) {
@@ -202,7 +206,8 @@ enum err statement_render(struct buf *out, const struct statement *statement, st
         } else if (longest < statement->subjects_n) {
             by_digest[longest] = true;
         } else {
-            err = fail(why, ERR_MALFORMED, "the statement has %zu bytes even with all lists by digest, more than the %zu that fit an attestation",
+            err = fail(why, ERR_MALFORMED,
+                       "the statement has %zu bytes even with all lists by digest, more than the %zu that fit an attestation",
                        out->len - from, payload_max);
             break;
         }
@@ -278,7 +283,8 @@ enum err input_list_parse(struct span text, struct input **inputs, size_t *n, st
         if (!take_line(line, &(*inputs)[*n]) || (*n > 0 && span_cmp((*inputs)[*n - 1].path, (*inputs)[*n].path) >= 0)) {
             free(*inputs);
             *inputs = NULL;
-            return fail(why, ERR_MALFORMED, "line %zu of the input list is not `PATH HEX KIND[ DERIVATION]`, or not in the order of paths", *n + 1);
+            return fail(why, ERR_MALFORMED,
+                        "line %zu of the input list is not `PATH HEX KIND[ DERIVATION]`, or not in the order of paths", *n + 1);
         }
     return OK;
 }

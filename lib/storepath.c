@@ -161,8 +161,8 @@ static enum err make_fixed(struct buf *out, struct span dir, struct span name, c
     return err;
 }
 
-enum err storepath_from_ca(struct buf *out, struct span dir, struct span name, struct span ca, const struct span *references, size_t n,
-                           bool self, struct why *why)
+enum err storepath_from_ca(struct buf *out, struct span dir, struct span name, struct span ca, const struct span *references,
+                           size_t n, bool self, struct why *why)
 {
     struct span rest = ca;
     struct ca_hash hash = { 0 };

@@ -29,8 +29,8 @@ bool storepath_name_ok(struct span name);
 /* The store path of a content address: `ca` is "text:sha256:…", "fixed:sha256:…", "fixed:r:sha256:…" (also md5, sha1,
  * sha512 where Nix allows them). `references` are full paths, sorted, without the path itself; `self` says that it refers
  * to itself. Appends the path. ERR_MALFORMED for a bad CA, ERR_REFUSED for references where the method allows none. */
-enum err storepath_from_ca(struct buf *out, struct span dir, struct span name, struct span ca, const struct span *references, size_t n,
-                           bool self, struct why *why);
+enum err storepath_from_ca(struct buf *out, struct span dir, struct span name, struct span ca, const struct span *references,
+                           size_t n, bool self, struct why *why);
 
 /* makeStorePath: type ("output:out", "source:…"), the inner hash, the name. */
 void storepath_make(struct buf *out, struct span dir, struct span type, const struct hash *inner, struct span name);

@@ -113,8 +113,8 @@ static enum err read_from_tiles(void *ctx, const struct node *nodes, size_t n, s
     for (size_t i = 0; i < n; i++) {
         struct tile tile = tile_of_node(&nodes[i], tiles->size);
         if (tile.width == 0)
-            return fail(why, ERR_MALFORMED, "a tree of %llu entries has no node %u/%llu", (unsigned long long)tiles->size, nodes[i].level,
-                        (unsigned long long)nodes[i].index);
+            return fail(why, ERR_MALFORMED, "a tree of %llu entries has no node %u/%llu", (unsigned long long)tiles->size,
+                        nodes[i].level, (unsigned long long)nodes[i].index);
         if (last.width == 0 || tile.level != last.level || tile.index != last.index) {
             enum err err = tiles->fetch(tiles->ctx, &tile, &bytes, why);
             if (err != OK)
@@ -122,8 +122,8 @@ static enum err read_from_tiles(void *ctx, const struct node *nodes, size_t n, s
             last = tile;
         }
         if (!tile_node(&tile, bytes, &nodes[i], &out[i]))
-            return fail(why, ERR_MALFORMED, "tile %u/%llu has %zu bytes, not %u", tile.level, (unsigned long long)tile.index, bytes.len,
-                        tile.width * 32u);
+            return fail(why, ERR_MALFORMED, "tile %u/%llu has %zu bytes, not %u", tile.level, (unsigned long long)tile.index,
+                        bytes.len, tile.width * 32u);
     }
     return OK;
 }

@@ -38,19 +38,22 @@ static enum err take_party(struct reading *reading, struct span rest, bool cache
     struct span name, key, extra;
     uint32_t node;
     if (!span_word(&rest, &name) || !span_word(&rest, &key) || span_word(&rest, &extra))
-        return lines_fail(&reading->lines, reading->why, cache ? "a cache is: cache NAME NIXKEY" : "a builder is: builder NAME VKEY");
+        return lines_fail(&reading->lines, reading->why,
+                          cache ? "a cache is: cache NAME NIXKEY" : "a builder is: builder NAME VKEY");
     if (trust->parties_n == TRUST_BUILDERS_MAX)
         return lines_fail(&reading->lines, reading->why, "more than %d builders and caches", TRUST_BUILDERS_MAX);
     struct trust_party *party = &trust->parties[trust->parties_n];
     *party = (struct trust_party){ .name = name, .cache = cache };
-    enum err err = cache ? nix_key_parse(&party->nix_key, key, reading->why) : vkey_parse(&party->key, key, SIG_ED25519, reading->why);
+    enum err err =
+        cache ? nix_key_parse(&party->nix_key, key, reading->why) : vkey_parse(&party->key, key, SIG_ED25519, reading->why);
     if (err != OK)
         return in_line(reading, err);
     const uint8_t *bytes = cache ? party->nix_key.key : party->key.key;
     for (size_t i = 0; i < trust->parties_n; i++) {
         const struct trust_party *other = &trust->parties[i];
         if (memcmp(other->cache ? other->nix_key.key : other->key.key, bytes, 32) == 0)
-            return lines_fail(&reading->lines, reading->why, "this public key stands in the file already, as %.*s", SPAN_FMT(other->name));
+            return lines_fail(&reading->lines, reading->why, "this public key stands in the file already, as %.*s",
+                              SPAN_FMT(other->name));
     }
     err = in_line(reading, quorum_leaf(&trust->quorum, name, &node, reading->why));
     trust->parties_n += err == OK;
@@ -85,7 +88,8 @@ static enum err take_quorum(struct reading *reading, struct span rest)
     struct span word, look = rest;
     globs = span_word(&look, &word) ? rest : span_of(NULL, 0);
     if (globs.len == 0 && reading->default_line != 0)
-        return lines_fail(&reading->lines, reading->why, "a second quorum without a glob: line %u has the default", reading->default_line);
+        return lines_fail(&reading->lines, reading->why, "a second quorum without a glob: line %u has the default",
+                          reading->default_line);
     if (globs.len == 0)
         reading->default_line = reading->lines.number;
     trust->quorums[trust->quorums_n++] = (struct trust_quorum){ (uint32_t)node, globs, reading->lines.number };
@@ -96,8 +100,8 @@ static enum err take_quorum(struct reading *reading, struct span rest)
 static bool take_bound(struct span *rest, const char *word, uint64_t *index, struct span *origin)
 {
     struct span first, number, extra;
-    return span_word(rest, &first) && span_is(first, word) && span_word(rest, &number) && span_decimal(number, TREE_SIZE_MAX, index) &&
-           span_word(rest, origin) && !span_word(rest, &extra);
+    return span_word(rest, &first) && span_is(first, word) && span_word(rest, &number) &&
+           span_decimal(number, TREE_SIZE_MAX, index) && span_word(rest, origin) && !span_word(rest, &extra);
 }
 
 static enum err take_revoke(struct reading *reading, struct span rest)
@@ -141,7 +145,8 @@ static enum err take_exempt(struct reading *reading, struct span rest)
 }
 
 /* A line that may stand once, of one word out of two: whether it is the second. */
-static enum err take_choice(struct reading *reading, struct span rest, unsigned *line, const char *key, const char *first, const char *second, bool *out)
+static enum err take_choice(struct reading *reading, struct span rest, unsigned *line, const char *key, const char *first,
+                            const char *second, bool *out)
 {
     struct span word, extra;
     if (*line != 0)
@@ -196,7 +201,8 @@ static enum err take_line(struct reading *reading, struct span rest)
     if (span_is(word, "inputs"))
         return take_choice(reading, rest, &reading->inputs_line, "inputs", "any", "attested", &trust->inputs_attested);
     return lines_fail(&reading->lines, reading->why,
-                      "`%.*s` is none of builder, cache, group, quorum, revoke, exempt, backfill, fixed-output, divergence, inputs", SPAN_FMT(word));
+                      "`%.*s` is none of builder, cache, group, quorum, revoke, exempt, backfill, fixed-output, divergence, inputs",
+                      SPAN_FMT(word));
 }
 
 enum err trust_parse(struct trust *out, struct span text, const char *file, struct why *why)
@@ -212,9 +218,12 @@ enum err trust_parse(struct trust *out, struct span text, const char *file, stru
     if (err == OK)
         err = lines_start(&reading.lines, span_of(out->text, text.len), file, why);
     for (size_t n = 0; err == OK && lines_next(&reading.lines, &line); n++)
-        err = n == TRUST_LINES_MAX ? lines_fail(&reading.lines, why, "more than %d lines", TRUST_LINES_MAX) : take_line(&reading, line);
+        err = n == TRUST_LINES_MAX ? lines_fail(&reading.lines, why, "more than %d lines", TRUST_LINES_MAX)
+                                   : take_line(&reading, line);
     if (err == OK && reading.default_line == 0)
-        err = fail(why, ERR_MALFORMED, "%s: no default: exactly one line `quorum NAME` without a glob says who must agree where no other matches", file);
+        err =
+            fail(why, ERR_MALFORMED,
+                 "%s: no default: exactly one line `quorum NAME` without a glob says who must agree where no other matches", file);
     if (err != OK)
         trust_free(out);
     return err;

@@ -32,7 +32,7 @@ struct trust_revocation {
 };
 
 struct trust {
-    char *text; /* owned */
+    char *text;                  /* owned */
     struct trust_party *parties; /* party i is leaf i of the quorum */
     size_t parties_n;
     struct quorum quorum;
@@ -63,7 +63,7 @@ struct trust_path {
     struct hash nar_hash;
     uint64_t nar_size;
     struct hash references_digest;
-    bool content_addressed; /* `ca` was recomputed and gives this path, by a fixed-output method */
+    bool content_addressed;   /* `ca` was recomputed and gives this path, by a fixed-output method */
     const bool *cache_signed; /* a flag a party: its Nix signature verified; NULL where none did */
 };
 
@@ -77,9 +77,9 @@ struct trust_evidence {
 };
 
 enum trust_verdict {
-    TRUST_ATTESTED,     /* the quorum's builders built exactly this */
-    TRUST_VOUCHED,      /* the quorum is met, but only with caches that served it */
-    TRUST_FIXED,        /* fixed-output and content is its name */
+    TRUST_ATTESTED, /* the quorum's builders built exactly this */
+    TRUST_VOUCHED,  /* the quorum is met, but only with caches that served it */
+    TRUST_FIXED,    /* fixed-output and content is its name */
     TRUST_EXEMPT,
     TRUST_REFUSED,
 };
@@ -87,15 +87,15 @@ enum trust_verdict {
 /* Why one piece of evidence counts or not: for `stele why`. */
 enum trust_reason {
     COUNTS,
-    NOT_A_BUILDER,       /* no builder line has this key */
-    NOT_IN_QUORUM,       /* a builder, but not of this path's quorum */
+    NOT_A_BUILDER, /* no builder line has this key */
+    NOT_IN_QUORUM, /* a builder, but not of this path's quorum */
     REVOKED,
-    FOREIGN,             /* not a complete urn:stele:nix-build:v1 statement */
+    FOREIGN, /* not a complete urn:stele:nix-build:v1 statement */
     BACKFILL_REFUSED,
-    OTHER_BYTES,         /* NAR hash or size differ */
+    OTHER_BYTES, /* NAR hash or size differ */
     OTHER_REFERENCES,
     OTHER_PATH,
-    CONTRADICTS_ITSELF,  /* the builder logged two results and `divergence refuse` holds */
+    CONTRADICTS_ITSELF, /* the builder logged two results and `divergence refuse` holds */
 };
 
 struct trust_result {

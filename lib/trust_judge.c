@@ -50,8 +50,8 @@ static bool revoked(const struct trust *trust, uint32_t party, struct span origi
 
 static bool backfill_counts(const struct trust *trust, const struct trust_evidence *evidence)
 {
-    return trust->backfill_accept &&
-           (!trust->backfill_bounded || (span_eq(evidence->origin, trust->backfill_origin) && evidence->index < trust->backfill_before));
+    return trust->backfill_accept && (!trust->backfill_bounded || (span_eq(evidence->origin, trust->backfill_origin) &&
+                                                                   evidence->index < trust->backfill_before));
 }
 
 /* Everything but what the path is: may this statement speak at all? */
@@ -105,10 +105,11 @@ static void hear(const struct trust *trust, const struct trust_path *path, const
 }
 
 /* The first builder that attested something else, for the sentence that says why. */
-static void explain_refusal(const struct trust *trust, const struct trust_evidence *evidence, const enum trust_reason *reasons, size_t n,
-                            struct trust_result *out)
+static void explain_refusal(const struct trust *trust, const struct trust_evidence *evidence, const enum trust_reason *reasons,
+                            size_t n, struct trust_result *out)
 {
-    static const enum trust_reason telling[] = { OTHER_BYTES, OTHER_REFERENCES, CONTRADICTS_ITSELF, REVOKED, BACKFILL_REFUSED, NOT_IN_QUORUM, NOT_A_BUILDER, FOREIGN };
+    static const enum trust_reason telling[] = { OTHER_BYTES,      OTHER_REFERENCES, CONTRADICTS_ITSELF, REVOKED,
+                                                 BACKFILL_REFUSED, NOT_IN_QUORUM,    NOT_A_BUILDER,      FOREIGN };
     struct span name = trust->quorum.nodes[out->quorum->node].name;
     for (size_t t = 0; t < sizeof telling / sizeof *telling; t++)
         for (size_t i = 0; i < n; i++) {
@@ -117,7 +118,8 @@ static void explain_refusal(const struct trust *trust, const struct trust_eviden
             const char *text = trust_reason_text(telling[t]);
             int64_t party = trust_builder(trust, evidence[i].key);
             struct span who = party >= 0 ? trust->parties[party].name : evidence[i].key->name;
-            fail(&out->why, ERR_REFUSED, "not attested: the quorum `%.*s` is not met; the attestation by %.*s %s", SPAN_FMT(name), SPAN_FMT(who), text);
+            fail(&out->why, ERR_REFUSED, "not attested: the quorum `%.*s` is not met; the attestation by %.*s %s", SPAN_FMT(name),
+                 SPAN_FMT(who), text);
             return;
         }
     fail(&out->why, ERR_REFUSED, "not attested: the quorum `%.*s` is not met, %s", SPAN_FMT(name),
@@ -138,11 +140,12 @@ static void name_counted(const struct trust *trust, const struct trust_result *r
 {
     for (size_t i = 0; i < trust->parties_n; i++)
         if (result->counted[i])
-            buf_fmt(out, "%s%s %.*s", out->len > 0 ? ", " : "", trust->parties[i].cache ? "cache" : "builder", SPAN_FMT(trust->parties[i].name));
+            buf_fmt(out, "%s%s %.*s", out->len > 0 ? ", " : "", trust->parties[i].cache ? "cache" : "builder",
+                    SPAN_FMT(trust->parties[i].name));
 }
 
-static enum err ask_quorum(const struct trust *trust, const struct trust_path *path, const struct votes *votes, struct trust_result *out,
-                           bool *passes, struct why *why)
+static enum err ask_quorum(const struct trust *trust, const struct trust_path *path, const struct votes *votes,
+                           struct trust_result *out, bool *passes, struct why *why)
 {
     bool said[TRUST_BUILDERS_MAX] = { false };
     for (size_t i = 0; i < trust->parties_n; i++)
@@ -151,7 +154,8 @@ static enum err ask_quorum(const struct trust *trust, const struct trust_path *p
     out->verdict = TRUST_ATTESTED;
     if (err == OK && !*passes) {
         for (size_t i = 0; i < trust->parties_n; i++)
-            if (trust->parties[i].cache && path->cache_signed != NULL && path->cache_signed[i] && !revoked(trust, (uint32_t)i, span_of(NULL, 0), 0))
+            if (trust->parties[i].cache && path->cache_signed != NULL && path->cache_signed[i] &&
+                !revoked(trust, (uint32_t)i, span_of(NULL, 0), 0))
                 said[i] = true;
         err = quorum_satisfied(&trust->quorum, out->quorum->node, said, passes, NULL, why);
         out->verdict = TRUST_VOUCHED;
@@ -177,7 +181,8 @@ static enum err conclude(const struct trust *trust, const struct trust_path *pat
         explain_refusal(trust, evidence, reasons, n, out);
     } else if (passes) {
         name_counted(trust, out, &names);
-        fail(&out->why, OK, out->verdict == TRUST_ATTESTED ? "attested by %.*s%s" : "vouched for by %.*s: who built it is not known%s",
+        fail(&out->why, OK,
+             out->verdict == TRUST_ATTESTED ? "attested by %.*s%s" : "vouched for by %.*s: who built it is not known%s",
              SPAN_FMT(span_buf(&names)), out->divergence ? "; a trusted builder attested other bytes, too" : "");
         buf_free(&names);
         return OK;

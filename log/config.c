@@ -29,7 +29,10 @@ static enum err take_builders(void *ctx, const struct config_key *key, struct sp
     return config->builders_open ? OK : take_path(ctx, key, value, why);
 }
 
-#define KEY(text, take_it, member) { .name = (text), .take = (take_it), .offset = offsetof(struct log_config, member) }
+#define KEY(text, take_it, member)                                                                                                 \
+    {                                                                                                                              \
+        .name = (text), .take = (take_it), .offset = offsetof(struct log_config, member)                                           \
+    }
 
 static const struct config_key keys[] = {
     KEY("origin", config_take_str, origin),
@@ -59,8 +62,8 @@ static enum err check(struct log_config *config, const char *file, struct why *w
         return fail(why, ERR_MALFORMED, "%s: `head-interval-ms` is above a day", file);
     if (config->connections_max == 0 || config->connections_max > 65536 || config->connections_per_ip_max == 0 ||
         config->connections_per_ip_max > config->connections_max)
-        return fail(why, ERR_MALFORMED,
-                    "%s: `connections-max` is from 1 to 65536, `connections-per-address-max` from 1 to that", file);
+        return fail(why, ERR_MALFORMED, "%s: `connections-max` is from 1 to 65536, `connections-per-address-max` from 1 to that",
+                    file);
     if (config->listen == NULL && (config->listen = span_dup_str(span_str(LOG_LISTEN))) == NULL)
         return fail(why, ERR_ENV, "out of memory");
     return OK;
@@ -77,8 +80,8 @@ enum err log_config_load(struct log_config *out, const char *dir, struct why *wh
     };
     struct buf text = BUF_EMPTY;
     char *file = path_join(dir, "config");
-    enum err err = out->dir == NULL || file == NULL ? fail(why, ERR_ENV, "out of memory")
-                                                    : file_read(file, CONFIG_BYTES_MAX, &text, why);
+    enum err err =
+        out->dir == NULL || file == NULL ? fail(why, ERR_ENV, "out of memory") : file_read(file, CONFIG_BYTES_MAX, &text, why);
     if (err == OK)
         err = config_parse(span_buf(&text), file, keys, sizeof keys / sizeof keys[0], out, why);
     if (err == OK)

@@ -4,8 +4,7 @@
 
 #include "lib/sys/cli.h"
 #include "lib/sys/file.h"
-#include "lib/sys/heads.h"
-#include "lib/sys/key.h"
+#include "lib/sys/service.h"
 #include "log/commands.h"
 #include "log/config.h"
 
@@ -65,41 +64,10 @@ static enum err write_file(const char *dir, const char *name, const char *fmt, c
     return err;
 }
 
-static enum err make_key(const char *dir, const char *origin, char **vkey, struct why *why)
-{
-    struct secret_key *key = NULL;
-    struct buf text = BUF_EMPTY;
-    char *path = path_join(dir, "key"), *heads = path_join(dir, "heads");
-    enum err err = path == NULL || heads == NULL ? fail(why, ERR_ENV, "out of memory") : key_system_start(why);
-    if (err == OK)
-        err = secret_key_new(&key, span_str(origin), SIG_ED25519, why);
-    if (err == OK)
-        err = heads_create(heads, why);
-    if (err == OK)
-        err = secret_key_save(key, path, why);
-    if (err == OK) {
-        struct vkey public = secret_key_vkey(key);
-        vkey_render(&text, &public);
-        err = buf_done(&text, why);
-    }
-    if (err == OK && (*vkey = span_dup_str(span_buf(&text))) == NULL)
-        err = fail(why, ERR_ENV, "out of memory");
-    secret_key_free(key);
-    buf_free(&text);
-    free(path);
-    free(heads);
-    return err;
-}
-
-static enum err no_files(void *ctx, const char *name, struct why *why)
-{
-    return fail(why, ERR_REFUSED, "%s is not empty (%s is in it): a log gets a folder of its own", (const char *)ctx, name);
-}
-
 enum err cmd_init(int argc, char **argv, struct why *why)
 {
     const char *origin = NULL;
-    char *vkey = NULL;
+    struct buf vkey = BUF_EMPTY;
     const struct cli_option options[] = {
         { "--origin", "ORIGIN", "the log's name for ever, a URL without schema: log.example.org", &origin, NULL },
         { 0 },
@@ -108,34 +76,25 @@ enum err cmd_init(int argc, char **argv, struct why *why)
     enum err err = cli_parse(options, 1, 1, argc, argv, &args, why);
     if (err != OK)
         return err;
-    char *dir = span_dup_str(span_str(args.items[0]));
-    free(args.items);
-    if (dir == NULL)
-        err = fail(why, ERR_ENV, "out of memory");
-    else if (origin == NULL)
-        err = fail(why, ERR_USAGE, "--origin is missing");
-    else if (!key_name_ok(span_str(origin)) || strstr(origin, "://") != NULL || span_ends(span_str(origin), "/"))
-        err = fail(why, ERR_USAGE, "an origin is a URL without schema and final slash, without space and plus (tlog-checkpoint)");
-    else
-        err = dir_make(dir, 0700, why);
+    const char *dir = args.items[0];
+    err = origin == NULL ? fail(why, ERR_USAGE, "--origin is missing") : service_init(dir, "log", origin, SIG_ED25519, &vkey, why);
+    buf_byte(&vkey, '\0');
     if (err == OK)
-        err = dir_each(dir, no_files, dir, why);
+        err = buf_done(&vkey, why);
     if (err == OK)
-        err = make_key(dir, origin, &vkey, why);
-    if (err == OK)
-        err = write_file(dir, "policy", policy_text, vkey, why);
+        err = write_file(dir, "policy", policy_text, (const char *)vkey.data, why);
     if (err == OK)
         err = write_file(dir, "builders", builders_text, "", why);
     if (err == OK)
         err = write_file(dir, "config", config_text, origin, why);
     if (err == OK) {
-        printf("%s\n", vkey);
+        printf("%s\n", (const char *)vkey.data);
         fprintf(stderr,
                 "Next: add witnesses and a quorum to %s/policy and builders' keys to %s/builders, then `stele-log serve %s`.\n",
                 dir, dir, dir);
     }
-    free(vkey);
-    free(dir);
+    buf_free(&vkey);
+    free(args.items);
     return err;
 }
 
@@ -143,25 +102,14 @@ enum err cmd_key(int argc, char **argv, struct why *why)
 {
     const struct cli_option options[] = { { 0 } };
     struct cli_args args;
-    struct buf text = BUF_EMPTY;
-    struct vkey key;
+    struct buf vkey = BUF_EMPTY;
     enum err err = cli_parse(options, 1, 1, argc, argv, &args, why);
     if (err != OK)
         return err;
-    char *path = path_join(args.items[0], "key.pub");
-    free(args.items);
-    struct span rest, line;
-    err = path == NULL ? fail(why, ERR_ENV, "out of memory") : file_read(path, 8192, &text, why);
-    if (err == OK) {
-        rest = span_buf(&text);
-        err = span_line(&rest, &line) && rest.len == 0 ? vkey_parse(&key, line, SIG_ED25519, why)
-                                                      : fail(why, ERR_MALFORMED, "not exactly one line");
-        if (err != OK)
-            fail_in(why, err, "%s", path);
-    }
+    err = service_vkey(args.items[0], SIG_ED25519, &vkey, why);
     if (err == OK)
-        printf("%.*s\n", SPAN_FMT(line));
-    buf_free(&text);
-    free(path);
+        printf("%.*s\n", SPAN_FMT(span_buf(&vkey)));
+    buf_free(&vkey);
+    free(args.items);
     return err;
 }

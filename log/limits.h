@@ -20,26 +20,26 @@ enum {
     /* A note has at most 100 signature lines (NOTE_SIGNATURES_MAX): ours and the witnesses'. */
     LOG_WITNESSES_MAX = 99,
     WITNESS_REPLY_BYTES_MAX = 64 << 10,
-    WITNESS_TIMEOUT_MS = 10 * 1000,       /* one request */
-    WITNESS_BACKOFF_MS = 100,             /* after the first failure; doubled with each */
+    WITNESS_TIMEOUT_MS = 10 * 1000, /* one request */
+    WITNESS_BACKOFF_MS = 100,       /* after the first failure; doubled with each */
     WITNESS_BACKOFF_MS_MAX = 5 * 1000,
-    WITNESS_RETRY_AFTER_S_MAX = 3600,     /* a longer Retry-After is taken as this */
-    FULL_HEAD_INTERVAL_MS = 10 * 1000,    /* so often one head is asked of all witnesses */
-    COSIGN_AGAIN_MS = 10 * 60 * 1000,     /* an idle log's head is cosigned again */
+    WITNESS_RETRY_AFTER_S_MAX = 3600,  /* a longer Retry-After is taken as this */
+    FULL_HEAD_INTERVAL_MS = 10 * 1000, /* so often one head is asked of all witnesses */
+    COSIGN_AGAIN_MS = 10 * 60 * 1000,  /* an idle log's head is cosigned again */
 
     /* HTTP. */
     HTTP_CONNECTIONS_MAX = 4096,
-    HTTP_CONNECTIONS_PER_IP_MAX = 2048,   /* a reverse proxy is one address */
+    HTTP_CONNECTIONS_PER_IP_MAX = 2048, /* a reverse proxy is one address */
     HTTP_IDLE_TIMEOUT_S = 30,
     HTTP_REQUEST_TIMEOUT_S = 60,
     HTTP_THREADS_MAX = 8,
     RETRY_AFTER_S = 5,
 
     /* Look-ups. */
-    LOOKUP_BUILDERS_MAX = 256,            /* `builder=` values in one request */
-    LOOKUP_ENTRIES_MAX = 1024,            /* bundles in one answer, together below BUNDLES_BYTES_MAX */
+    LOOKUP_BUILDERS_MAX = 256, /* `builder=` values in one request */
+    LOOKUP_ENTRIES_MAX = 1024, /* bundles in one answer, together below BUNDLES_BYTES_MAX */
 
-    BUILDERS_BYTES_MAX = 16 << 20,        /* the builders file */
+    BUILDERS_BYTES_MAX = 16 << 20, /* the builders file */
 };
 
 #endif

@@ -38,7 +38,7 @@ struct pipeline {
     struct policy *next_policy; /* reread, not in use yet */
     bool draining;              /* takes nothing new */
     bool stopping;
-    bool failed;                /* a storage error: nothing is committed, signed or answered any more */
+    bool failed; /* a storage error: nothing is committed, signed or answered any more */
     struct why why_failed;
     uint64_t submitted, refused_full, timed_out; /* submissions */
 };

@@ -22,10 +22,10 @@ enum { STEP_MS_MAX = 1000, CLOCK_BEHIND_MS = 1000 };
 
 struct publisher {
     struct pipeline *pipeline;
-    struct policy *policy;      /* owned */
-    struct frontier frontier;   /* recomputed from the entries */
-    struct head last;           /* signed */
-    struct signed_head *out;    /* signed, waits for its quorum */
+    struct policy *policy;       /* owned */
+    struct frontier frontier;    /* recomputed from the entries */
+    struct head last;            /* signed */
+    struct signed_head *out;     /* signed, waits for its quorum */
     struct signed_head *current; /* published */
     uint64_t next_sign_ms;
     char *checkpoint_file;
@@ -419,8 +419,8 @@ enum err publisher_new(struct publisher **out, struct pipeline *pipeline, struct
     *publisher = (struct publisher){ .pipeline = pipeline, .policy = policy };
     publisher->checkpoint_file = path_join(pipeline->config->dir, "checkpoint");
     struct witnesses_hooks hooks = { .prove = prove, .cosigned = cosigned, .ctx = publisher };
-    enum err err = publisher->checkpoint_file == NULL ? fail(why, ERR_ENV, "out of memory")
-                                                      : witnesses_new(&pipeline->witnesses, &hooks, why);
+    enum err err =
+        publisher->checkpoint_file == NULL ? fail(why, ERR_ENV, "out of memory") : witnesses_new(&pipeline->witnesses, &hooks, why);
     if (err == OK)
         err = start(publisher, why);
     *out = publisher;

@@ -36,12 +36,8 @@ static const struct route {
     bool post;
     void (*answer)(struct routes *routes, struct http_request *request, struct span rest);
 } table[] = {
-    { "/attestations", true, route_attestations },
-    { "/checkpoint", false, route_checkpoint },
-    { "/tile/", false, route_tile },
-    { "/output/", false, route_output },
-    { "/inputs/", false, route_inputs },
-    { "/healthz", false, route_health },
+    { "/attestations", true, route_attestations }, { "/checkpoint", false, route_checkpoint }, { "/tile/", false, route_tile },
+    { "/output/", false, route_output },           { "/inputs/", false, route_inputs },        { "/healthz", false, route_health },
     { "/metrics", false, route_metrics },
 };
 
@@ -54,8 +50,9 @@ static void wrong_method(struct http_request *request, bool post)
         { NULL, NULL },
     };
     struct buf body = BUF_EMPTY;
-    buf_fmt(&body, "{\"type\":\"about:blank\",\"title\":\"Method Not Allowed\",\"status\":405,"
-                   "\"detail\":\"this route takes %s\"}\n",
+    buf_fmt(&body,
+            "{\"type\":\"about:blank\",\"title\":\"Method Not Allowed\",\"status\":405,"
+            "\"detail\":\"this route takes %s\"}\n",
             allow);
     http_reply_take(request, 405, headers, &body);
 }

@@ -7,10 +7,10 @@
 #include "log/routes.h"
 
 #define TEXT_PLAIN "text/plain; charset=utf-8"
-#define OCTETS "application/octet-stream"
+#define OCTETS     "application/octet-stream"
 /* tlog-tiles: tiles never change; the checkpoint must not be cached beyond a few seconds. */
-#define FOREVER "public, max-age=31536000, immutable"
-#define BRIEFLY "max-age=2"
+#define FOREVER    "public, max-age=31536000, immutable"
+#define BRIEFLY    "max-age=2"
 
 static void reply(struct http_request *request, const char *type, const char *cache, const char *etag, struct buf *body)
 {

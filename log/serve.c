@@ -15,6 +15,7 @@
 #include "lib/sys/http_client.h"
 #include "lib/sys/key.h"
 #include "lib/sys/report.h"
+#include "lib/sys/service.h"
 #include "log/commands.h"
 #include "log/limits.h"
 #include "log/routes.h"
@@ -34,8 +35,8 @@ static enum err start_signer(struct serving *serving, struct why *why)
 {
     char *key = path_join(serving->config.dir, "key"), *heads = path_join(serving->config.dir, "heads");
     struct signer_config config = { .key_path = key, .heads_path = heads, .type = SIG_ED25519, .growth_max = GROWTH_MAX };
-    enum err err = key == NULL || heads == NULL ? fail(why, ERR_ENV, "out of memory")
-                                                : signer_start(&serving->pipeline.signer, &config, why);
+    enum err err =
+        key == NULL || heads == NULL ? fail(why, ERR_ENV, "out of memory") : signer_start(&serving->pipeline.signer, &config, why);
     if (err == OK && !span_is(signer_key(serving->pipeline.signer)->name, serving->config.origin))
         err = fail(why, ERR_REFUSED, "%s is the key of %.*s, not of the configured origin %s", key,
                    SPAN_FMT(signer_key(serving->pipeline.signer)->name), serving->config.origin);
@@ -71,7 +72,9 @@ static enum err start_http(struct serving *serving, const char *listen, struct w
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     struct http_server_config config = {
         .listen = listen != NULL ? listen : serving->config.listen,
-        .threads = cores < 2 ? 2 : cores > HTTP_THREADS_MAX ? HTTP_THREADS_MAX : (unsigned)cores,
+        .threads = cores < 2                  ? 2
+                   : cores > HTTP_THREADS_MAX ? HTTP_THREADS_MAX
+                                              : (unsigned)cores,
         .body_bytes_max = SUBMISSION_BYTES_MAX,
         .connections_max = (unsigned)serving->config.connections_max,
         .connections_per_ip_max = (unsigned)serving->config.connections_per_ip_max,
@@ -164,18 +167,6 @@ static void init_locks(struct serving *serving)
     pthread_rwlockattr_destroy(&attr);
 }
 
-/* All threads, and the signer, leave these signals to sigwait here. */
-static void block_signals(struct serving *serving)
-{
-    sigemptyset(&serving->signals);
-    sigaddset(&serving->signals, SIGTERM);
-    sigaddset(&serving->signals, SIGINT);
-    sigaddset(&serving->signals, SIGHUP);
-    pthread_sigmask(SIG_BLOCK, &serving->signals, NULL);
-    signal(SIGPIPE, SIG_IGN);
-    signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is a storage error, not an end without a word */
-}
-
 enum err cmd_serve(int argc, char **argv, struct why *why)
 {
     const char *listen = NULL;
@@ -196,7 +187,7 @@ enum err cmd_serve(int argc, char **argv, struct why *why)
     serving.routes.pipeline = &serving.pipeline;
     report_start("stele-log", REPORT_INFO);
     init_locks(&serving);
-    block_signals(&serving);
+    service_block_signals(&serving.signals);
     files_open_many(); /* every connection is a descriptor */
     err = start(&serving, listen, why);
     int which = 0;

@@ -312,10 +312,11 @@ enum err store_open(struct store **out, const char *dir, struct span origin, str
     if (err == OK)
         err = dir_sync(dir, why);
     if (err == OK)
-        err = kv_open(&store->kv,
-                      &(struct kv_config){ .path = path, .tables = store_tables, .tables_n = TABLES_N, .map_bytes = MAP_BYTES,
-                                           .readers_max = READERS_MAX },
-                      why);
+        err = kv_open(
+            &store->kv,
+            &(struct kv_config){
+                .path = path, .tables = store_tables, .tables_n = TABLES_N, .map_bytes = MAP_BYTES, .readers_max = READERS_MAX },
+            why);
     if (err == OK)
         err = kv_write(store->kv, check_meta, &(struct opening){ store, origin }, why);
     if (err == OK)

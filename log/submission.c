@@ -126,8 +126,10 @@ static enum err find_list(struct reading *reading, const struct hash *hash, stru
     }
     if (err != OK)
         return refused(reading, 503, err);
-    return found ? OK : refuse(reading, 400, why, "its input list does not come before it in this request ("
-                                                  "spec/log.md, \"POST /attestations\")");
+    return found ? OK
+                 : refuse(reading, 400, why,
+                          "its input list does not come before it in this request ("
+                          "spec/log.md, \"POST /attestations\")");
 }
 
 static bool decode_hash_part(struct span path, uint8_t out[STORE_HASH_PART_BYTES])

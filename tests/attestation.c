@@ -59,15 +59,29 @@ enum err test_attestation(struct buf *lines, const struct secret_key *key, uint6
     put_path(&derivation, "pkg", number, ".drv");
     struct span output = span_str("out");
     static struct span no_references[1];
-    struct subject subject = { .path = span_buf(&path), .nar_hash = hash_of("nar", number), .output = output,
-                               .nar_size = 4096 + number, .references = no_references,
+    struct subject subject = { .path = span_buf(&path),
+                               .nar_hash = hash_of("nar", number),
+                               .output = output,
+                               .nar_size = 4096 + number,
+                               .references = no_references,
                                .references_digest = references_digest(NULL, 0) };
     struct statement statement = {
-        .subjects = &subject, .subjects_n = 1, .build_type = span_str(NIX_BUILD_TYPE), .derivation = span_buf(&derivation),
-        .outputs = &output, .outputs_n = 1, .claim = CLAIM_BUILD, .system = span_str("x86_64-linux"),
-        .store_dir = span_str("/nix/store"), .inputs_recorded = true, .closure = hash_of("closure", number),
-        .inputs = make_inputs(&paths, inputs_n), .inputs_n = inputs_n,
-        .key_name = vkey.name, .stele_version = span_str(STELE_VERSION), .nix_version = span_str("2.8.0"),
+        .subjects = &subject,
+        .subjects_n = 1,
+        .build_type = span_str(NIX_BUILD_TYPE),
+        .derivation = span_buf(&derivation),
+        .outputs = &output,
+        .outputs_n = 1,
+        .claim = CLAIM_BUILD,
+        .system = span_str("x86_64-linux"),
+        .store_dir = span_str("/nix/store"),
+        .inputs_recorded = true,
+        .closure = hash_of("closure", number),
+        .inputs = make_inputs(&paths, inputs_n),
+        .inputs_n = inputs_n,
+        .key_name = vkey.name,
+        .stele_version = span_str(STELE_VERSION),
+        .nix_version = span_str("2.8.0"),
     };
     enum err err = statement_render(&payload, &statement, &list, why);
     if (err == OK && list.len > 0) {

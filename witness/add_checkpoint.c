@@ -41,8 +41,8 @@ void add_checkpoint(struct witness *witness, struct http_request *request)
 {
     struct why why = { "" };
     struct job *job = calloc(1, sizeof *job);
-    enum err err = job == NULL ? fail(&why, ERR_ENV, "out of memory")
-                               : add_checkpoint_parse(&job->parsed, http_body(request), &why);
+    enum err err =
+        job == NULL ? fail(&why, ERR_ENV, "out of memory") : add_checkpoint_parse(&job->parsed, http_body(request), &why);
     if (err == ERR_MALFORMED) {
         atomic_fetch_add(&witness->malformed, 1);
         http_reply_problem(request, 400, 0, "%s", why.text);

@@ -110,8 +110,9 @@ static size_t take_batch(struct committer *committer, struct job **list)
         *list = job->next;
         bytes += job->parsed.note.text.len + job->parsed.proof_n * sizeof(struct hash);
         committer->jobs[n] = job;
-        committer->requests[n] = (struct signer_request){ .text = job->parsed.note.text, .old = job->parsed.old,
-                                                          .proof = job->parsed.proof, .proof_n = job->parsed.proof_n };
+        committer->requests[n] = (struct signer_request){
+            .text = job->parsed.note.text, .old = job->parsed.old, .proof = job->parsed.proof, .proof_n = job->parsed.proof_n
+        };
         n++;
     }
     return n;

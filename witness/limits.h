@@ -12,11 +12,11 @@ enum {
     /* What the signer is given at once (with SIGNER_BATCH_MAX requests): its frames have 16 MiB. */
     BATCH_BYTES_MAX = 4 << 20,
 
-    LOGS_BYTES_MAX = 16 << 20,     /* DIR/logs */
-    ORIGIN_KEYS_MAX = 64,          /* keys of one origin */
+    LOGS_BYTES_MAX = 16 << 20, /* DIR/logs */
+    ORIGIN_KEYS_MAX = 64,      /* keys of one origin */
 
-    FLUSH_MS = 500,                /* how late a note may reach DIR/checkpoints */
-    LOCK_PATIENCE_MS = 2000,       /* a witness that was just killed still has its signer for a moment */
+    FLUSH_MS = 500,          /* how late a note may reach DIR/checkpoints */
+    LOCK_PATIENCE_MS = 2000, /* a witness that was just killed still has its signer for a moment */
     STOP_GRACE_MS = 3000,
 
     /* HTTP. */

@@ -3,12 +3,11 @@
 #include "witness/notes.h"
 
 static const struct http_header text_headers[] = { { "Content-Type", "text/plain; charset=utf-8" }, { NULL, NULL } };
-static const struct http_header note_headers[] = {
-    { "Content-Type", "text/plain; charset=utf-8" }, { "Cache-Control", "no-cache" }, { NULL, NULL }
-};
-static const struct http_header metrics_headers[] = {
-    { "Content-Type", "text/plain; version=0.0.4; charset=utf-8" }, { NULL, NULL }
-};
+static const struct http_header note_headers[] = { { "Content-Type", "text/plain; charset=utf-8" },
+                                                   { "Cache-Control", "no-cache" },
+                                                   { NULL, NULL } };
+static const struct http_header metrics_headers[] = { { "Content-Type", "text/plain; version=0.0.4; charset=utf-8" },
+                                                      { NULL, NULL } };
 
 static void get_healthz(struct witness *witness, struct http_request *request)
 {
@@ -49,9 +48,9 @@ static bool method_is(struct http_request *request, bool post)
     struct span method = http_method(request);
     if (post ? span_is(method, "POST") : span_is(method, "GET") || span_is(method, "HEAD"))
         return true;
-    const struct http_header headers[] = {
-        { "Allow", post ? "POST" : "GET, HEAD" }, { "Content-Type", "text/plain; charset=utf-8" }, { NULL, NULL }
-    };
+    const struct http_header headers[] = { { "Allow", post ? "POST" : "GET, HEAD" },
+                                           { "Content-Type", "text/plain; charset=utf-8" },
+                                           { NULL, NULL } };
     http_reply(request, 405, headers, span_str(post ? "only POST\n" : "only GET and HEAD\n"));
     return false;
 }
@@ -73,8 +72,9 @@ void routes_handle(void *ctx, struct http_request *request)
         if (method_is(request, false))
             get_checkpoint(witness, request, span_cut(hex, 0, 64));
     } else if (span_is(path, "/sign-subtree")) {
-        http_reply_problem(request, 404, 0, "sign-subtree is not offered: an Ed25519 key cannot cosign subtrees (tlog-witness, "
-                                            "\"sign-subtree\": optional)");
+        http_reply_problem(request, 404, 0,
+                           "sign-subtree is not offered: an Ed25519 key cannot cosign subtrees (tlog-witness, "
+                           "\"sign-subtree\": optional)");
     } else {
         http_reply_problem(request, 404, 0, "there is no such route (tlog-witness, \"HTTP Interface\")");
     }

@@ -8,13 +8,13 @@
 #include <time.h>
 #include <unistd.h>
 
-
 #include "lib/config.h"
 #include "lib/sys/cli.h"
 #include "lib/sys/clock.h"
 #include "lib/sys/file.h"
 #include "lib/sys/key.h"
 #include "lib/sys/report.h"
+#include "lib/sys/service.h"
 #include "witness/commands.h"
 #include "witness/limits.h"
 #include "witness/notes.h"
@@ -46,23 +46,12 @@ static enum err read_config(struct serving *serving, struct why *why)
     return err;
 }
 
-/* All threads, and the signer, leave these signals to sigwait in cmd_serve. */
-static void block_signals(struct serving *serving)
-{
-    sigemptyset(&serving->signals);
-    sigaddset(&serving->signals, SIGTERM);
-    sigaddset(&serving->signals, SIGINT);
-    sigaddset(&serving->signals, SIGHUP);
-    pthread_sigmask(SIG_BLOCK, &serving->signals, NULL);
-    signal(SIGPIPE, SIG_IGN);
-}
-
 static enum err start_signer(struct serving *serving, struct why *why)
 {
     char *key = path_join(serving->dir, "key"), *heads = path_join(serving->dir, "heads");
     struct signer_config config = { .key_path = key, .heads_path = heads, .type = SIG_COSIGNATURE };
-    enum err err = key == NULL || heads == NULL ? fail(why, ERR_ENV, "out of memory")
-                                                : signer_start(&serving->signer, &config, why);
+    enum err err =
+        key == NULL || heads == NULL ? fail(why, ERR_ENV, "out of memory") : signer_start(&serving->signer, &config, why);
     free(key);
     free(heads);
     return err;
@@ -73,7 +62,9 @@ static enum err start_http(struct serving *serving, struct why *why)
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     struct http_server_config config = {
         .listen = serving->listen,
-        .threads = cores < 2 ? 2 : cores > HTTP_THREADS_MAX ? HTTP_THREADS_MAX : (unsigned)cores,
+        .threads = cores < 2                  ? 2
+                   : cores > HTTP_THREADS_MAX ? HTTP_THREADS_MAX
+                                              : (unsigned)cores,
         .body_bytes_max = REQUEST_BYTES_MAX,
         .connections_max = HTTP_CONNECTIONS_MAX,
         .connections_per_ip_max = HTTP_CONNECTIONS_PER_IP_MAX,
@@ -161,7 +152,7 @@ enum err cmd_serve(int argc, char **argv, struct why *why)
             err = fail(why, ERR_ENV, "out of memory");
     }
     report_start("stele-witness", REPORT_INFO);
-    block_signals(&serving);
+    service_block_signals(&serving.signals);
     files_open_many(); /* every connection is a descriptor */
     if (err == OK)
         err = start(&serving, why);

@@ -89,11 +89,12 @@ static bool write_frame(int fd, const uint8_t *status, struct span bytes)
 static enum err sandbox(struct why *why)
 {
     static const int allowed[] = {
-        SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(pwrite64), SCMP_SYS(fdatasync), SCMP_SYS(fsync), SCMP_SYS(close),
-        SCMP_SYS(exit), SCMP_SYS(exit_group), SCMP_SYS(brk), SCMP_SYS(mmap), SCMP_SYS(munmap), SCMP_SYS(mremap),
-        SCMP_SYS(mprotect), SCMP_SYS(madvise), SCMP_SYS(mlock), SCMP_SYS(munlock), SCMP_SYS(futex), SCMP_SYS(clock_gettime),
-        SCMP_SYS(gettimeofday), SCMP_SYS(getrandom), SCMP_SYS(rt_sigreturn), SCMP_SYS(rt_sigprocmask), SCMP_SYS(lseek),
-        SCMP_SYS(fstat), SCMP_SYS(newfstatat), SCMP_SYS(getpid), SCMP_SYS(sched_yield), SCMP_SYS(restart_syscall),
+        SCMP_SYS(read),         SCMP_SYS(write),          SCMP_SYS(pwrite64),        SCMP_SYS(fdatasync),    SCMP_SYS(fsync),
+        SCMP_SYS(close),        SCMP_SYS(exit),           SCMP_SYS(exit_group),      SCMP_SYS(brk),          SCMP_SYS(mmap),
+        SCMP_SYS(munmap),       SCMP_SYS(mremap),         SCMP_SYS(mprotect),        SCMP_SYS(madvise),      SCMP_SYS(mlock),
+        SCMP_SYS(munlock),      SCMP_SYS(futex),          SCMP_SYS(clock_gettime),   SCMP_SYS(gettimeofday), SCMP_SYS(getrandom),
+        SCMP_SYS(rt_sigreturn), SCMP_SYS(rt_sigprocmask), SCMP_SYS(lseek),           SCMP_SYS(fstat),        SCMP_SYS(newfstatat),
+        SCMP_SYS(getpid),       SCMP_SYS(sched_yield),    SCMP_SYS(restart_syscall),
     };
     if (SANITIZED)
         return OK;
@@ -210,7 +211,8 @@ enum err child_start(struct child **out, const struct child_role *role, struct b
 enum err child_call(struct child *child, struct span request, struct buf *reply, struct why *why)
 {
     if (request.len > CHILD_FRAME_BYTES_MAX)
-        return fail(why, ERR_REFUSED, "a request of %zu bytes to %s, more than %d", request.len, child->name, CHILD_FRAME_BYTES_MAX);
+        return fail(why, ERR_REFUSED, "a request of %zu bytes to %s, more than %d", request.len, child->name,
+                    CHILD_FRAME_BYTES_MAX);
     pthread_mutex_lock(&child->lock);
     enum err err = child->dead ? died(child, why) : OK;
     if (err == OK && !write_frame(child->socket, NULL, request))

@@ -26,9 +26,9 @@ struct cli_args {
 };
 
 struct cli_command {
-    const char *name;  /* "init" */
-    const char *usage; /* "DIR --origin ORIGIN" */
-    const char *help;  /* a line */
+    const char *name;                                        /* "init" */
+    const char *usage;                                       /* "DIR --origin ORIGIN" */
+    const char *help;                                        /* a line */
     enum err (*run)(int argc, char **argv, struct why *why); /* argv[0] is the command's name */
 };
 

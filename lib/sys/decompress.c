@@ -282,15 +282,10 @@ enum err decompressor_run(struct decompressor *d, struct span *in, bool last, ui
                 break;
         }
         switch (d->format->run(d, in, last, &out, &room)) {
-        case STEP_DAMAGED:
-            return fail(why, ERR_MALFORMED, "damaged %s data", name);
-        case STEP_NO_MEMORY:
-            return fail(why, ERR_MALFORMED, "the %s data needs more memory than is allowed", name);
-        case STEP_STREAM_END:
-            d->at_end = true;
-            break;
-        case STEP_MORE:
-            break;
+        case STEP_DAMAGED: return fail(why, ERR_MALFORMED, "damaged %s data", name);
+        case STEP_NO_MEMORY: return fail(why, ERR_MALFORMED, "the %s data needs more memory than is allowed", name);
+        case STEP_STREAM_END: d->at_end = true; break;
+        case STEP_MORE: break;
         }
         stuck = in->len == in_before && room == room_before;
     }

@@ -132,7 +132,8 @@ enum err file_create(const char *path, mode_t mode, struct span content, struct 
 {
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
-        return errno == EEXIST ? fail(why, ERR_ENV, "%s exists already, and is not overwritten", path) : fail_errno(why, "create", path);
+        return errno == EEXIST ? fail(why, ERR_ENV, "%s exists already, and is not overwritten", path)
+                               : fail_errno(why, "create", path);
     enum err err = fill(fd, path, mode, content, true, why);
     if (err == OK)
         err = sync_parent(path, why);

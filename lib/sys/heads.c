@@ -13,7 +13,7 @@ enum { HEADS_FILE_BYTES_MAX = 1 << 30, COMPACT_RECORDS_MIN = 1024 };
 struct heads {
     int fd;
     char *path;
-    off_t end; /* where the next record goes */
+    off_t end;       /* where the next record goes */
     uint64_t number; /* of the last record */
     bool dead;
     struct head_record *records; /* newest of each origin */
@@ -79,8 +79,10 @@ static enum err take_record(void *ctx, const struct headsfile_record *record, st
     struct heads *heads = ctx;
     struct head_record one = { record->origin_hash, record->head, record->time_s };
     const struct head_record *last = heads_find(heads, &one.origin_hash);
-    if (last != NULL && (last->head.size > one.head.size || (last->head.size == one.head.size && !hash_eq(&last->head.root, &one.head.root))))
-        return fail(why, ERR_MALFORMED, "record %llu goes back behind, or contradicts, an earlier one", (unsigned long long)record->number);
+    if (last != NULL &&
+        (last->head.size > one.head.size || (last->head.size == one.head.size && !hash_eq(&last->head.root, &one.head.root))))
+        return fail(why, ERR_MALFORMED, "record %llu goes back behind, or contradicts, an earlier one",
+                    (unsigned long long)record->number);
     heads->number = record->number;
     return put(heads, &one, why);
 }
@@ -91,7 +93,8 @@ static enum err compact(struct heads *heads, struct why *why)
     struct buf file = BUF_EMPTY;
     headsfile_header(&file);
     for (size_t i = 0; i < heads->n; i++) {
-        struct headsfile_record record = { heads->records[i].origin_hash, heads->records[i].head, heads->records[i].time_s, i + 1, 1 };
+        struct headsfile_record record = { heads->records[i].origin_hash, heads->records[i].head, heads->records[i].time_s, i + 1,
+                                           1 };
         headsfile_record(&file, &record);
     }
     enum err err = buf_done(&file, why);
@@ -182,7 +185,8 @@ enum err heads_add(struct heads *heads, const struct head_record *records, size_
     if (heads->dead)
         return fail(why, ERR_ENV, "%s failed before: nothing is signed until a restart has checked it", heads->path);
     for (size_t i = 0; i < n; i++) {
-        struct headsfile_record record = { records[i].origin_hash, records[i].head, records[i].time_s, heads->number + 1 + i, heads->number + 1 };
+        struct headsfile_record record = { records[i].origin_hash, records[i].head, records[i].time_s, heads->number + 1 + i,
+                                           heads->number + 1 };
         headsfile_record(&bytes, &record);
     }
     /* Dead until all is done: whatever fails below, what the file holds then is known only after a restart. */

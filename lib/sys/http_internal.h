@@ -14,10 +14,10 @@
 #include "lib/sys/http_server.h"
 
 enum {
-    HTTP_MEMORY_BYTES = 32 << 10,          /* libmicrohttpd's, for one connection: bounds a request's head */
-    HTTP_BODIES_BYTES_MAX = 256 << 20,     /* all request bodies held at once; beyond it 503 */
-    HTTP_REPLY_BYTES_PER_S_MIN = 1024,     /* a peer that reads a fixed reply slower than this is cut off */
-    HTTP_TICK_MS = 250,                    /* how exact deadlines are */
+    HTTP_MEMORY_BYTES = 32 << 10,      /* libmicrohttpd's, for one connection: bounds a request's head */
+    HTTP_BODIES_BYTES_MAX = 256 << 20, /* all request bodies held at once; beyond it 503 */
+    HTTP_REPLY_BYTES_PER_S_MIN = 1024, /* a peer that reads a fixed reply slower than this is cut off */
+    HTTP_TICK_MS = 250,                /* how exact deadlines are */
     HTTP_REMOTE_BYTES = 64,
 };
 
@@ -37,10 +37,10 @@ struct http_server {
     int listen_fd, wake_fd;
     unsigned port;
     pthread_t acceptor;
-    atomic_bool stopping;         /* new requests get 503 */
-    _Atomic uint64_t now_ms;      /* monotonic, as of the acceptor's last tick */
-    atomic_size_t requests;       /* under way */
-    atomic_size_t bodies_bytes;   /* held */
+    atomic_bool stopping;       /* new requests get 503 */
+    _Atomic uint64_t now_ms;    /* monotonic, as of the acceptor's last tick */
+    atomic_size_t requests;     /* under way */
+    atomic_size_t bodies_bytes; /* held */
     pthread_mutex_t connections_lock;
     struct http_connection *connections;
     pthread_mutex_t deferred_lock;
@@ -64,7 +64,7 @@ struct http_request {
     bool linked;                      /* which only libmicrohttpd's thread looks at */
     atomic_int references;            /* libmicrohttpd's, and that of whoever owes the answer */
     atomic_int state;
-    sem_t answered;                   /* thread_per_connection: what a deferred request's thread waits for */
+    sem_t answered;                /* thread_per_connection: what a deferred request's thread waits for */
     struct MHD_Response *response; /* with its status and size: set before the state becomes HTTP_ANSWERED */
     unsigned status;
     uint64_t reply_bytes;

@@ -62,8 +62,8 @@ static enum err listen_on(struct http_server *server, struct why *why)
         return fail(why, ERR_ENV, "cannot listen on %s: %s", listen_text, strerror(error));
     }
     server->listen_fd = fd;
-    server->port = ntohs(bound.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&bound)->sin6_port
-                                                     : ((struct sockaddr_in *)&bound)->sin_port);
+    server->port =
+        ntohs(bound.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&bound)->sin6_port : ((struct sockaddr_in *)&bound)->sin_port);
     return OK;
 }
 
@@ -178,16 +178,13 @@ static enum err start_daemon(struct http_server *server, struct why *why)
     struct MHD_OptionItem pool[2] = { { MHD_OPTION_END, 0, NULL }, { MHD_OPTION_END, 0, NULL } };
     if (!config->thread_per_connection && config->threads > 1)
         pool[0] = (struct MHD_OptionItem){ MHD_OPTION_THREAD_POOL_SIZE, config->threads, NULL };
-    server->daemon = MHD_start_daemon(flags, 0, NULL, NULL, http_on_request, server,
-                                      MHD_OPTION_ARRAY, pool,
-                                      MHD_OPTION_NOTIFY_COMPLETED, http_on_completed, server,
-                                      MHD_OPTION_NOTIFY_CONNECTION, on_connection, server,
-                                      MHD_OPTION_UNESCAPE_CALLBACK, http_on_unescape, server,
-                                      MHD_OPTION_STRICT_FOR_CLIENT, 1,
-                                      MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_MEMORY_BYTES,
-                                      MHD_OPTION_CONNECTION_LIMIT, config->connections_max,
-                                      MHD_OPTION_PER_IP_CONNECTION_LIMIT, config->connections_per_ip_max,
-                                      MHD_OPTION_CONNECTION_TIMEOUT, config->idle_timeout_s, MHD_OPTION_END);
+    server->daemon =
+        MHD_start_daemon(flags, 0, NULL, NULL, http_on_request, server, MHD_OPTION_ARRAY, pool, MHD_OPTION_NOTIFY_COMPLETED,
+                         http_on_completed, server, MHD_OPTION_NOTIFY_CONNECTION, on_connection, server,
+                         MHD_OPTION_UNESCAPE_CALLBACK, http_on_unescape, server, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+                         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_MEMORY_BYTES, MHD_OPTION_CONNECTION_LIMIT,
+                         config->connections_max, MHD_OPTION_PER_IP_CONNECTION_LIMIT, config->connections_per_ip_max,
+                         MHD_OPTION_CONNECTION_TIMEOUT, config->idle_timeout_s, MHD_OPTION_END);
     return server->daemon != NULL ? OK : fail(why, ERR_ENV, "the HTTP server does not start: %s", strerror(errno));
 }
 

@@ -14,7 +14,7 @@ struct http_server;
 struct http_request;
 
 struct http_server_config {
-    const char *listen; /* "127.0.0.1:7380", "[::1]:7380"; port 0 takes a free one */
+    const char *listen;         /* "127.0.0.1:7380", "[::1]:7380"; port 0 takes a free one */
     bool thread_per_connection; /* for handlers that block and stream; otherwise a pool of epoll threads */
     unsigned threads;           /* of the pool */
     size_t body_bytes_max;      /* a larger body gets 413 */
@@ -34,7 +34,7 @@ void http_server_stop(struct http_server *server, unsigned grace_ms);
 
 /* About a request; all borrowed until it is answered. */
 struct span http_method(const struct http_request *request);
-struct span http_path(const struct http_request *request);  /* as sent, without the query */
+struct span http_path(const struct http_request *request); /* as sent, without the query */
 struct span http_body(const struct http_request *request);
 /* NULL where absent (a header's name in any case). */
 const char *http_request_header(const struct http_request *request, const char *name);

@@ -17,7 +17,7 @@ struct http_stream {
     unsigned silence_ms;
     struct buf data; /* received and, from `at` on, not read yet */
     size_t at;
-    uint64_t heard_ms;  /* when something last arrived */
+    uint64_t heard_ms; /* when something last arrived */
     bool headers, paused, ended;
     CURLcode code;
 };

@@ -41,7 +41,8 @@ static enum err make(struct secret_key **out, struct span name, enum sig_type ty
 {
     *out = NULL;
     if (!key_name_ok(name) || name.len > NAME_BYTES_MAX)
-        return fail(why, ERR_MALFORMED, "%.*s is no key name: it has a space, a plus or a control character in it, or is empty or too long",
+        return fail(why, ERR_MALFORMED,
+                    "%.*s is no key name: it has a space, a plus or a control character in it, or is empty or too long",
                     SPAN_FMT(name));
     struct secret_key *key = sodium_malloc(sizeof *key);
     if (key == NULL)
@@ -84,9 +85,12 @@ enum err secret_key_parse(struct secret_key **out, struct span text, enum sig_ty
     struct span name = span_cut(rest, 0, (size_t)first), id_text = span_cut(rest, (size_t)first + 1, (size_t)second);
     size_t at = (size_t)(first + second) + 2;
     if (!hex_decode(id_text, id, sizeof id) || !base64_decode_to(span_cut(rest, at, rest.len - at), seed, sizeof seed))
-        return fail(why, ERR_MALFORMED, "the secret key's ID is not eight lower-case hexadecimal digits, or its key not the base64 of a type byte and 32 bytes");
-    enum err err = seed[0] == want ? make(out, name, want, why)
-                                   : fail(why, ERR_MALFORMED, "the secret key has type 0x%02x, wanted 0x%02x", seed[0], (unsigned)want);
+        return fail(why, ERR_MALFORMED,
+                    "the secret key's ID is not eight lower-case hexadecimal digits, or its key not the base64 of a type byte and "
+                    "32 bytes");
+    enum err err = seed[0] == want
+                       ? make(out, name, want, why)
+                       : fail(why, ERR_MALFORMED, "the secret key has type 0x%02x, wanted 0x%02x", seed[0], (unsigned)want);
     if (err == OK) {
         crypto_sign_seed_keypair(public, (*out)->secret, seed + 1);
         if (key_id(name, (uint8_t)want, public) != get_be32(id)) {
@@ -232,7 +236,8 @@ enum err secret_key_sign(const struct secret_key *key, struct span message, uint
     return OK;
 }
 
-enum err secret_key_cosign(const struct secret_key *key, uint64_t time_s, struct span text, uint8_t cosignature[72], struct why *why)
+enum err secret_key_cosign(const struct secret_key *key, uint64_t time_s, struct span text, uint8_t cosignature[72],
+                           struct why *why)
 {
     struct buf message = BUF_EMPTY;
     cosignature_message(&message, time_s, text);

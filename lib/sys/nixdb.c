@@ -21,8 +21,10 @@ static enum err failed(const struct nixdb *db, struct why *why)
 {
     int code = sqlite3_extended_errcode(db->handle);
     if ((code & 0xff) == SQLITE_READONLY || (code & 0xff) == SQLITE_CANTOPEN)
-        return fail(why, ERR_ENV, "cannot read %s: %s; an idle Nix database is readable only by who may write beside it: run this as the store's owner",
-                    db->file, sqlite3_errmsg(db->handle));
+        return fail(
+            why, ERR_ENV,
+            "cannot read %s: %s; an idle Nix database is readable only by who may write beside it: run this as the store's owner",
+            db->file, sqlite3_errmsg(db->handle));
     return fail(why, ERR_ENV, "cannot read %s: %s", db->file, sqlite3_errmsg(db->handle));
 }
 
@@ -60,8 +62,10 @@ enum err nixdb_open(struct nixdb **out, const struct nix_env *env, struct why *w
     if (err == OK)
         err = prepare(db, "select path, hash from ValidPaths where id = ?", "", &db->by_id, why);
     if (err == OK)
-        err = prepare(db, "select v.id, v.path from Refs r join ValidPaths v on v.id = r.reference where r.referrer = ? order by v.path", "",
-                      &db->references, why);
+        err =
+            prepare(db,
+                    "select v.id, v.path from Refs r join ValidPaths v on v.id = r.reference where r.referrer = ? order by v.path",
+                    "", &db->references, why);
     if (err == OK)
         err = prepare(db, "select path from ValidPaths where deriver = ? order by path", "", &db->derived, why);
     if (err != OK) {
@@ -205,7 +209,8 @@ enum err nixdb_count(struct nixdb *db, size_t *out, struct why *why)
     return err;
 }
 
-enum err nixdb_each(struct nixdb *db, enum err (*each)(void *ctx, const struct nixdb_info *info, struct why *why), void *ctx, struct why *why)
+enum err nixdb_each(struct nixdb *db, enum err (*each)(void *ctx, const struct nixdb_info *info, struct why *why), void *ctx,
+                    struct why *why)
 {
     sqlite3_stmt *query = NULL;
     int step = SQLITE_DONE;

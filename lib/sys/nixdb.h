@@ -17,9 +17,9 @@ struct nixdb_info {
     uint64_t nar_size;
     uint64_t registered_s; /* POSIX time */
     bool ultimate;
-    char *deriver; /* NULL where unknown */
-    char *sigs;    /* space separated; NULL where there are none */
-    char *ca;      /* NULL where the path is not content-addressed */
+    char *deriver;     /* NULL where unknown */
+    char *sigs;        /* space separated; NULL where there are none */
+    char *ca;          /* NULL where the path is not content-addressed */
     char **references; /* full paths, sorted */
     size_t references_n;
 };
@@ -32,7 +32,8 @@ enum err nixdb_path(struct nixdb *db, const char *path, struct nixdb_info *out, 
 void nixdb_info_free(struct nixdb_info *info);
 enum err nixdb_count(struct nixdb *db, size_t *out, struct why *why);
 /* Every valid path, in the order of paths; stops at an error of `each`. The info is freed after the call. */
-enum err nixdb_each(struct nixdb *db, enum err (*each)(void *ctx, const struct nixdb_info *info, struct why *why), void *ctx, struct why *why);
+enum err nixdb_each(struct nixdb *db, enum err (*each)(void *ctx, const struct nixdb_info *info, struct why *why), void *ctx,
+                    struct why *why);
 
 /* Full store paths, owned. */
 struct nixdb_paths {

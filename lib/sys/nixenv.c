@@ -18,7 +18,8 @@ static char *from_environment(const char *name, const char *other, const char *f
 enum err nix_env_load(struct nix_env *out, const char *root, struct why *why)
 {
     out->store_dir = from_environment("NIX_STORE_DIR", "NIX_STORE", "/nix/store");
-    out->real_store_dir = root != NULL ? path_join(root, "nix/store") : from_environment("NIX_STORE_DIR", "NIX_STORE", "/nix/store");
+    out->real_store_dir =
+        root != NULL ? path_join(root, "nix/store") : from_environment("NIX_STORE_DIR", "NIX_STORE", "/nix/store");
     out->state_dir = root != NULL ? path_join(root, "nix/var/nix") : from_environment("NIX_STATE_DIR", NULL, "/nix/var/nix");
     if (out->store_dir != NULL && out->real_store_dir != NULL && out->state_dir != NULL)
         return OK;

@@ -83,14 +83,16 @@ static void judge(const struct signer_state *state, struct job *jobs, size_t i)
      * restart finishes. A witness keeps to the letter of the rule. */
     bool again = state->config->type == SIG_ED25519 && last_s != 0 && job->next.size == job->last.size &&
                  hash_eq(&job->next.root, &job->last.root);
-    job->verdict = again ? HEAD_OK
-                         : head_follows(&job->last, job->old, &job->next, job->proof, job->proof_n, state->config->growth_max, &job->why);
+    job->verdict =
+        again ? HEAD_OK
+              : head_follows(&job->last, job->old, &job->next, job->proof, job->proof_n, state->config->growth_max, &job->why);
     if (job->verdict != HEAD_OK)
         return;
     job->time_s = now_s > last_s ? now_s : last_s;
     if (last_s > now_s + CLOCK_BEHIND_MAX_S) {
         job->clock_behind = true;
-        fail(&job->why, ERR_ENV, "the clock is %llu s behind the last signature: set it right", (unsigned long long)(last_s - now_s));
+        fail(&job->why, ERR_ENV, "the clock is %llu s behind the last signature: set it right",
+             (unsigned long long)(last_s - now_s));
         return;
     }
     /* A time is part of what was said: a cosignature never goes back behind it, also across a restart. */
@@ -265,8 +267,8 @@ static bool take_answer(struct span *rest, struct signer_answer *out)
     uint64_t verdict, behind;
     struct span sig, why;
     *out = (struct signer_answer){ 0 };
-    if (!wire_take_u64(rest, &verdict) || !wire_take_u64(rest, &behind) || !take_head(rest, &out->last) || !wire_take_u64(rest, &out->time_s) ||
-        !wire_take(rest, &sig) || sig.len != sizeof out->sig || !wire_take(rest, &why))
+    if (!wire_take_u64(rest, &verdict) || !wire_take_u64(rest, &behind) || !take_head(rest, &out->last) ||
+        !wire_take_u64(rest, &out->time_s) || !wire_take(rest, &sig) || sig.len != sizeof out->sig || !wire_take(rest, &why))
         return false;
     out->verdict = (enum head_verdict)verdict;
     out->clock_behind = behind != 0;
@@ -308,7 +310,8 @@ enum err signer_last(struct signer *signer, struct span origin, bool *found, str
     if (err == OK)
         err = child_call(signer->child, span_buf(&request), &reply, why);
     struct span rest = span_buf(&reply);
-    if (err == OK && (!wire_take_u64(&rest, &known) || (known != 0 && (!take_head(&rest, &out->head) || !wire_take_u64(&rest, &out->time_s)))))
+    if (err == OK &&
+        (!wire_take_u64(&rest, &known) || (known != 0 && (!take_head(&rest, &out->head) || !wire_take_u64(&rest, &out->time_s)))))
         err = fail(why, ERR_ENV, "the signer's answer is cut");
     out->origin_hash = sha256_of(origin);
     *found = known != 0;

@@ -46,7 +46,8 @@ static int syncs(const char *dir)
     close(fd);
     unlink(path);
     qsort(took_ms, SYNCS, sizeof *took_ms, by_value);
-    printf("fdatasync_s %.0f\nfdatasync_p50_ms %.3f\nfdatasync_p99_ms %.3f\n", SYNCS / seconds, took_ms[SYNCS / 2], took_ms[SYNCS * 99 / 100]);
+    printf("fdatasync_s %.0f\nfdatasync_p50_ms %.3f\nfdatasync_p99_ms %.3f\n", SYNCS / seconds, took_ms[SYNCS / 2],
+           took_ms[SYNCS * 99 / 100]);
     return 0;
 }
 

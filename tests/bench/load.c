@@ -73,7 +73,8 @@ static void prepare_posts(struct load *load, const char *key_file, size_t per_re
                 fprintf(stderr, "%s\n", why.text);
                 exit(1);
             }
-        buf_fmt(&load->requests[i], "POST /attestations HTTP/1.1\r\nHost: localhost\r\nContent-Type: %s\r\nContent-Length: %zu\r\n\r\n",
+        buf_fmt(&load->requests[i],
+                "POST /attestations HTTP/1.1\r\nHost: localhost\r\nContent-Type: %s\r\nContent-Length: %zu\r\n\r\n",
                 per_request == 1 ? "application/json" : "application/jsonl", body.len);
         buf_span(&load->requests[i], span_buf(&body));
     }
@@ -227,8 +228,8 @@ static void print(struct load *load)
 {
     double seconds = (double)(clock_monotonic_us() - load->started_us) / 1e6;
     qsort(load->took_ms, load->done, sizeof *load->took_ms, by_value);
-    printf("requests_s %.0f\nentries_s %.0f\nmbytes_s %.1f\n", (double)load->done / seconds, (double)(load->done * load->entries_per_request) / seconds,
-           (double)load->bytes / seconds / 1e6);
+    printf("requests_s %.0f\nentries_s %.0f\nmbytes_s %.1f\n", (double)load->done / seconds,
+           (double)(load->done * load->entries_per_request) / seconds, (double)load->bytes / seconds / 1e6);
     if (load->done > 0)
         printf("p50_ms %.2f\np99_ms %.2f\n", load->took_ms[load->done / 2], load->took_ms[load->done * 99 / 100]);
     printf("answered %zu\nrefused %zu\n", load->done, load->refused);
@@ -244,7 +245,8 @@ int main(int argc, char **argv)
                         "       load get http://127.0.0.1:PORT CLIENTS SECONDS PATH\n");
         return 2;
     }
-    load.address = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    load.address =
+        (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     load.clients_n = strtoul(argv[3], NULL, 10);
     load.seconds_us = strtoull(argv[4], NULL, 10) * 1000000;
     load.entries_per_request = 1;

@@ -94,8 +94,14 @@ static enum err run(int argc, char **argv, struct why *why)
         return fail(why, ERR_USAGE, "see the top of fake_witness.c");
     struct http_server *server;
     struct http_server_config config = {
-        .listen = "127.0.0.1:0", .threads = 1, .body_bytes_max = 1 << 20, .connections_max = 64, .connections_per_ip_max = 64,
-        .idle_timeout_s = 600, .request_timeout_s = 60, .handle = handle,
+        .listen = "127.0.0.1:0",
+        .threads = 1,
+        .body_bytes_max = 1 << 20,
+        .connections_max = 64,
+        .connections_per_ip_max = 64,
+        .idle_timeout_s = 600,
+        .request_timeout_s = 60,
+        .handle = handle,
     };
     mode = argv[3];
     enum err err = secret_key_load(&key, argv[2], SIG_COSIGNATURE, why);

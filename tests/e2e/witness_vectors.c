@@ -229,11 +229,9 @@ static void one_step(struct http_client *client, const struct peer *peer, const 
     if (add_checkpoint_parse(&parsed, span_buf(&body), &why) == OK)
         origin = parsed.checkpoint.origin;
     size_t i, k, n = 0;
-    json_array_foreach(logs, i, log)
-        if (span_is(origin, json_string_value(json_object_get(log, "origin"))))
-            json_array_foreach(json_object_get(log, "vkeys"), k, key)
-                if (vkey_parse(&keys[n++], span_str(json_string_value(key)), SIG_ED25519, &why) != OK)
-                    die(name, &why);
+    json_array_foreach(logs, i, log) if (span_is(origin, json_string_value(json_object_get(log, "origin"))))
+        json_array_foreach(json_object_get(log, "vkeys"), k, key) if (vkey_parse(&keys[n++], span_str(json_string_value(key)),
+                                                                                 SIG_ED25519, &why) != OK) die(name, &why);
     int64_t size = note_size(client, peer, name, origin, keys, n);
     if (size != size_after && !(size == -1 && size_after == 0))
         failed(name, "the witness shows size %lld, not %lld", (long long)size, (long long)size_after);
@@ -250,12 +248,10 @@ static void one_case(struct http_client *client, const json_t *object, const cha
     const json_t *log, *key, *step;
     snprintf(folder, sizeof folder, "case-%zu", number);
     peer_make(&peer, scratch, folder);
-    json_array_foreach(json_object_get(object, "logs"), i, log)
-        json_array_foreach(json_object_get(log, "vkeys"), k, key)
-            peer_add_log(&peer, json_string_value(key), json_string_value(json_object_get(log, "origin")));
+    json_array_foreach(json_object_get(object, "logs"), i, log) json_array_foreach(json_object_get(log, "vkeys"), k, key)
+        peer_add_log(&peer, json_string_value(key), json_string_value(json_object_get(log, "origin")));
     peer_start(&peer);
-    json_array_foreach(json_object_get(object, "steps"), i, step)
-        one_step(client, &peer, object, step, keys);
+    json_array_foreach(json_object_get(object, "steps"), i, step) one_step(client, &peer, object, step, keys);
     int code = peer_stop(&peer, SIGTERM);
     if (code != 0)
         failed(json_string_value(json_object_get(object, "name")), "the witness ended with status %d", code);
@@ -269,7 +265,8 @@ static void vectors(struct http_client *client, const char *file, const char *sc
     const json_t *object;
     if (cases == NULL)
         die(error.text, NULL);
-    json_array_foreach(cases, i, object) {
+    json_array_foreach(cases, i, object)
+    {
         one_case(client, object, scratch, i);
         steps += json_array_size(json_object_get(object, "steps"));
         open += json_object_get(object, "level") != NULL;

@@ -16,7 +16,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     uint64_t time_s;
     bool verified;
     struct note note;
-    cosignature_from_reply(input, span_str("log.example\n1\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n"), &key, &line, &time_s, &why);
+    cosignature_from_reply(input, span_str("log.example\n1\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n"), &key, &line, &time_s,
+                           &why);
     if (note_parse(&note, input, &why) == OK && cosignature_verify(&note, &key, 1, &verified, &time_s, &why) == OK)
         assert(!verified); /* no signature under this key can be found by chance */
     buf_free(&line);

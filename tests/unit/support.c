@@ -63,7 +63,8 @@ void run_vectors(const char *file, const struct exception *exceptions, bool (*on
     assert_non_null(cases);
     size_t i, ok = 0, bad = 0, wrong = 0, open = 0;
     const json_t *object;
-    json_array_foreach(cases, i, object) {
+    json_array_foreach(cases, i, object)
+    {
         const char *name = json_string_value(json_object_get(object, "name"));
         bool expected = json_is_true(json_object_get(object, "ok"));
         bool accepted = one(object);
@@ -80,8 +81,8 @@ void run_vectors(const char *file, const struct exception *exceptions, bool (*on
         fprintf(stderr, "%s: %s: %s, expected %s: %s\n", file, name, accepted ? "accepted" : "refused",
                 expected ? "accepted" : "refused", json_string_value(json_object_get(object, "why")));
     }
-    printf("# %s: %zu cases, %zu right and %zu wrong ones; %zu open ones decided otherwise; %zu failed\n", file, ok + bad, ok, bad, open,
-           wrong);
+    printf("# %s: %zu cases, %zu right and %zu wrong ones; %zu open ones decided otherwise; %zu failed\n", file, ok + bad, ok, bad,
+           open, wrong);
     json_decref(cases);
     buf_free(&text);
     assert_int_equal(wrong, 0);
@@ -107,7 +108,9 @@ bool vector_bytes(const json_t *object, const char *key, struct buf *out)
     size_t len = json_string_length(encoded), got;
     uint8_t *at = buf_grow(out, len + 1);
     assert_non_null(at);
-    assert_int_equal(sodium_base642bin(at, len + 1, json_string_value(encoded), len, NULL, &got, NULL, sodium_base64_VARIANT_ORIGINAL), 0);
+    assert_int_equal(sodium_base642bin(at, len + 1, json_string_value(encoded), len, NULL, &got, NULL,
+                                       sodium_base64_VARIANT_ORIGINAL),
+                     0);
     out->len -= len + 1 - got;
     return true;
 }
@@ -126,8 +129,9 @@ void vector_hex(const json_t *object, const char *key, uint8_t *out, size_t len)
     const char *text = vector_text(object, key);
     assert_non_null(text);
     size_t got = 0, text_len = strlen(text);
-    int failed = text_len == 2 * len ? sodium_hex2bin(out, len, text, text_len, NULL, &got, NULL)
-                                     : sodium_base642bin(out, len, text, text_len, NULL, &got, NULL, sodium_base64_VARIANT_ORIGINAL);
+    int failed = text_len == 2 * len
+                     ? sodium_hex2bin(out, len, text, text_len, NULL, &got, NULL)
+                     : sodium_base642bin(out, len, text, text_len, NULL, &got, NULL, sodium_base64_VARIANT_ORIGINAL);
     assert_int_equal(failed, 0);
     assert_int_equal(got, len);
 }

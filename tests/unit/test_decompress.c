@@ -121,7 +121,7 @@ static void make_plain(struct buf *out, size_t len)
         for (int i = 0; i < 1000; i++)
             switch (state = state * 1664525 + 1013904223, out->len / 5000 % 3) {
             case 0: buf_byte(out, 0); break;
-            case 1: buf_byte(out, (uint8_t)"stele"[i % 5]); break;
+            case 1: buf_byte(out, (uint8_t) "stele"[i % 5]); break;
             default: buf_byte(out, (uint8_t)(state >> 24));
             }
 }

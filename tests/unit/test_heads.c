@@ -124,7 +124,8 @@ static void write_file(const struct buf *file, size_t len)
 /* Two batches; the file then cut or damaged in every way. */
 static void two_batches(struct buf *file)
 {
-    struct head_record first[] = { record("a", 1, 10), record("b", 2, 10) }, second[] = { record("a", 4, 11), record("b", 5, 11), record("c", 6, 11) };
+    struct head_record first[] = { record("a", 1, 10), record("b", 2, 10) },
+                       second[] = { record("a", 4, 11), record("b", 5, 11), record("c", 6, 11) };
     struct why why;
     start_anew();
     struct heads *heads = must_open();
@@ -267,9 +268,9 @@ static void a_failed_write_is_final(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(keeps_the_newest),      cmocka_unit_test(ten_thousand_origins),
-        cmocka_unit_test(torn_last_batch),       cmocka_unit_test(damage_is_refused),
-        cmocka_unit_test(going_back_is_refused), cmocka_unit_test(is_rewritten_where_most_is_superseded),
+        cmocka_unit_test(keeps_the_newest),        cmocka_unit_test(ten_thousand_origins),
+        cmocka_unit_test(torn_last_batch),         cmocka_unit_test(damage_is_refused),
+        cmocka_unit_test(going_back_is_refused),   cmocka_unit_test(is_rewritten_where_most_is_superseded),
         cmocka_unit_test(a_failed_write_is_final),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

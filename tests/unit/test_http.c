@@ -81,9 +81,9 @@ static void handle(void *ctx, struct http_request *request)
     } else if (span_starts(path, "/about")) {
         char text[512];
         const char *a = http_query(request, "a"), *b = http_query(request, "b"), *header = http_request_header(request, "x-test");
-        int len = snprintf(text, sizeof text, "%.*s %.*s a=%s b=%s header=%s from=%s", SPAN_FMT(http_method(request)),
-                           SPAN_FMT(path), a != NULL ? a : "-", b != NULL ? b : "-", header != NULL ? header : "-",
-                           http_remote(request));
+        int len =
+            snprintf(text, sizeof text, "%.*s %.*s a=%s b=%s header=%s from=%s", SPAN_FMT(http_method(request)), SPAN_FMT(path),
+                     a != NULL ? a : "-", b != NULL ? b : "-", header != NULL ? header : "-", http_remote(request));
         http_reply(request, 200, NULL, span_of(text, (size_t)len));
     } else if (span_is(path, "/stream")) {
         stream(request, 1000000, 1000000);
@@ -101,8 +101,14 @@ static void handle(void *ctx, struct http_request *request)
 static struct http_server *server_start(bool threads, unsigned request_timeout_s)
 {
     struct http_server_config config = {
-        .listen = "127.0.0.1:0", .thread_per_connection = threads, .threads = 2, .body_bytes_max = 1000,
-        .connections_max = 100, .connections_per_ip_max = 50, .idle_timeout_s = 2, .request_timeout_s = request_timeout_s,
+        .listen = "127.0.0.1:0",
+        .thread_per_connection = threads,
+        .threads = 2,
+        .body_bytes_max = 1000,
+        .connections_max = 100,
+        .connections_per_ip_max = 50,
+        .idle_timeout_s = 2,
+        .request_timeout_s = request_timeout_s,
         .handle = handle,
     };
     struct http_server *server = NULL;

@@ -78,8 +78,14 @@ static int setup(void **state)
 {
     struct why why = { "" };
     struct http_server_config config = {
-        .listen = "127.0.0.1:0", .thread_per_connection = true, .body_bytes_max = 1 << 20, .connections_max = 100,
-        .connections_per_ip_max = 100, .idle_timeout_s = 10, .request_timeout_s = 10, .handle = handle,
+        .listen = "127.0.0.1:0",
+        .thread_per_connection = true,
+        .body_bytes_max = 1 << 20,
+        .connections_max = 100,
+        .connections_per_ip_max = 100,
+        .idle_timeout_s = 10,
+        .request_timeout_s = 10,
+        .handle = handle,
     };
     (void)state;
     unsetenv("http_proxy");
@@ -343,12 +349,8 @@ static void wakes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(gets_and_posts),
-        cmocka_unit_test(bounds_and_refuses),
-        cmocka_unit_test(reads_files_and_netrc),
-        cmocka_unit_test(streams),
-        cmocka_unit_test(stream_holds_back),
-        cmocka_unit_test(posts_in_parallel),
+        cmocka_unit_test(gets_and_posts), cmocka_unit_test(bounds_and_refuses), cmocka_unit_test(reads_files_and_netrc),
+        cmocka_unit_test(streams),        cmocka_unit_test(stream_holds_back),  cmocka_unit_test(posts_in_parallel),
         cmocka_unit_test(wakes),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -311,8 +311,9 @@ static void test_open_fails(void **state)
     (void)state;
     struct kv *kv;
     struct why why;
-    struct kv_config config = { .path = "/nowhere/at/all", .tables = tables, .tables_n = 2, .map_bytes = 1 << 20,
-                                .readers_max = 8 };
+    struct kv_config config = {
+        .path = "/nowhere/at/all", .tables = tables, .tables_n = 2, .map_bytes = 1 << 20, .readers_max = 8
+    };
     assert_int_equal(kv_open(&kv, &config, &why), ERR_ENV);
     assert_null(kv);
     assert_non_null(strstr(why.text, "/nowhere/at/all"));

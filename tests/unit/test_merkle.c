@@ -72,7 +72,7 @@ static void flip(struct hash *hash, unsigned bit)
 
 /* What a proof is verified with, so that any part of it can be changed. */
 struct case_of {
-    uint64_t a, size; /* index or old size */
+    uint64_t a, size;        /* index or old size */
     struct hash first, root; /* leaf or old root */
     struct hash proof[PROOF_HASHES_MAX];
     size_t n;
@@ -186,7 +186,8 @@ static enum err read_coordinates(void *ctx, const struct node *nodes, size_t n, 
 static void largest_trees(void **state)
 {
     static const struct hash_reader coordinates = { read_coordinates, NULL };
-    static const uint64_t sizes[] = { TREE_SIZE_MAX, TREE_SIZE_MAX - 1, UINT64_C(1) << 62, (UINT64_C(1) << 62) + 1, UINT64_C(0x5555555555555555) };
+    static const uint64_t sizes[] = { TREE_SIZE_MAX, TREE_SIZE_MAX - 1, UINT64_C(1) << 62, (UINT64_C(1) << 62) + 1,
+                                      UINT64_C(0x5555555555555555) };
     struct hash proof[PROOF_HASHES_MAX];
     struct why why;
     size_t n;
@@ -230,7 +231,8 @@ static void refusals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(roots), cmocka_unit_test(every_bit), cmocka_unit_test(one_bit_each), cmocka_unit_test(largest_trees), cmocka_unit_test(refusals),
+        cmocka_unit_test(roots),         cmocka_unit_test(every_bit), cmocka_unit_test(one_bit_each),
+        cmocka_unit_test(largest_trees), cmocka_unit_test(refusals),
     };
     return cmocka_run_group_tests(tests, make_leaves, NULL);
 }

@@ -72,7 +72,8 @@ static int remove_folder(void **state)
 
 static struct signer *start(bool witness, uint64_t growth_max)
 {
-    struct signer_config config = { witness ? witness_key : log_key, witness ? witness_heads : log_heads, witness ? SIG_COSIGNATURE : SIG_ED25519, growth_max };
+    struct signer_config config = { witness ? witness_key : log_key, witness ? witness_heads : log_heads,
+                                    witness ? SIG_COSIGNATURE : SIG_ED25519, growth_max };
     struct signer *signer;
     struct why why = { "" };
     if (signer_start(&signer, &config, &why) != OK)
@@ -318,8 +319,12 @@ static void missing_files(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_rule),        cmocka_unit_test(a_log_finishes_after_a_restart), cmocka_unit_test(a_batch_is_judged_in_order),
-        cmocka_unit_test(the_clock),       cmocka_unit_test(the_sandbox),                    cmocka_unit_test(missing_files),
+        cmocka_unit_test(the_rule),
+        cmocka_unit_test(a_log_finishes_after_a_restart),
+        cmocka_unit_test(a_batch_is_judged_in_order),
+        cmocka_unit_test(the_clock),
+        cmocka_unit_test(the_sandbox),
+        cmocka_unit_test(missing_files),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

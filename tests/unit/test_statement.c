@@ -52,13 +52,27 @@ static void make(struct made *made, size_t inputs_n, size_t references_n)
         made->references[i] = span_str(path + strlen("/nix/store/"));
     }
     made->output = span_str("out");
-    made->subject = (struct subject){ .path = span_str("/nix/store/00000000000000000000000000000000-hello"), .nar_hash = hash_of("nar"), .output = made->output,
-                                      .nar_size = 123, .references = made->references, .references_n = references_n };
+    made->subject = (struct subject){ .path = span_str("/nix/store/00000000000000000000000000000000-hello"),
+                                      .nar_hash = hash_of("nar"),
+                                      .output = made->output,
+                                      .nar_size = 123,
+                                      .references = made->references,
+                                      .references_n = references_n };
     made->statement = (struct statement){
-        .subjects = &made->subject, .subjects_n = 1, .derivation = span_str("/nix/store/11111111111111111111111111111111-hello.drv"),
-        .outputs = &made->output, .outputs_n = 1, .claim = CLAIM_BUILD, .system = span_str("x86_64-linux"), .store_dir = span_str("/nix/store"),
-        .inputs_recorded = true, .closure = hash_of("closure"), .inputs = made->inputs, .inputs_n = inputs_n,
-        .key_name = span_str("ci.example/builder"), .stele_version = span_str("0.1.0"),
+        .subjects = &made->subject,
+        .subjects_n = 1,
+        .derivation = span_str("/nix/store/11111111111111111111111111111111-hello.drv"),
+        .outputs = &made->output,
+        .outputs_n = 1,
+        .claim = CLAIM_BUILD,
+        .system = span_str("x86_64-linux"),
+        .store_dir = span_str("/nix/store"),
+        .inputs_recorded = true,
+        .closure = hash_of("closure"),
+        .inputs = made->inputs,
+        .inputs_n = inputs_n,
+        .key_name = span_str("ci.example/builder"),
+        .stele_version = span_str("0.1.0"),
     };
 }
 
@@ -216,7 +230,8 @@ static void what_does_not_count(void **state)
     changed(&payload, "\"kind\":\"source\"", "\"kind\":\"output\"", false, "kind");
     changed(&payload, "\"kind\":\"fixed\"", "\"kind\":\"other\"", false, "kind");
     changed(&payload, "\"closure\":\"", "\"closure\":\"00", false, "closure");
-    changed(&payload, "00000000000000000000000000000001-reference", "00000000000000000000000000000000-reference", false, "references");
+    changed(&payload, "00000000000000000000000000000001-reference", "00000000000000000000000000000000-reference", false,
+            "references");
     changed(&payload, "\"system\":\"x86_64-linux\"", "\"system\":\"\"", false, "system");
     changed(&payload, "resolvedDependencies", "otherDependencies", false, "resolvedDependencies");
     buf_free(&payload);
@@ -247,9 +262,10 @@ static void unrecorded_inputs(void **state)
 /* Others' provenance is taken as it is, shown, and never counted. */
 static void foreign_statements(void **state)
 {
-    static const char text[] = "{\"_type\":\"https://in-toto.io/Statement/v1\",\"subject\":[{\"name\":\"hello\",\"uri\":\"/nix/store/"
-                               "00000000000000000000000000000000-hello\",\"digest\":{\"sha256\":"
-                               "\"0000000000000000000000000000000000000000000000000000000000000000\"}}],\"predicateType\":\"x\",\"predicate\":{}}";
+    static const char text[] =
+        "{\"_type\":\"https://in-toto.io/Statement/v1\",\"subject\":[{\"name\":\"hello\",\"uri\":\"/nix/store/"
+        "00000000000000000000000000000000-hello\",\"digest\":{\"sha256\":"
+        "\"0000000000000000000000000000000000000000000000000000000000000000\"}}],\"predicateType\":\"x\",\"predicate\":{}}";
     struct statement parsed;
     struct why why;
     (void)state;
@@ -263,7 +279,12 @@ static void foreign_statements(void **state)
 
 static void hostile_json(void **state)
 {
-    static const char *const texts[] = { "", "{", "[]", "null", "{\"_type\":1}", "{\"_type\":\"https://in-toto.io/Statement/v1\"}",
+    static const char *const texts[] = { "",
+                                         "{",
+                                         "[]",
+                                         "null",
+                                         "{\"_type\":1}",
+                                         "{\"_type\":\"https://in-toto.io/Statement/v1\"}",
                                          "{\"_type\":\"https://in-toto.io/Statement/v1\",\"subject\":{}}",
                                          "{\"_type\":\"https://in-toto.io/Statement/v1\",\"subject\":[1,null,[],{}]}" };
     struct statement parsed;
@@ -301,8 +322,9 @@ static void the_bound_is_tight(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(comes_back),         cmocka_unit_test(long_lists),   cmocka_unit_test(what_does_not_count), cmocka_unit_test(unrecorded_inputs),
-        cmocka_unit_test(foreign_statements), cmocka_unit_test(hostile_json), cmocka_unit_test(the_bound_is_tight),
+        cmocka_unit_test(comes_back),         cmocka_unit_test(long_lists),         cmocka_unit_test(what_does_not_count),
+        cmocka_unit_test(unrecorded_inputs),  cmocka_unit_test(foreign_statements), cmocka_unit_test(hostile_json),
+        cmocka_unit_test(the_bound_is_tight),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -41,10 +41,20 @@ static enum err read_file(struct trust *trust, const char *rest, struct why *why
 static void grammar(void **state)
 {
     static const char *const right[] = {
-        "quorum a\n", "quorum a", "group g any a b\nquorum g\n", "group g all a b x\ngroup h 1 g c\nquorum h\n", "quorum a x* y?\nquorum b\n",
-        "# comment\n\n  quorum \t a  \n", "quorum a\nrevoke a\n", "quorum a\nrevoke a from 5 log.example\nrevoke a from 6 other.example\n",
-        "quorum a\nexempt x*\nexempt y\n", "quorum a\nbackfill refuse\n", "quorum a\nbackfill accept\n", "quorum a\nbackfill accept before 9 log.example\n",
-        "quorum a\nfixed-output require\ndivergence refuse\ninputs attested\n", "quorum a\nfixed-output accept\ndivergence warn\ninputs any\n",
+        "quorum a\n",
+        "quorum a",
+        "group g any a b\nquorum g\n",
+        "group g all a b x\ngroup h 1 g c\nquorum h\n",
+        "quorum a x* y?\nquorum b\n",
+        "# comment\n\n  quorum \t a  \n",
+        "quorum a\nrevoke a\n",
+        "quorum a\nrevoke a from 5 log.example\nrevoke a from 6 other.example\n",
+        "quorum a\nexempt x*\nexempt y\n",
+        "quorum a\nbackfill refuse\n",
+        "quorum a\nbackfill accept\n",
+        "quorum a\nbackfill accept before 9 log.example\n",
+        "quorum a\nfixed-output require\ndivergence refuse\ninputs attested\n",
+        "quorum a\nfixed-output accept\ndivergence warn\ninputs any\n",
         /* Different lines may share builders. */
         "group g any a b\ngroup h all b c\nquorum g\nquorum h acme-*\n",
     };
@@ -52,17 +62,38 @@ static void grammar(void **state)
         const char *text, *why;
     } wrong[] = {
         /* Comments stand on lines of their own: here `#` and `why` are globs. */
-        { "", "no default" }, { "quorum a x*\n", "no default" }, { "quorum a\nquorum b\n", "line 7" }, { "quorum z\n", "not defined" },
-        { "quorum none\n", "not defined" }, { "quorum\n", "quorum NAME" }, { "builder e\nquorum a\n", "builder NAME VKEY" }, { "builder none x+y+z\nquorum a\n", "line 6" },
-        { "group g any z\nquorum g\n", "not defined" }, { "group g 0 a\nquorum g\n", "threshold" }, { "group g 3 a b\nquorum g\n", "threshold" },
-        { "group g any\nquorum g\n", "no member" }, { "group a any b\nquorum a\n", "taken" }, { "group g any a a\nquorum g\n", "twice" },
-        { "group g any a b\ngroup h any g a\nquorum h\n", "more than one way" }, { "quorum a\nrevoke z\n", "no builder" },
-        { "quorum a\nrevoke a since 5 log\n", "revoke NAME" }, { "quorum a\nrevoke a from 05 log\n", "revoke NAME" }, { "quorum a\nrevoke a\nrevoke a\n", "same way" },
-        { "quorum a\nexempt\n", "exempt GLOB" }, { "quorum a\nexempt x y\n", "exempt GLOB" }, { "quorum a\nbackfill\n", "backfill refuse" },
-        { "quorum a\nbackfill maybe\n", "backfill refuse" }, { "quorum a\nbackfill refuse before 5 log\n", "backfill refuse" },
-        { "quorum a\nbackfill accept\nbackfill accept\n", "already" }, { "quorum a\nfixed-output maybe\n", "wanted" },
-        { "quorum a\ndivergence warn\ndivergence warn\n", "already" }, { "quorum a\ninputs any x\n", "wanted" }, { "quorum a\nnonsense\n", "nonsense" },
-        { "quorum a # why\n", "no default" }, { "quorum a\r\n", "control character" }, { "quorum a\n\x7f\n", "control character" },
+        { "", "no default" },
+        { "quorum a x*\n", "no default" },
+        { "quorum a\nquorum b\n", "line 7" },
+        { "quorum z\n", "not defined" },
+        { "quorum none\n", "not defined" },
+        { "quorum\n", "quorum NAME" },
+        { "builder e\nquorum a\n", "builder NAME VKEY" },
+        { "builder none x+y+z\nquorum a\n", "line 6" },
+        { "group g any z\nquorum g\n", "not defined" },
+        { "group g 0 a\nquorum g\n", "threshold" },
+        { "group g 3 a b\nquorum g\n", "threshold" },
+        { "group g any\nquorum g\n", "no member" },
+        { "group a any b\nquorum a\n", "taken" },
+        { "group g any a a\nquorum g\n", "twice" },
+        { "group g any a b\ngroup h any g a\nquorum h\n", "more than one way" },
+        { "quorum a\nrevoke z\n", "no builder" },
+        { "quorum a\nrevoke a since 5 log\n", "revoke NAME" },
+        { "quorum a\nrevoke a from 05 log\n", "revoke NAME" },
+        { "quorum a\nrevoke a\nrevoke a\n", "same way" },
+        { "quorum a\nexempt\n", "exempt GLOB" },
+        { "quorum a\nexempt x y\n", "exempt GLOB" },
+        { "quorum a\nbackfill\n", "backfill refuse" },
+        { "quorum a\nbackfill maybe\n", "backfill refuse" },
+        { "quorum a\nbackfill refuse before 5 log\n", "backfill refuse" },
+        { "quorum a\nbackfill accept\nbackfill accept\n", "already" },
+        { "quorum a\nfixed-output maybe\n", "wanted" },
+        { "quorum a\ndivergence warn\ndivergence warn\n", "already" },
+        { "quorum a\ninputs any x\n", "wanted" },
+        { "quorum a\nnonsense\n", "nonsense" },
+        { "quorum a # why\n", "no default" },
+        { "quorum a\r\n", "control character" },
+        { "quorum a\n\x7f\n", "control character" },
     };
     struct trust trust;
     struct why why;
@@ -75,7 +106,8 @@ static void grammar(void **state)
         trust_free(&trust);
     }
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
-        if (read_file(&trust, wrong[i].text, &why) != ERR_MALFORMED || strstr(why.text, wrong[i].why) == NULL || strstr(why.text, "trust") == NULL) {
+        if (read_file(&trust, wrong[i].text, &why) != ERR_MALFORMED || strstr(why.text, wrong[i].why) == NULL ||
+            strstr(why.text, "trust") == NULL) {
             fprintf(stderr, "%s: %s\n", wrong[i].text, why.text);
             assert_null(wrong[i].text);
         }
@@ -117,8 +149,11 @@ struct judged {
 
 static struct trust_path the_path(bool content_addressed, const bool *cache_signed)
 {
-    struct trust_path path = { .nar_hash = sha256_of(span_str("nar")), .nar_size = 100, .references_digest = references_digest(NULL, 0),
-                               .content_addressed = content_addressed, .cache_signed = cache_signed };
+    struct trust_path path = { .nar_hash = sha256_of(span_str("nar")),
+                               .nar_size = 100,
+                               .references_digest = references_digest(NULL, 0),
+                               .content_addressed = content_addressed,
+                               .cache_signed = cache_signed };
     struct why why;
     assert_int_equal(storepath_parse(&path.path, span_str("/nix/store/00000000000000000000000000000000-hello-2.12"), &why), OK);
     return path;
@@ -143,7 +178,8 @@ static struct judged judge(const char *rest, const struct trust_path *path, cons
         subjects[i].nar_hash = said[i].other_bytes ? sha256_of(span_str("other")) : path->nar_hash;
         subjects[i].nar_size = path->nar_size + said[i].other_size;
         subjects[i].references_digest = said[i].other_references ? sha256_of(span_str("refs")) : path->references_digest;
-        evidence[i] = (struct trust_evidence){ &keys[i], &statements[i], &subjects[i], span_str(said[i].origin ? said[i].origin : "log.example"), said[i].index };
+        evidence[i] = (struct trust_evidence){ &keys[i], &statements[i], &subjects[i],
+                                               span_str(said[i].origin ? said[i].origin : "log.example"), said[i].index };
     }
     assert_int_equal(trust_judge(&trust, path, evidence, n, out.reasons, &out.result, &why), OK);
     out.result.quorum = NULL; /* goes with the trust file */
@@ -177,9 +213,15 @@ static void reasons(void **state)
     assert_int_equal(reason("quorum a\n", (struct said){ .other_path = true }), OTHER_PATH);
     assert_int_equal(reason("quorum a\n", (struct said){ .claim = CLAIM_BACKFILL }), BACKFILL_REFUSED);
     assert_int_equal(reason("quorum a\nbackfill accept\n", (struct said){ .claim = CLAIM_BACKFILL }), COUNTS);
-    assert_int_equal(reason("quorum a\nbackfill accept before 7 log.example\n", (struct said){ .claim = CLAIM_BACKFILL, .index = 6 }), COUNTS);
-    assert_int_equal(reason("quorum a\nbackfill accept before 7 log.example\n", (struct said){ .claim = CLAIM_BACKFILL, .index = 7 }), BACKFILL_REFUSED);
-    assert_int_equal(reason("quorum a\nbackfill accept before 7 log.example\n", (struct said){ .claim = CLAIM_BACKFILL, .origin = "other" }), BACKFILL_REFUSED);
+    assert_int_equal(reason("quorum a\nbackfill accept before 7 log.example\n",
+                            (struct said){ .claim = CLAIM_BACKFILL, .index = 6 }),
+                     COUNTS);
+    assert_int_equal(reason("quorum a\nbackfill accept before 7 log.example\n",
+                            (struct said){ .claim = CLAIM_BACKFILL, .index = 7 }),
+                     BACKFILL_REFUSED);
+    assert_int_equal(reason("quorum a\nbackfill accept before 7 log.example\n",
+                            (struct said){ .claim = CLAIM_BACKFILL, .origin = "other" }),
+                     BACKFILL_REFUSED);
     assert_int_equal(reason("quorum a\nrevoke a\n", (struct said){ 0 }), REVOKED);
     assert_int_equal(reason("quorum a\nrevoke a from 5 log.example\n", (struct said){ .index = 4 }), COUNTS);
     assert_int_equal(reason("quorum a\nrevoke a from 5 log.example\n", (struct said){ .index = 5 }), REVOKED);
@@ -268,8 +310,9 @@ static void without_builders(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(grammar), cmocka_unit_test(one_key_twice), cmocka_unit_test(reasons),          cmocka_unit_test(thresholds),
-        cmocka_unit_test(globs),   cmocka_unit_test(divergence),    cmocka_unit_test(without_builders),
+        cmocka_unit_test(grammar),          cmocka_unit_test(one_key_twice), cmocka_unit_test(reasons),
+        cmocka_unit_test(thresholds),       cmocka_unit_test(globs),         cmocka_unit_test(divergence),
+        cmocka_unit_test(without_builders),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -26,7 +26,8 @@ static bool parse_text(const json_t *object)
         struct span rest = checkpoint.extensions, line;
         size_t i;
         const json_t *item;
-        json_array_foreach(json_object_get(object, "extensions"), i, item) {
+        json_array_foreach(json_object_get(object, "extensions"), i, item)
+        {
             assert_true(span_line(&rest, &line));
             assert_true(span_eq(line, span_of(json_string_value(item), json_string_length(item))));
         }

@@ -14,7 +14,8 @@ static bool one(const json_t *object)
     /* A proof line that is no hash, or one too many, is refused by the parser of the proof: it never gets here. */
     if (json_array_size(list) > PROOF_HASHES_MAX)
         return false;
-    json_array_foreach(list, i, item) {
+    json_array_foreach(list, i, item)
+    {
         struct buf bytes = BUF_EMPTY;
         bool hash = base64_decode(span_str(json_string_value(item)), &bytes) && bytes.len == sizeof proof[i].b;
         if (hash)

@@ -20,14 +20,15 @@ static bool open_note(const json_t *object)
     const json_t *item;
     assert_true(vector_bytes(object, "note", &text));
     bool accepted = true;
-    json_array_foreach(json_object_get(object, "vkeys"), i, item)
-        accepted &= vkey_parse(&keys[n++], span_str(json_string_value(item)), SIG_COSIGNATURE, &why) == OK;
+    json_array_foreach(json_object_get(object, "vkeys"), i, item) accepted &=
+        vkey_parse(&keys[n++], span_str(json_string_value(item)), SIG_COSIGNATURE, &why) == OK;
     accepted = accepted && note_parse(&note, span_buf(&text), &why) == OK && checkpoint_parse(&checkpoint, note.text, &why) == OK &&
                cosignature_verify(&note, keys, n, verified, time_s, &why) == OK;
     for (i = 0; accepted && i < n; i++)
         count += verified[i];
     accepted = accepted && count > 0; /* the cases want at least one known cosignature; a policy says how many */
-    json_array_foreach(accepted ? json_object_get(object, "verified") : NULL, i, item) {
+    json_array_foreach(accepted ? json_object_get(object, "verified") : NULL, i, item)
+    {
         bool found = false;
         for (size_t k = 0; k < n; k++)
             found |= verified[k] && span_is(keys[k].name, vector_text(item, "name")) && time_s[k] == vector_number(item, "time");
@@ -50,7 +51,9 @@ static bool sign(const json_t *object)
     buf_fmt(&skey, "PRIVATE+KEY+%s+%08x+", vector_text(object, "key_name"), (unsigned)public.id);
     base64_encode(&skey, span_of(seed_and_type, sizeof seed_and_type));
     assert_int_equal(secret_key_parse(&key, span_buf(&skey), SIG_COSIGNATURE, &why), OK);
-    assert_int_equal(secret_key_cosign(key, vector_number(object, "time"), span_str(vector_text(object, "text")), cosignature, &why), OK);
+    assert_int_equal(secret_key_cosign(key, vector_number(object, "time"), span_str(vector_text(object, "text")), cosignature,
+                                       &why),
+                     OK);
     note_sig_render(&line, &public, span_of(cosignature, sizeof cosignature));
     assert_true(span_is(span_buf(&line), vector_text(object, "line")));
     secret_key_free(key);

@@ -16,7 +16,8 @@ static bool one_envelope(const json_t *object)
     size_t i, n = 0;
     const json_t *item;
     assert_true(vector_bytes(object, "envelope", &text));
-    json_array_foreach(json_object_get(object, "keys"), i, item) {
+    json_array_foreach(json_object_get(object, "keys"), i, item)
+    {
         assert_true(n < KEYS_MAX);
         vector_hex(item, "public_key", keys[n], 32);
         keyids[n] = vector_text(item, "keyid") != NULL ? span_str(vector_text(item, "keyid")) : span_of(NULL, 0);

@@ -18,7 +18,8 @@ static void edge_cases(void **state)
         skip();
     json_t *list = json_loadb((const char *)text.data, text.len, 0, NULL);
     assert_int_equal(json_array_size(list), CASES);
-    json_array_foreach(list, i, object) {
+    json_array_foreach(list, i, object)
+    {
         uint8_t key[32], sig[64];
         assert_true(hex_decode(span_str(vector_text(object, "key")), key, sizeof key));
         assert_true(hex_decode(span_str(vector_text(object, "sig")), sig, sizeof sig));

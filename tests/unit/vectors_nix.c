@@ -36,7 +36,8 @@ static void same_text(struct span ours, const json_t *theirs)
 /* What `nix show-derivation` says of it. */
 static void check_shown(const struct drv *drv, const json_t *shown)
 {
-    const json_t *outputs = json_object_get(shown, "outputs"), *inputs = json_object_get(shown, "inputDrvs"), *env = json_object_get(shown, "env");
+    const json_t *outputs = json_object_get(shown, "outputs"), *inputs = json_object_get(shown, "inputDrvs"),
+                 *env = json_object_get(shown, "env");
     assert_int_equal(drv->outputs_n, json_object_size(outputs));
     for (size_t i = 0; i < drv->outputs_n; i++) {
         const json_t *output = json_object_getn(outputs, (const char *)drv->outputs[i].name.data, drv->outputs[i].name.len);
@@ -50,8 +51,8 @@ static void check_shown(const struct drv *drv, const json_t *shown)
     }
     assert_int_equal(drv->inputs_n, json_object_size(inputs));
     for (size_t i = 0; i < drv->inputs_n; i++)
-        assert_int_equal(drv->inputs[i].outputs_n,
-                         json_array_size(json_object_getn(inputs, (const char *)drv->inputs[i].path.data, drv->inputs[i].path.len)));
+        assert_int_equal(drv->inputs[i].outputs_n, json_array_size(json_object_getn(inputs, (const char *)drv->inputs[i].path.data,
+                                                                                    drv->inputs[i].path.len)));
     assert_int_equal(drv->sources_n, json_array_size(json_object_get(shown, "inputSrcs")));
     assert_int_equal(drv->args_n, json_array_size(json_object_get(shown, "args")));
     for (size_t i = 0; i < drv->args_n; i++)
@@ -122,8 +123,8 @@ static bool one_narinfo(const json_t *object)
     const char *dir = vector_text(object, "store_dir");
     bool accepted = true;
     assert_true(vector_bytes(object, "narinfo", &text));
-    json_array_foreach(json_object_get(object, "keys"), i, item)
-        accepted &= nix_key_parse(&keys[n++], span_str(json_string_value(item)), &why) == OK;
+    json_array_foreach(json_object_get(object, "keys"), i, item) accepted &=
+        nix_key_parse(&keys[n++], span_str(json_string_value(item)), &why) == OK;
     if (accepted && narinfo_parse(&info, span_buf(&text), span_str(dir), &why) == OK) {
         accepted = span_is(info.path.path, vector_text(object, "path")) && narinfo_verify(&info, keys, n, NULL) > 0;
         if (accepted && json_object_get(object, "fingerprint") != NULL && vector_text(object, "level") == NULL) {
@@ -163,7 +164,8 @@ static void write_node(struct buf *out, const json_t *node)
         nar_put_symlink(out, span_buf(&data));
     } else {
         nar_put_directory_start(out);
-        json_array_foreach(json_object_get(node, "entries"), i, entry) {
+        json_array_foreach(json_object_get(node, "entries"), i, entry)
+        {
             buf_clear(&data);
             assert_true(vector_bytes(entry, "name", &data));
             nar_put_entry_start(out, span_buf(&data));

@@ -10,7 +10,8 @@ static size_t known_keys(const json_t *object, struct vkey *keys)
 {
     size_t i;
     const json_t *item;
-    json_array_foreach(json_object_get(object, "vkeys"), i, item) {
+    json_array_foreach(json_object_get(object, "vkeys"), i, item)
+    {
         struct why why;
         assert_true(i < KEYS_MAX);
         if (vkey_parse(&keys[i], span_str(json_string_value(item)), SIG_ED25519, &why) != OK)
@@ -26,7 +27,8 @@ static void check_verified(const json_t *object, const struct vkey *keys, const 
     for (i = 0; i < n; i++)
         count += verified[i];
     assert_int_equal(count, json_array_size(expected));
-    json_array_foreach(expected, i, item) {
+    json_array_foreach(expected, i, item)
+    {
         uint8_t id[4];
         bool found = false;
         vector_hex(item, "id", id, sizeof id);
@@ -45,7 +47,8 @@ static bool open_note(const json_t *object)
     size_t unverified;
     assert_true(vector_bytes(object, "note", &text));
     size_t n = known_keys(object, keys);
-    bool accepted = note_parse(&note, span_buf(&text), NULL) == OK && note_verify(&note, keys, n, verified, &unverified, NULL) == OK;
+    bool accepted =
+        note_parse(&note, span_buf(&text), NULL) == OK && note_verify(&note, keys, n, verified, &unverified, NULL) == OK;
     if (accepted && json_is_true(json_object_get(object, "ok"))) {
         assert_true(vector_bytes(object, "text", &expected));
         assert_true(span_eq(note.text, span_buf(&expected)));

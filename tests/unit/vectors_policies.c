@@ -7,13 +7,13 @@ static void evaluate(const json_t *object, const struct policy *policy)
 {
     size_t i, k;
     const json_t *set, *name;
-    json_array_foreach(json_object_get(object, "evaluate"), i, set) {
+    json_array_foreach(json_object_get(object, "evaluate"), i, set)
+    {
         bool said[POLICY_WITNESSES_MAX] = { false }, satisfied = true;
         struct why why;
-        json_array_foreach(json_object_get(set, "signed"), k, name)
-            for (size_t w = 0; w < policy->witnesses_n; w++)
-                if (span_is(policy->witnesses[w].name, json_string_value(name)))
-                    said[w] = true;
+        json_array_foreach(json_object_get(set, "signed"), k,
+                           name) for (size_t w = 0; w < policy->witnesses_n;
+                                      w++) if (span_is(policy->witnesses[w].name, json_string_value(name))) said[w] = true;
         if (policy->root >= 0)
             assert_int_equal(quorum_satisfied(&policy->quorum, (uint32_t)policy->root, said, &satisfied, NULL, &why), OK);
         assert_int_equal(satisfied, json_is_true(json_object_get(set, "satisfied")));

@@ -25,7 +25,8 @@ static size_t cases, failures, named;
 
 static bool take_hash(const json_t *value, struct hash *out)
 {
-    return json_is_string(value) && base64_decode_to(span_of(json_string_value(value), json_string_length(value)), out->b, sizeof out->b);
+    return json_is_string(value) &&
+           base64_decode_to(span_of(json_string_value(value), json_string_length(value)), out->b, sizeof out->b);
 }
 
 static bool take_proof(const json_t *list, struct hash *proof, size_t *n)
@@ -35,9 +36,7 @@ static bool take_proof(const json_t *list, struct hash *proof, size_t *n)
     *n = json_array_size(list);
     if (*n > PROOF_HASHES_MAX)
         return false;
-    json_array_foreach(list, i, item)
-        if (!take_hash(item, &proof[i]))
-            return false;
+    json_array_foreach(list, i, item) if (!take_hash(item, &proof[i])) return false;
     return true;
 }
 
@@ -49,9 +48,11 @@ static bool accepts(const json_t *object)
         return false;
     if (json_object_get(object, "leafIdx") != NULL)
         return take_hash(json_object_get(object, "leafHash"), &first) && take_hash(json_object_get(object, "root"), &root) &&
-               merkle_inclusion_verify(&first, vector_number(object, "leafIdx"), vector_number(object, "treeSize"), proof, n, &root, NULL) == OK;
+               merkle_inclusion_verify(&first, vector_number(object, "leafIdx"), vector_number(object, "treeSize"), proof, n, &root,
+                                       NULL) == OK;
     return take_hash(json_object_get(object, "root1"), &first) && take_hash(json_object_get(object, "root2"), &second) &&
-           merkle_consistency_verify(vector_number(object, "size1"), &first, vector_number(object, "size2"), &second, proof, n, NULL) == OK;
+           merkle_consistency_verify(vector_number(object, "size1"), &first, vector_number(object, "size2"), &second, proof, n,
+                                     NULL) == OK;
 }
 
 static void one_file(const char *name)

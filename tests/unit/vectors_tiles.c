@@ -132,7 +132,8 @@ static bool tree(const json_t *object)
     vector_hex(object, "root", expected.b, sizeof expected.b);
     root = frontier_root(&frontier);
     assert_true(hash_eq(&root, &expected));
-    json_array_foreach(json_object_get(object, "tiles"), i, item) {
+    json_array_foreach(json_object_get(object, "tiles"), i, item)
+    {
         struct tile tile;
         struct buf bytes = BUF_EMPTY;
         struct hash digest, wanted;

@@ -1,0 +1,85 @@
+#include "lib/sys/service.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "lib/sys/file.h"
+#include "lib/sys/heads.h"
+#include "lib/sys/key.h"
+
+static enum err no_files(void *ctx, const char *name, struct why *why)
+{
+    return fail(why, ERR_REFUSED, "the folder is not empty (%s is in it): a %s gets one of its own", name, (const char *)ctx);
+}
+
+static enum err make_key(const char *dir, const char *name, enum sig_type type, struct buf *vkey, struct why *why)
+{
+    struct secret_key *key = NULL;
+    char *path = path_join(dir, "key"), *heads = path_join(dir, "heads");
+    enum err err = path == NULL || heads == NULL ? fail(why, ERR_ENV, "out of memory") : key_system_start(why);
+    if (err == OK)
+        err = secret_key_new(&key, span_str(name), type, why);
+    if (err == OK)
+        err = heads_create(heads, why);
+    if (err == OK)
+        err = secret_key_save(key, path, why);
+    if (err == OK) {
+        struct vkey public = secret_key_vkey(key);
+        vkey_render(vkey, &public);
+        err = buf_done(vkey, why);
+    }
+    secret_key_free(key);
+    free(path);
+    free(heads);
+    return err;
+}
+
+enum err service_init(const char *dir, const char *what, const char *name, enum sig_type type, struct buf *vkey, struct why *why)
+{
+    /* The context of a callback is not const, but this one only reads it. */
+    union {
+        const char *in;
+        void *out;
+    } ctx = { what };
+    if (!key_name_ok(span_str(name)) || strstr(name, "://") != NULL || span_ends(span_str(name), "/"))
+        return fail(why, ERR_USAGE, "%s is no URL without schema, final slash, spaces and plus signs (signed-note, \"Format\")",
+                    name);
+    enum err err = dir_make(dir, 0700, why);
+    if (err == OK && (err = dir_each(dir, no_files, ctx.out, why)) != OK)
+        fail_in(why, err, "%s", dir);
+    return err == OK ? make_key(dir, name, type, vkey, why) : err;
+}
+
+enum err service_vkey(const char *dir, enum sig_type type, struct buf *vkey, struct why *why)
+{
+    struct buf text = BUF_EMPTY;
+    struct vkey key;
+    struct span rest, line;
+    char *path = path_join(dir, "key.pub");
+    enum err err = path == NULL ? fail(why, ERR_ENV, "out of memory") : file_read(path, NOTE_SIGNATURE_BYTES_MAX, &text, why);
+    if (err == OK) {
+        rest = span_buf(&text);
+        err = span_line(&rest, &line) && rest.len == 0 ? vkey_parse(&key, line, type, why)
+                                                       : fail(why, ERR_MALFORMED, "not exactly one line");
+        if (err != OK)
+            fail_in(why, err, "%s", path);
+    }
+    if (err == OK) {
+        buf_span(vkey, line);
+        err = buf_done(vkey, why);
+    }
+    buf_free(&text);
+    free(path);
+    return err;
+}
+
+void service_block_signals(sigset_t *signals)
+{
+    sigemptyset(signals);
+    sigaddset(signals, SIGTERM);
+    sigaddset(signals, SIGINT);
+    sigaddset(signals, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, signals, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
+}

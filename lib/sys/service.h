@@ -1,0 +1,20 @@
+/*
+ * What the two servers, log and witness, do alike: the folder that `init` makes, and the signals that `serve` waits for.
+ */
+#ifndef STELE_SYS_SERVICE_H
+#define STELE_SYS_SERVICE_H
+
+#include <signal.h>
+
+#include "lib/note.h"
+
+/* Makes DIR, 0700, which must be empty or missing, with DIR/key, DIR/key.pub and an empty DIR/heads. `what` is "log" or
+ * "witness", for errors; the vkey is appended. ERR_USAGE for a name that is no URL without schema and final slash. */
+enum err service_init(const char *dir, const char *what, const char *name, enum sig_type type, struct buf *vkey, struct why *why);
+/* Appends the vkey in DIR/key.pub; nothing secret is read. ERR_MALFORMED where it is none of that type. */
+enum err service_vkey(const char *dir, enum sig_type type, struct buf *vkey, struct why *why);
+/* Blocks SIGTERM, SIGINT and SIGHUP, for every thread and the signer to leave to a sigwait on *signals, and ignores SIGPIPE and
+ * SIGXFSZ: a file that may not grow is a storage error, not an end without a word. Call before any thread or fork. */
+void service_block_signals(sigset_t *signals);
+
+#endif
