@@ -46,7 +46,7 @@ bool span_line(struct span *rest, struct span *line)
     if (end < 0)
         return false;
     *line = span_of(rest->data, (size_t)end);
-    *rest = span_of(rest->data + end + 1, rest->len - (size_t)end - 1);
+    *rest = span_cut(*rest, (size_t)end + 1, rest->len - (size_t)end - 1);
     return true;
 }
 
@@ -63,8 +63,8 @@ bool span_word(struct span *rest, struct span *word)
     size_t to = from;
     while (to < rest->len && !is_blank(rest->data[to]))
         to++;
-    *word = span_of(rest->data + from, to - from);
-    *rest = span_of(rest->data + to, rest->len - to);
+    *word = span_cut(*rest, from, to - from);
+    *rest = span_cut(*rest, to, rest->len - to);
     return word->len > 0;
 }
 
@@ -73,7 +73,7 @@ bool span_skip(struct span *rest, const char *prefix)
     if (!span_starts(*rest, prefix))
         return false;
     size_t len = strlen(prefix);
-    *rest = span_of(rest->data + len, rest->len - len);
+    *rest = span_cut(*rest, len, rest->len - len);
     return true;
 }
 

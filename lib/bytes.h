@@ -48,7 +48,7 @@ static inline struct span span_buf(const struct buf *buf)
 /* Bytes [from, from + len) of `s`; the caller has checked that they are there. */
 static inline struct span span_cut(struct span s, size_t from, size_t len)
 {
-    return (struct span){ s.data + from, len };
+    return (struct span){ from == 0 ? s.data : s.data + from, len }; /* NULL + 0 is undefined */
 }
 
 bool span_eq(struct span a, struct span b);

@@ -89,7 +89,7 @@ void json_put_string(struct buf *out, struct span text)
         uint8_t c = text.data[i];
         if (c >= 0x20 && c != '"' && c != '\\')
             continue;
-        buf_add(out, text.data + from, i - from);
+        buf_span(out, span_cut(text, from, i - from));
         from = i + 1;
         if (c == '"' || c == '\\')
             buf_fmt(out, "\\%c", c);
@@ -98,6 +98,6 @@ void json_put_string(struct buf *out, struct span text)
         else
             buf_fmt(out, "\\u%04x", c);
     }
-    buf_add(out, text.data + from, text.len - from);
+    buf_span(out, span_cut(text, from, text.len - from));
     buf_byte(out, '"');
 }

@@ -93,7 +93,7 @@ static void close_node(struct nar_parser *parser)
 static enum err take_name(struct nar_parser *parser, struct span name, struct why *why)
 {
     struct level *level = &parser->levels[parser->depth - 1];
-    struct span last = span_of(parser->names.data + level->name_from, level->name_len);
+    struct span last = span_cut(span_buf(&parser->names), level->name_from, level->name_len);
     if (name.len == 0 || span_is(name, ".") || span_is(name, "..") || span_find(name, '/') >= 0 || span_find(name, '\0') >= 0)
         return malformed(parser, why, "an entry's name is empty, `.`, `..`, or has a slash or a NUL in it");
     if (level->name_len > 0 && span_cmp(last, name) >= 0)

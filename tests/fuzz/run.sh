@@ -13,7 +13,7 @@ for source in tests/fuzz/fuzz_*.c; do
     # shellcheck disable=SC2086 # lists of words
     clang $flags -o "build/fuzz/$name.bin" "$source" lib/*.c $more -ljansson -lsodium -lnettle
     echo "$name"
-    "build/fuzz/$name.bin" -max_total_time="$seconds" -max_len=65536 -print_final_stats=0 -verbosity=0 \
+    "build/fuzz/$name.bin" -max_total_time="$seconds" -max_len=65536 -verbosity=0 \
         -artifact_prefix="build/fuzz/$name-" "build/fuzz/$name" "tests/fuzz/corpus/${name#fuzz_}"
 done
 echo "every target ran $seconds s without a finding"
