@@ -31,7 +31,7 @@ e2e_t     := $(patsubst tests/e2e/%.c,$O/tests/e2e/%,$(wildcard tests/e2e/*.c))
 bench_t   := $(patsubst tests/bench/%.c,$O/tests/bench/%,$(wildcard tests/bench/*.c))
 programs  := $O/bin/stele-log $O/bin/stele-witness $O/bin/stele $O/bin/stele-hook $O/bin/stele-diff-hook
 
-.PHONY: all deps demo check check-build check-vectors fuzz bench install clean help
+.PHONY: all deps demo check check-build check-vectors print-warnings fuzz bench install clean help
 all: $(programs)
 
 $O/lib/libstele.a: $(lib_o)
@@ -83,10 +83,13 @@ check: deps
 check-build: all $(unit_t) $(fuzz_t) $(e2e_t) $(bench_t)
 
 # The vector tests alone, over VECTORS=DIR, with the count of cases.
-check-vectors: $(filter $O/tests/unit/vectors_%,$(unit_t))
-	@STELE_VECTORS=$(abspath $(or $(VECTORS),../shared/vectors)) tests/run.sh vectors $^
+check-vectors: deps $(filter $O/tests/unit/vectors_%,$(unit_t))
+	@STELE_VECTORS=$(abspath $(or $(VECTORS),../shared/vectors)) tests/run.sh vectors $(filter-out deps,$^)
 
-fuzz:
+print-warnings:
+	@echo '$(WARN)'
+
+fuzz: deps
 	@tests/fuzz/run.sh $(or $(SECONDS),60)
 
 bench: deps
