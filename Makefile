@@ -83,8 +83,9 @@ check: deps
 check-build: all $(unit_t) $(fuzz_t) $(e2e_t) $(bench_t)
 
 # The vector tests alone, over VECTORS=DIR, with the count of cases.
-check-vectors: deps $(filter $O/tests/unit/vectors_%,$(unit_t))
-	@STELE_VECTORS=$(abspath $(or $(VECTORS),../shared/vectors)) tests/run.sh vectors $(filter-out deps,$^)
+check-vectors: deps all $(filter $O/tests/unit/vectors_%,$(unit_t)) $(e2e_t)
+	@STELE_VECTORS=$(abspath $(or $(VECTORS),../shared/vectors)) STELE_BUILD=$(abspath $O) \
+		tests/run.sh vectors $(filter $O/tests/unit/%,$^) tests/e2e/test_witness.sh
 
 print-warnings:
 	@echo '$(WARN)'

@@ -33,7 +33,29 @@ static struct span output_name(const struct making *making, const struct storepa
     return span_str("out");
 }
 
-/* Is it ours to attest: valid, marked as built here, by this derivation where the database knows? */
+/* The name that Nix gives an output's path: the derivation's, and the output's unless that is "out". */
+static bool named_for(struct span path_name, struct span drv_name, struct span output)
+{
+    if (span_is(output, "out"))
+        return span_eq(path_name, drv_name);
+    return path_name.len == drv_name.len + 1 + output.len && span_eq(span_cut(path_name, 0, drv_name.len), drv_name) &&
+           path_name.data[drv_name.len] == '-' && span_eq(span_cut(path_name, drv_name.len + 1, output.len), output);
+}
+
+/* Does the derivation make this path? Where it cannot say which path, by name; where it is not there, by the database. */
+static bool is_output(const struct making *making, const struct storepath *path, const struct nixdb_info *info)
+{
+    if (!making->drv_found)
+        return info->deriver != NULL && span_eq(span_str(info->deriver), making->drv_path.path);
+    for (size_t i = 0; i < making->drv.outputs_n; i++) {
+        const struct drv_output *output = &making->drv.outputs[i];
+        if (output->path.len > 0 ? span_eq(output->path, path->path) : named_for(path->name, making->drv_name, output->name))
+            return true;
+    }
+    return false;
+}
+
+/* Is it ours to attest: valid, marked as built here, and since this key builds here? */
 static enum err check_origin(const struct making *making, const char *path, const struct nixdb_info *info, bool found,
                              struct why *why)
 {
@@ -80,6 +102,8 @@ static enum err add_output(struct making *making, const char *path, struct why *
     err = check_origin(making, path, info, found, why);
     if (err == OK)
         err = storepath_parse(&parsed, span_str(info->path), why);
+    if (err == OK && !is_output(making, &parsed, info))
+        err = fail(why, ERR_REFUSED, "%s is no output of %s", path, making->build->drv_path);
     if (err == OK)
         err = check_bytes(making, &parsed, info, why);
     if (err != OK)

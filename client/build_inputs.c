@@ -67,16 +67,19 @@ static enum err add_input(const struct build *build, struct build_inputs *inputs
     if (err == OK && !found)
         err = fail(why, ERR_REFUSED, "the input %s is not valid in this store any more", own);
     if (err == OK && kind == INPUT_SOURCE && info.deriver != NULL) {
-        /* A floating output stands among the sources of a resolved derivation; its deriver gives it away. */
+        /* A floating output stands among the sources of a resolved derivation; its deriver gives it away. Where that is not
+         * there to tell a fixed output, it is none: what was built must not pass for ground. */
         struct buf text = BUF_EMPTY;
         struct drv drv;
         bool there = false;
         err = build_drv_load(build, info.deriver, &drv, &text, &there, why);
-        if (err == OK && there) {
-            item.kind = drv_is_fixed(&drv) ? INPUT_FIXED : INPUT_OUTPUT;
+        if (err == OK) {
+            item.kind = there && drv_is_fixed(&drv) ? INPUT_FIXED : INPUT_OUTPUT;
             own_drv = keep(inputs, span_dup_str(span_str(info.deriver)));
-            drv_free(&drv);
+            if (own_drv == NULL)
+                err = fail(why, ERR_ENV, "out of memory");
         }
+        drv_free(&drv);
         buf_free(&text);
     }
     if (err == OK && item.kind == INPUT_SOURCE)

@@ -50,7 +50,7 @@ enum err builder_state_since(const struct client_config *config, uint64_t *since
     enum err err = path == NULL ? fail(why, ERR_ENV, "out of memory") : file_read_if(path, STATE_BYTES_MAX, &text, &found, why);
     if (err == OK && !found)
         err = fail(why, ERR_REFUSED,
-                   "%s does not say since when this key builds here (the hook writes it at its first build); if this machine "
+                   "%s does not say since when this key builds here (keygen and the hook's first build write it); if this machine "
                    "built the path all the same, give --built-on-this-machine",
                    path);
     if (err == OK)

@@ -7,7 +7,7 @@
 
 #include "client/config.h"
 
-/* Writes it where it is missing. */
+/* Writes it where it is missing: keygen and the hook do. */
 enum err builder_state_start(const struct client_config *config, struct why *why);
 /* Since when this machine builds with the key. ERR_REFUSED where nothing says so, or another machine wrote it. */
 enum err builder_state_since(const struct client_config *config, uint64_t *since_s, struct why *why);

@@ -7,6 +7,13 @@ void post_answer_free(struct post_answer *answer)
     buf_free(&answer->bundles);
 }
 
+/* Is this the log's own refusal of what was sent? A proxy's or a login page's 4xx says nothing about the attestations. */
+static bool refuses_body(const struct http_response *response)
+{
+    return response->status == 413 || ((response->status == 400 || response->status == 403) &&
+                                       span_starts(span_str(response->content_type), "application/problem+json"));
+}
+
 /* The `detail` of problem details, else the start of the body. */
 static void take_detail(struct why *why, const char *url, const struct http_response *response)
 {
@@ -39,7 +46,7 @@ static enum err post_one(struct http_client *client, struct span base, struct sp
         buf_span(&out->bundles, span_buf(&response.body));
         err = buf_done(&out->bundles, why);
     } else {
-        out->outcome = response.status == 429 || response.status >= 500 ? POST_LATER : POST_REFUSED;
+        out->outcome = refuses_body(&response) ? POST_REFUSED : POST_LATER;
         out->retry_after_s = response.retry_after_s;
         take_detail(&out->why, text, &response);
     }

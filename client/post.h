@@ -9,8 +9,9 @@
 
 enum post_outcome {
     POST_PROVEN,  /* 200: proof bundles */
-    POST_LATER,   /* 429, 503, no answer: try again after retry_after_s (0: unknown) */
-    POST_REFUSED, /* 4xx: this body will never be taken */
+    POST_LATER,   /* no answer, 429, 5xx, or not the log's word (a proxy's page, a wrong address): try again after retry_after_s
+                   * (0: unknown) */
+    POST_REFUSED, /* 413, or problem details with 400 or 403: this body will never be taken */
 };
 
 struct post_answer {

@@ -86,6 +86,9 @@ static enum err check_and_print(struct submission *submission, struct span bundl
     struct evidence evidence = { 0 };
     struct span rest = span_buf(&submission->lines), line;
     enum err err = evidence_add(&evidence, bundles, "the log's answer", &submission->policy, NULL, why);
+    for (size_t i = 0; i < evidence.n && err == OK; i++)
+        if (!evidence.items[i]->proven)
+            err = fail(why, ERR_REFUSED, "a proof in the log's answer does not hold: %s", evidence.items[i]->why_not.text);
     while (err == OK && span_line(&rest, &line))
         if (post_find_proof(&evidence, line, why) < 0)
             err = ERR_REFUSED;

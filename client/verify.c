@@ -68,11 +68,35 @@ static enum err report_item(struct verifying *verifying, const char *file, const
         json_array_append_new(subjects, json_pack("{s:s%, s:s%}", "path", path.data, path.len, "sha256", hex.data, hex.len));
         buf_free(&hex);
     }
-    json_t *object = json_pack("{s:s, s:b, s:I, s:s, s:I, s:s, s:I, s:s%, s:s, s:o}", "file", file, "verified", true, "index",
-                               (json_int_t)item->index, "origin", item->origin, "treeSize", (json_int_t)item->tree_size,
-                               "witnesses", item->witnesses, "newestCosignature", (json_int_t)item->newest_time_s, "key",
-                               item->key.name.data, item->key.name.len, "claim",
-                               item->statement.foreign ? "foreign" : claim_name(item->statement.claim), "subjects", subjects);
+    int64_t party = verifying->has_trust ? trust_builder(&verifying->trust, &item->key) : -1;
+    struct span builder = party >= 0 ? verifying->trust.parties[party].name : span_str("");
+    json_t *object =
+        json_pack("{s:s, s:b, s:I, s:s, s:I, s:s, s:I, s:s%, s:o, s:s, s:o}", "file", file, "verified", true, "index",
+                  (json_int_t)item->index, "origin", item->origin, "treeSize", (json_int_t)item->tree_size, "witnesses",
+                  item->witnesses, "newestCosignature", (json_int_t)item->newest_time_s, "key", item->key.name.data,
+                  item->key.name.len, "builder", party >= 0 ? json_stringn((const char *)builder.data, builder.len) : json_null(),
+                  "claim", item->statement.foreign ? "foreign" : claim_name(item->statement.claim), "subjects", subjects);
+    return object == NULL || json_array_append_new(verifying->report, object) != 0 ? fail(why, ERR_ENV, "out of memory") : OK;
+}
+
+/* Text from elsewhere may not be UTF-8, which JSON must be: then the reason is left to stderr. */
+static enum err report_failure(struct verifying *verifying, const char *file, const char *reason, struct why *why)
+{
+    json_t *text = json_string(reason);
+    json_t *object = json_pack("{s:s, s:b, s:o}", "file", file, "verified", false, "why", text != NULL ? text : json_null());
+    return object == NULL || json_array_append_new(verifying->report, object) != 0 ? fail(why, ERR_ENV, "out of memory") : OK;
+}
+
+/* What the trust file says of a path, after its attestations. */
+static enum err report_verdict(struct verifying *verifying, const char *path, const struct trust_result *result, struct why *why)
+{
+    bool passes = result->verdict != TRUST_REFUSED;
+    if (!verifying->json) {
+        printf("%s: %s: %s\n", path, trust_verdict_name(result->verdict), result->why.text);
+        return OK;
+    }
+    json_t *object = json_pack("{s:s, s:b, s:s, s:s}", "path", path, "passes", passes, "verdict",
+                               trust_verdict_name(result->verdict), "why", result->why.text);
     return object == NULL || json_array_append_new(verifying->report, object) != 0 ? fail(why, ERR_ENV, "out of memory") : OK;
 }
 
@@ -81,7 +105,7 @@ static enum err take_item(struct verifying *verifying, const char *file, const s
     if (!item->proven) {
         verifying->bad++;
         fprintf(stderr, "%s: NOT verified: %s\n", file, item->why_not.text);
-        return OK;
+        return verifying->json ? report_failure(verifying, file, item->why_not.text, why) : OK;
     }
     verifying->good++;
     if (verifying->json)
@@ -125,10 +149,8 @@ static enum err verify_path(struct verifying *verifying, const char *path, struc
             err = verifying->json ? report_item(verifying, path, verdict.evidence.items[i], why)
                                   : (print_item(verifying, path, verdict.evidence.items[i]), OK);
     if (err == OK) {
-        bool passes = verdict.result.verdict != TRUST_REFUSED;
-        if (!verifying->json)
-            printf("%s: %s: %s\n", path, trust_verdict_name(verdict.result.verdict), verdict.result.why.text);
-        *(passes ? &verifying->good : &verifying->bad) += 1;
+        err = report_verdict(verifying, path, &verdict.result, why);
+        *(verdict.result.verdict != TRUST_REFUSED ? &verifying->good : &verifying->bad) += 1;
         fprintf(stderr, "%.*s", SPAN_FMT(span_buf(&verdict.troubles)));
     }
     local_verdict_free(&verdict);

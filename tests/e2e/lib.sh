@@ -13,6 +13,8 @@ world() {
     trap world_end EXIT
     trap 'exit 1' INT TERM
     export HOME="$W/home" XDG_STATE_HOME="$W/home/state" XDG_CONFIG_HOME="$W/home/config"
+    mkdir -p "$W/home/config/stele" # as root the state would otherwise be this machine's own
+    echo "state $W/home/state/stele" >"$W/home/config/stele/stele.conf"
     unset STELE_CONFIG
 }
 

@@ -12,8 +12,12 @@ for source in tests/fuzz/fuzz_*.c; do
     more=$(sed -n 's|^ \* link: \(.*[^ ]\) \*/$|\1|p' "$source")
     # shellcheck disable=SC2086 # lists of words
     clang $flags -o "build/fuzz/$name.bin" "$source" lib/*.c $more -ljansson -lsodium -lnettle
-    echo "$name"
-    "build/fuzz/$name.bin" -max_total_time="$seconds" -max_len=65536 -verbosity=0 \
-        -artifact_prefix="build/fuzz/$name-" "build/fuzz/$name" "tests/fuzz/corpus/${name#fuzz_}"
+    if "build/fuzz/$name.bin" -max_total_time="$seconds" -max_len=65536 -artifact_prefix="build/fuzz/$name-" "build/fuzz/$name" \
+        "tests/fuzz/corpus/${name#fuzz_}" >"build/fuzz/$name.log" 2>&1; then
+        echo "$name: clean, $(sed -n 's/^Done \([0-9]*\) runs.*/\1/p' "build/fuzz/$name.log") runs"
+    else
+        tail -n 40 "build/fuzz/$name.log"
+        exit 1
+    fi
 done
 echo "every target ran $seconds s without a finding"
