@@ -64,7 +64,7 @@ $O/tests/bench/verify: $O/client/evidence.o
 $(e2e_t) $(bench_t): $O/tests/%: $O/tests/%.o $O/tests/attestation.o $(libs)
 	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS)
 # Without libFuzzer a target reads its corpus from files: the short form in `check`.
-$O/tests/fuzz/fuzz_submission: $(patsubst %,$O/log/%.o,submission store store_read config)
+$O/tests/fuzz/fuzz_submission: $(patsubst %,$O/log/%.o,submission entry store store_read config)
 $(fuzz_t): $O/tests/fuzz/%: $O/tests/fuzz/%.o $O/tests/fuzz/replay.o $(libs)
 	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS)
 .SECONDARY:

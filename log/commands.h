@@ -8,6 +8,7 @@
 
 enum err cmd_init(int argc, char **argv, struct why *why);
 enum err cmd_serve(int argc, char **argv, struct why *why);
+enum err cmd_fsck(int argc, char **argv, struct why *why);
 enum err cmd_key(int argc, char **argv, struct why *why);
 
 #endif

@@ -105,4 +105,14 @@ struct store_walk {
 void store_walk_start(struct store_walk *walk, struct store_view *view, uint64_t index);
 enum err store_walk_next(struct store_walk *walk, struct span *entry, struct why *why);
 
+/* For `fsck`. ERR_REFUSED, naming the entry and the index, for what is missing, wrong or too much. */
+struct store_counts {
+    uint64_t output, derivation, builder;
+};
+enum err store_view_check_seen(struct store_view *view, const struct hash *leaf, uint64_t index, struct why *why);
+/* All indices of a described entry, and its input list; adds the keys that it should have to *counts. */
+enum err store_view_check(struct store_view *view, const struct store_entry *entry, struct store_counts *counts, struct why *why);
+/* After all entries: have the indices these numbers of keys? Where `counts` is NULL only `seen` is looked at. */
+enum err store_view_check_counts(struct store_view *view, const struct store_counts *counts, struct why *why);
+
 #endif

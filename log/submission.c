@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "lib/dsse.h"
 #include "lib/statement.h"
+#include "log/entry.h"
 
 #define INPUTS_PREFIX "{\"inputs\":\""
 #define INPUTS_SUFFIX "\"}"
@@ -38,7 +38,7 @@ void submission_free(struct submission *submission)
     if (submission == NULL)
         return;
     for (size_t i = 0; i < submission->part.n; i++)
-        free(submission->part.entries[i].outputs);
+        entry_free(&submission->part.entries[i]);
     for (size_t i = 0; i < submission->part.lists_n; i++)
         free((void *)(uintptr_t)submission->lists[i].text.data);
     free(submission->part.entries);
@@ -110,11 +110,13 @@ static enum err read_list(struct reading *reading, struct span line, struct why 
 /* Is the list in this request, or stored already? */
 static enum err find_list(struct reading *reading, const struct hash *hash, struct why *why)
 {
+    bool here = false;
+    /* A list may come twice: two letters of a builder's outbox, joined in one request, each bring theirs. */
     for (size_t i = 0; i < reading->out->part.lists_n; i++)
-        if (hash_eq(&reading->out->lists[i].hash, hash)) {
-            reading->list_used[i] = true;
-            return OK;
-        }
+        if (hash_eq(&reading->out->lists[i].hash, hash))
+            here = reading->list_used[i] = true;
+    if (here)
+        return OK;
     struct store_view view;
     enum err err = store_view_begin(reading->store, &view, why);
     struct span text;
@@ -132,54 +134,23 @@ static enum err find_list(struct reading *reading, const struct hash *hash, stru
                           "spec/log.md, \"POST /attestations\")");
 }
 
-static bool decode_hash_part(struct span path, uint8_t out[STORE_HASH_PART_BYTES])
-{
-    struct storepath parsed;
-    return storepath_parse(&parsed, path, NULL) == OK && nix32_decode(parsed.hash_part, out, STORE_HASH_PART_BYTES);
-}
-
-/* What the indices want to know. */
-static enum err describe(struct reading *reading, struct store_entry *entry, const struct statement *statement, struct why *why)
-{
-    entry->outputs = calloc(statement->subjects_n + 1, sizeof *entry->outputs);
-    if (entry->outputs == NULL)
-        return refuse(reading, 503, why, "out of memory");
-    for (size_t i = 0; i < statement->subjects_n; i++)
-        if (decode_hash_part(statement->subjects[i].path, entry->outputs[entry->outputs_n]))
-            entry->outputs_n++;
-    if (statement->foreign)
-        return OK;
-    entry->has_derivation = decode_hash_part(statement->derivation, entry->derivation);
-    entry->has_input_list = statement->has_input_list;
-    entry->input_list = statement->input_list;
-    return statement->has_input_list ? find_list(reading, &statement->input_list, why) : OK;
-}
-
 /* Cheap checks first: nobody makes the log verify signatures of builders that it does not take. */
 static enum err read_envelope(struct reading *reading, struct span line, struct why *why)
 {
     struct store_entry *entry = &reading->out->part.entries[reading->out->part.n++];
     struct envelope envelope;
-    struct statement statement;
     buf_clear(&reading->payload);
     enum err err = refused(reading, 400, envelope_parse(&envelope, line, &reading->payload, why));
     if (err != OK)
         return err;
-    entry->bytes = line;
-    entry->builder = vkey_hash(&envelope.key);
+    entry_start(entry, &envelope);
     if (!builders_allow(reading->builders, &entry->builder))
         return refuse(reading, 403, why, "this log takes no attestations by %.*s: its operator lists the builders' vkeys",
                       SPAN_FMT(envelope.key.name));
     if ((err = refused(reading, 403, envelope_verify(&envelope, why))) != OK)
         return err;
-    if ((err = refused(reading, 400, statement_parse(&statement, envelope.payload, why))) != OK)
-        return err;
-    err = refused(reading, 400, statement_check_key(&statement, envelope.key.name, why));
-    if (err == OK)
-        err = describe(reading, entry, &statement, why);
-    statement_free(&statement);
-    entry->leaf = merkle_leaf_hash(line);
-    return err;
+    err = refused(reading, 400, entry_describe(entry, &envelope, why));
+    return err == OK && entry->has_input_list ? find_list(reading, &entry->input_list, why) : err;
 }
 
 /* Takes a line; the last one may lack its newline. */

@@ -245,6 +245,16 @@ enum err kv_get(struct kv_txn *txn, unsigned table, struct span key, struct span
     return code == 0 || code == MDB_NOTFOUND ? OK : kv_fail(txn->kv, "get", code, why);
 }
 
+enum err kv_count(struct kv_txn *txn, unsigned table, uint64_t *count, struct why *why)
+{
+    MDB_stat stat;
+    int code = mdb_stat(txn->txn, txn->kv->tables[table], &stat);
+    if (code != 0)
+        return kv_fail(txn->kv, "count", code, why);
+    *count = stat.ms_entries;
+    return OK;
+}
+
 enum err kv_floor(struct kv_txn *txn, unsigned table, struct span key, struct span *found_key, struct span *value, bool *found,
                   struct why *why)
 {

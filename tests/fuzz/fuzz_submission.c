@@ -1,6 +1,6 @@
 /*
  * The body of POST /attestations: envelopes and input lists, a line each.
- * link: log/submission.c log/store.c log/store_read.c log/config.c lib/sys/kv.c lib/sys/file.c lib/sys/clock.c -llmdb -lpthread */
+ * link: log/submission.c log/entry.c log/store.c log/store_read.c log/config.c lib/sys/kv.c lib/sys/file.c lib/sys/clock.c -llmdb -lpthread */
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,0 +1,52 @@
+#include "log/entry.h"
+
+#include <stdlib.h>
+
+#include "lib/statement.h"
+
+void entry_start(struct store_entry *out, const struct envelope *envelope)
+{
+    *out = (struct store_entry){ .bytes = envelope->entry,
+                                 .leaf = merkle_leaf_hash(envelope->entry),
+                                 .builder = vkey_hash(&envelope->key) };
+}
+
+static bool decode_hash_part(struct span path, uint8_t out[STORE_HASH_PART_BYTES])
+{
+    struct storepath parsed;
+    return storepath_parse(&parsed, path, NULL) == OK && nix32_decode(parsed.hash_part, out, STORE_HASH_PART_BYTES);
+}
+
+static enum err describe(struct store_entry *out, const struct statement *statement, struct why *why)
+{
+    out->outputs = calloc(statement->subjects_n + 1, sizeof *out->outputs);
+    if (out->outputs == NULL)
+        return fail(why, ERR_ENV, "out of memory");
+    for (size_t i = 0; i < statement->subjects_n; i++)
+        if (decode_hash_part(statement->subjects[i].path, out->outputs[out->outputs_n]))
+            out->outputs_n++;
+    if (statement->foreign)
+        return OK;
+    out->has_derivation = decode_hash_part(statement->derivation, out->derivation);
+    out->has_input_list = statement->has_input_list;
+    out->input_list = statement->input_list;
+    return OK;
+}
+
+enum err entry_describe(struct store_entry *out, const struct envelope *envelope, struct why *why)
+{
+    struct statement statement;
+    enum err err = statement_parse(&statement, envelope->payload, why);
+    if (err != OK)
+        return err;
+    err = statement_check_key(&statement, envelope->key.name, why);
+    if (err == OK)
+        err = describe(out, &statement, why);
+    statement_free(&statement);
+    return err;
+}
+
+void entry_free(struct store_entry *entry)
+{
+    free(entry->outputs);
+}

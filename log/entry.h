@@ -1,0 +1,16 @@
+/*
+ * What the indices want to know of an entry: read from its envelope alone, by the submission and by `fsck`.
+ */
+#ifndef STELE_LOG_ENTRY_H
+#define STELE_LOG_ENTRY_H
+
+#include "lib/dsse.h"
+#include "log/store.h"
+
+/* Fills bytes, leaf and builder from a parsed envelope. */
+void entry_start(struct store_entry *out, const struct envelope *envelope);
+/* Fills the rest from its payload. ERR_MALFORMED for a payload that no log takes, ERR_ENV. Free with entry_free. */
+enum err entry_describe(struct store_entry *out, const struct envelope *envelope, struct why *why);
+void entry_free(struct store_entry *entry);
+
+#endif
