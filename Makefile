@@ -65,6 +65,7 @@ $(e2e_t) $(bench_t): $O/tests/%: $O/tests/%.o $O/tests/attestation.o $(libs)
 	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS)
 # Without libFuzzer a target reads its corpus from files: the short form in `check`.
 $O/tests/fuzz/fuzz_submission: $(patsubst %,$O/log/%.o,submission entry store store_read config)
+$O/tests/fuzz/fuzz_lookups: $O/log/lookups.o
 $(fuzz_t): $O/tests/fuzz/%: $O/tests/fuzz/%.o $O/tests/fuzz/replay.o $(libs)
 	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS)
 .SECONDARY:

@@ -36,8 +36,10 @@ enum {
     RETRY_AFTER_S = 5,
 
     /* Look-ups. */
-    LOOKUP_BUILDERS_MAX = 256, /* `builder=` values in one request */
-    LOOKUP_ENTRIES_MAX = 1024, /* bundles in one answer, together below BUNDLES_BYTES_MAX */
+    LOOKUP_BUILDERS_MAX = 256,     /* named in one request */
+    LOOKUP_ENTRIES_MAX = 1024,     /* bundles of one look-up; an answer stays below BUNDLES_BYTES_MAX */
+    LOOKUP_PARTS_MAX = 10000,      /* hash parts in one request */
+    LOOKUP_STEPS_MAX = 256 * 1024, /* hash parts times builders in one answer */
 
     BUILDERS_BYTES_MAX = 16 << 20, /* the builders file */
 };

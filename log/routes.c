@@ -36,8 +36,15 @@ static const struct route {
     bool post;
     void (*answer)(struct routes *routes, struct http_request *request, struct span rest);
 } table[] = {
-    { "/attestations", true, route_attestations }, { "/checkpoint", false, route_checkpoint }, { "/tile/", false, route_tile },
-    { "/output/", false, route_output },           { "/inputs/", false, route_inputs },        { "/healthz", false, route_health },
+    { "/attestations", true, route_attestations },
+    { "/checkpoint", false, route_checkpoint },
+    { "/tile/", false, route_tile },
+    { "/output/", false, route_output },
+    { "/outputs", true, route_outputs },
+    { "/derivation/", false, route_derivation },
+    { "/builder/", false, route_builder },
+    { "/inputs/", false, route_inputs },
+    { "/healthz", false, route_health },
     { "/metrics", false, route_metrics },
 };
 

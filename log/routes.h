@@ -20,9 +20,25 @@ void routes_use_builders(struct routes *routes, struct builders *builders);
 /* The reading half (routes_read.c). `rest` is the path after the route's own part. */
 void route_checkpoint(struct routes *routes, struct http_request *request, struct span rest);
 void route_tile(struct routes *routes, struct http_request *request, struct span rest);
-void route_output(struct routes *routes, struct http_request *request, struct span rest);
 void route_inputs(struct routes *routes, struct http_request *request, struct span rest);
 void route_health(struct routes *routes, struct http_request *request, struct span rest);
 void route_metrics(struct routes *routes, struct http_request *request, struct span rest);
+
+/* The look-ups (routes_lookup.c). */
+void route_output(struct routes *routes, struct http_request *request, struct span rest);
+void route_outputs(struct routes *routes, struct http_request *request, struct span rest);
+void route_derivation(struct routes *routes, struct http_request *request, struct span rest);
+void route_builder(struct routes *routes, struct http_request *request, struct span rest);
+
+/* What the routes that read share (routes_read.c). */
+#define TEXT_PLAIN   "text/plain; charset=utf-8"
+#define BRIEFLY      "max-age=2" /* tlog-tiles: a checkpoint must not be cached beyond a few seconds; so what changes with it */
+#define NOTHING_MORE ((struct http_header){ NULL, NULL })
+/* 200 with `more` as a further header. Takes the body. */
+void routes_reply(struct http_request *request, const char *type, const char *cache, struct http_header more, struct buf *body);
+/* 500 or 400. */
+void routes_reply_err(struct http_request *request, enum err err, const struct why *why);
+/* Takes what is published; answers 503 where nothing is. */
+bool routes_take_published(struct routes *routes, struct http_request *request, struct published_view *shown);
 
 #endif

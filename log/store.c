@@ -176,11 +176,9 @@ static enum err put_indices(struct job *job, const struct store_entry *entry, st
         err = put_path(job, TABLE_OUTPUT, entry->outputs[i], entry, why);
     if (err == OK && entry->has_derivation)
         err = put_path(job, TABLE_DERIVATION, entry->derivation, entry, why);
-    uint8_t key[32 + 8];
-    memcpy(key, entry->builder.b, 32);
-    put_be64(key + 32, entry->index);
+    uint8_t key[BUILDER_KEY_BYTES];
     if (err == OK)
-        err = kv_put(job->txn, TABLE_BUILDER, span_of(key, sizeof key), span_of("", 0), why);
+        err = kv_put(job->txn, TABLE_BUILDER, builder_key(key, entry->builder.b, entry->index), span_of("", 0), why);
     return err;
 }
 

@@ -84,16 +84,23 @@ struct hash_reader store_view_tiles(struct store_view *view, uint64_t size);
 enum err store_view_inputs(struct store_view *view, const struct hash *list, struct span *text, uint64_t *first, bool *found,
                            struct why *why);
 
-/* Which entries name a store path as an output: of each builder asked for (all, where builders_n is 0; in the order of their
- * hashes) the first `per_builder` with an index in [from, size), at most `max` together. */
+enum store_index {
+    STORE_OUTPUT,     /* of entries that name a store path as an output */
+    STORE_DERIVATION, /* or as the derivation that they built */
+    STORE_BUILDER,    /* all of a builder; `hash_part` is not looked at, and builders_n not 0 */
+};
+
+/* Which entries: of each builder asked for (all, where builders_n is 0; in the order of their hashes) the first
+ * `per_builder` with an index in [from, size), at most `max` together. */
 struct store_lookup {
+    enum store_index by;
     uint8_t hash_part[STORE_HASH_PART_BYTES];
     const struct hash *builders; /* sorted, without doubles */
     size_t builders_n;
     uint64_t from, size;
     unsigned per_builder;
 };
-enum err store_view_output(struct store_view *view, const struct store_lookup *lookup, uint64_t *indices, size_t max, size_t *n,
+enum err store_view_lookup(struct store_view *view, const struct store_lookup *lookup, uint64_t *indices, size_t max, size_t *n,
                            struct why *why);
 
 /* Walks the entries from `index` on: how the publisher reads back what was committed. */

@@ -23,6 +23,13 @@ struct span path_key(uint8_t out[PATH_KEY_BYTES], const uint8_t *hash_part, cons
     return span_of(out, PATH_KEY_BYTES);
 }
 
+struct span builder_key(uint8_t out[BUILDER_KEY_BYTES], const uint8_t *builder, uint64_t index)
+{
+    memcpy(out, builder, 32);
+    put_be64(out + 32, index);
+    return span_of(out, BUILDER_KEY_BYTES);
+}
+
 struct hash full_tile_root(const uint8_t hashes[TILE_WIDTH * 32])
 {
     struct hash level[TILE_WIDTH];
@@ -208,21 +215,28 @@ enum err store_view_inputs(struct store_view *view, const struct hash *list, str
     return OK;
 }
 
-/* One builder's indices of a path: from lookup->from on, at most `max`. */
-static enum err output_of(struct store_view *view, const struct store_lookup *lookup, const uint8_t *builder, uint64_t *indices,
+static const unsigned lookup_tables[] = {
+    [STORE_OUTPUT] = TABLE_OUTPUT,
+    [STORE_DERIVATION] = TABLE_DERIVATION,
+    [STORE_BUILDER] = TABLE_BUILDER,
+};
+
+/* One builder's indices: from lookup->from on, at most `max`. */
+static enum err lookup_of(struct store_view *view, const struct store_lookup *lookup, const uint8_t *builder, uint64_t *indices,
                           size_t max, size_t *n, struct why *why)
 {
-    uint8_t from[PATH_KEY_BYTES];
+    uint8_t path[PATH_KEY_BYTES], own[BUILDER_KEY_BYTES];
+    struct span from = lookup->by == STORE_BUILDER ? builder_key(own, builder, lookup->from)
+                                                   : path_key(path, lookup->hash_part, builder, lookup->from);
     struct kv_cursor cursor;
-    enum err err = kv_cursor_open(&cursor, &view->txn, TABLE_OUTPUT, path_key(from, lookup->hash_part, builder, lookup->from),
-                                  PATH_PREFIX_BYTES, why);
+    enum err err = kv_cursor_open(&cursor, &view->txn, lookup_tables[lookup->by], from, from.len - 8, why);
     for (unsigned i = 0; err == OK && i < lookup->per_builder && *n < max; i++) {
         struct span key, value;
         bool found;
         err = kv_cursor_next(&cursor, &key, &value, &found, why);
-        if (err != OK || !found || key.len != PATH_KEY_BYTES)
+        if (err != OK || !found || key.len != from.len)
             break;
-        uint64_t index = get_be64(key.data + PATH_PREFIX_BYTES);
+        uint64_t index = get_be64(key.data + key.len - 8);
         if (index >= lookup->size)
             break;
         indices[(*n)++] = index;
@@ -238,7 +252,7 @@ static enum err next_builder(struct store_view *view, const struct store_lookup 
     uint8_t from[PATH_KEY_BYTES];
     struct kv_cursor cursor;
     struct span key, value;
-    enum err err = kv_cursor_open(&cursor, &view->txn, TABLE_OUTPUT, path_key(from, lookup->hash_part, builder, 0),
+    enum err err = kv_cursor_open(&cursor, &view->txn, lookup_tables[lookup->by], path_key(from, lookup->hash_part, builder, 0),
                                   STORE_HASH_PART_BYTES, why);
     if (err == OK)
         err = kv_cursor_next(&cursor, &key, &value, found, why);
@@ -257,13 +271,13 @@ static bool count_up(uint8_t builder[BUILDER_PREFIX_BYTES])
     return false;
 }
 
-enum err store_view_output(struct store_view *view, const struct store_lookup *lookup, uint64_t *indices, size_t max, size_t *n,
+enum err store_view_lookup(struct store_view *view, const struct store_lookup *lookup, uint64_t *indices, size_t max, size_t *n,
                            struct why *why)
 {
     *n = 0;
     enum err err = OK;
     for (size_t i = 0; i < lookup->builders_n && err == OK; i++)
-        err = output_of(view, lookup, lookup->builders[i].b, indices, max, n, why);
+        err = lookup_of(view, lookup, lookup->builders[i].b, indices, max, n, why);
     if (lookup->builders_n > 0)
         return err;
     uint8_t builder[BUILDER_PREFIX_BYTES] = { 0 };
@@ -271,7 +285,7 @@ enum err store_view_output(struct store_view *view, const struct store_lookup *l
     do {
         err = next_builder(view, lookup, builder, &found, why);
         if (err == OK && found)
-            err = output_of(view, lookup, builder, indices, max, n, why);
+            err = lookup_of(view, lookup, builder, indices, max, n, why);
     } while (err == OK && found && *n < max && count_up(builder));
     return err;
 }

@@ -24,11 +24,13 @@ enum {
     BUILDER_PREFIX_BYTES = 16, /* of a vkey hash: nobody finds a second key with the same */
     PATH_PREFIX_BYTES = STORE_HASH_PART_BYTES + BUILDER_PREFIX_BYTES,
     PATH_KEY_BYTES = PATH_PREFIX_BYTES + 8,
+    BUILDER_KEY_BYTES = 32 + 8,
 };
 
 struct span tile_key(uint8_t out[TILE_KEY_BYTES], uint8_t level, uint64_t number);
 /* `builder` gives its first BUILDER_PREFIX_BYTES. */
 struct span path_key(uint8_t out[PATH_KEY_BYTES], const uint8_t *hash_part, const uint8_t *builder, uint64_t index);
+struct span builder_key(uint8_t out[BUILDER_KEY_BYTES], const uint8_t *builder, uint64_t index);
 
 /* The root of a full tile. */
 struct hash full_tile_root(const uint8_t hashes[TILE_WIDTH * 32]);

@@ -10,6 +10,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 /* The sanitizers' run time maps, clones and traces as it likes: under it the filter is left out. */
@@ -47,10 +48,12 @@ static bool read_exactly(int fd, uint8_t *out, size_t len)
     return true;
 }
 
-static bool write_exactly(int fd, const uint8_t *bytes, size_t len)
+/* The parent may not have chosen to ignore SIGPIPE: a child that died is an error there, not the parent's end. In the child it
+ * is ignored, and its sandbox has no send. */
+static bool write_exactly(int fd, const uint8_t *bytes, size_t len, bool in_child)
 {
     while (len > 0) {
-        ssize_t put = write(fd, bytes, len);
+        ssize_t put = in_child ? write(fd, bytes, len) : send(fd, bytes, len, MSG_NOSIGNAL);
         if (put < 0 && errno == EINTR)
             continue;
         if (put <= 0)
@@ -72,7 +75,7 @@ static bool read_frame(int fd, struct buf *out)
     return at != NULL && read_exactly(fd, at, len);
 }
 
-/* A frame is `status` (an enum err) and the bytes, so that a refusal to go on has a reason. */
+/* The child's frames are `status` (an enum err) and the bytes, so that a refusal to go on has a reason. */
 static bool write_frame(int fd, const uint8_t *status, struct span bytes)
 {
     uint8_t head[5];
@@ -82,7 +85,8 @@ static bool write_frame(int fd, const uint8_t *status, struct span bytes)
     put_be32(head, (uint32_t)len);
     if (status != NULL)
         head[4] = *status;
-    return write_exactly(fd, head, status != NULL ? 5 : 4) && write_exactly(fd, bytes.data, bytes.len);
+    bool in_child = status != NULL;
+    return write_exactly(fd, head, in_child ? 5 : 4, in_child) && write_exactly(fd, bytes.data, bytes.len, in_child);
 }
 
 /* What the child may still ask of the kernel: use what is open, memory, time, and end. */
@@ -114,6 +118,7 @@ static enum err harden(pid_t parent, int *fd, struct why *why)
 {
     static const int ignored[] = { SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGUSR1, SIGUSR2 };
     struct rlimit none = { 0, 0 };
+    tzset(); /* a report's time of day would open the time zone's file, behind the sandbox */
     for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++)
         signal(ignored[i], SIG_IGN);
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != parent)
@@ -196,8 +201,10 @@ enum err child_start(struct child **out, const struct child_role *role, struct b
     child->socket = sockets[0];
     pthread_mutex_init(&child->lock, NULL);
     child->pid = fork();
-    if (child->pid == 0)
+    if (child->pid == 0) {
+        close(sockets[0]); /* while the child holds it too, wherever it stands, there is no end to see */
         run_child(role, parent, sockets[1]);
+    }
     close(sockets[1]);
     enum err err = child->pid < 0 ? fail(why, ERR_ENV, "cannot fork: %s", strerror(errno)) : take_reply(child, hello, why);
     if (err != OK) {

@@ -1,5 +1,6 @@
 #include "lib/sys/cli.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,9 +36,20 @@ static const struct cli_command *find(const char *name)
     return NULL;
 }
 
+/* A program started without stdin, stdout or stderr would give their numbers to files, and write its reports into them. */
+static bool hold_stdio(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
+            return false;
+    return true;
+}
+
 int cli_main(const struct cli_program *p, int argc, char **argv)
 {
     program = p;
+    if (!hold_stdio())
+        return ERR_ENV;
     if (argc < 2) {
         print_program(stderr);
         return ERR_USAGE;
@@ -58,7 +70,7 @@ int cli_main(const struct cli_program *p, int argc, char **argv)
     struct why why = { "" };
     enum err err = command->run(argc - 1, argv + 1, &why);
     cli_progress_end();
-    if (fflush(stdout) != 0 && err == OK)
+    if ((fflush(stdout) != 0 || ferror(stdout)) && err == OK)
         err = fail(&why, ERR_ENV, "cannot write the output");
     if (err != OK && why.text[0] != '\0')
         fprintf(stderr, "%s %s: %s%s\n", program->name, command->name, why.text, err == ERR_USAGE ? "; try --help" : "");

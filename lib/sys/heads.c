@@ -3,12 +3,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/headsfile.h"
 #include "lib/sys/file.h"
 
-enum { HEADS_FILE_BYTES_MAX = 1 << 30, COMPACT_RECORDS_MIN = 1024 };
+enum { COMPACT_RECORDS_MIN = 1024 };
 
 struct heads {
     int fd;
@@ -87,14 +89,15 @@ static enum err take_record(void *ctx, const struct headsfile_record *record, st
     return put(heads, &one, why);
 }
 
-/* All origins' newest heads in a new file, in place of the old one. */
+/* All origins' newest heads in a new file, in place of the old one. A rename does not tear, so each record is a batch of its
+ * own: one that is damaged later is not taken for a torn write, and the others with it. */
 static enum err compact(struct heads *heads, struct why *why)
 {
     struct buf file = BUF_EMPTY;
     headsfile_header(&file);
     for (size_t i = 0; i < heads->n; i++) {
         struct headsfile_record record = { heads->records[i].origin_hash, heads->records[i].head, heads->records[i].time_s, i + 1,
-                                           1 };
+                                           i + 1 };
         headsfile_record(&file, &record);
     }
     enum err err = buf_done(&file, why);
@@ -108,10 +111,34 @@ static enum err compact(struct heads *heads, struct why *why)
     return err;
 }
 
+static int open_file(const char *path)
+{
+    return open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+}
+
+/* Reads all records. Mapped: a server that ran for months under load has gigabytes of them, of few origins. */
+static enum err load(struct heads *heads, struct why *why)
+{
+    struct stat st;
+    size_t valid_len = 0;
+    if ((heads->fd = open_file(heads->path)) < 0 || fstat(heads->fd, &st) != 0)
+        return fail(why, ERR_ENV, "cannot open %s: %s", heads->path, strerror(errno));
+    if (!S_ISREG(st.st_mode))
+        return fail(why, ERR_ENV, "%s is not a regular file", heads->path);
+    if (st.st_size == 0)
+        return fail(why, ERR_MALFORMED, "%s is empty: put back the file that belongs to this key (spec/files.md)", heads->path);
+    size_t len = (size_t)st.st_size;
+    void *at = mmap(NULL, len, PROT_READ, MAP_PRIVATE, heads->fd, 0);
+    if (at == MAP_FAILED)
+        return fail(why, ERR_ENV, "cannot read %s: %s", heads->path, strerror(errno));
+    enum err err = headsfile_parse(span_of(at, len), take_record, heads, &valid_len, why);
+    munmap(at, len);
+    heads->end = (off_t)valid_len;
+    return err == OK ? OK : fail_in(why, err, "%s", heads->path);
+}
+
 enum err heads_open(struct heads **out, const char *path, struct why *why)
 {
-    struct buf file = BUF_EMPTY;
-    size_t valid_len = 0;
     struct heads *heads = calloc(1, sizeof *heads);
     if (heads == NULL)
         return fail(why, ERR_ENV, "out of memory");
@@ -119,21 +146,16 @@ enum err heads_open(struct heads **out, const char *path, struct why *why)
     heads->path = span_dup_str(span_str(path));
     enum err err = heads->path == NULL ? fail(why, ERR_ENV, "out of memory") : grow(heads, why);
     if (err == OK)
-        err = file_read(path, HEADS_FILE_BYTES_MAX, &file, why);
-    if (err == OK) {
-        err = headsfile_parse(span_buf(&file), take_record, heads, &valid_len, why);
-        if (err != OK)
-            fail_in(why, err, "%s", path);
-    }
-    heads->end = (off_t)valid_len;
-    if (err == OK && heads->number >= COMPACT_RECORDS_MIN && heads->number / 2 > heads->n)
+        err = load(heads, why);
+    if (err == OK && heads->number >= COMPACT_RECORDS_MIN && heads->number / 2 > heads->n) {
         err = compact(heads, why);
-    if (err == OK && (heads->fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW)) < 0)
-        err = fail(why, ERR_ENV, "cannot open %s: %s", path, strerror(errno));
+        close(heads->fd);
+        if ((heads->fd = open_file(path)) < 0 && err == OK)
+            err = fail(why, ERR_ENV, "cannot open %s: %s", path, strerror(errno));
+    }
     /* A torn last batch is cut off, so that no part of it ever stands behind a later one. */
     if (err == OK && (ftruncate(heads->fd, heads->end) != 0 || fsync(heads->fd) != 0))
         err = fail(why, ERR_ENV, "cannot truncate %s: %s", path, strerror(errno));
-    buf_free(&file);
     if (err != OK) {
         heads_close(heads);
         return err;

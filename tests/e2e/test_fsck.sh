@@ -71,7 +71,7 @@ cp -r "$W/log" "$W/newer"
 rm -rf "$W/log/data" && cp -r "$W/good/data" "$W/log/data"
 refuses "data that was rolled back is found" "at size 537, but there are only 532 entries: the data was rolled back" stele-log fsck "$W/log"
 rm -rf "$W/log/data" && cp -r "$W/newer/data" "$W/log/data"
-sed -i '3s/^./A/; 3s/^A\(.\)/B\1/' "$W/log/checkpoint"
+sed -i '3y/ABCDEFGHIJKLMNOPQRSTUVWXYZ/BCDEFGHIJKLMNOPQRSTUVWXYZA/' "$W/log/checkpoint"
 refuses "a checkpoint that was altered is found" "checkpoint" stele-log fsck "$W/log"
 cp "$W/newer/checkpoint" "$W/log/checkpoint"
 accepts "control: with everything in place it is right" stele-log fsck "$W/log" --full

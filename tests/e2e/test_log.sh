@@ -14,6 +14,16 @@ post() {
     curl -s -o "$W/body" -D "$W/headers" -w '%{http_code}' --data-binary "@$file" -H 'Content-Type: application/json' \
         "$@" "$(url log)/attestations"
 }
+# look_up FILE: the same for POST /outputs.
+look_up() {
+    curl -s -o "$W/body" -D "$W/headers" -w '%{http_code}' --data-binary "@$1" -H 'Content-Type: text/plain' "$(url log)/outputs"
+}
+# answered: how many hash parts the last look_up was answered for.
+answered() { tr -d '\r' <"$W/headers" | sed -n 's/^[Ss]tele-[Aa]nswered: //p'; }
+# derivation FILE: the hash part of the derivation that an envelope names.
+derivation() {
+    sed 's/.*"payload":"//; s/".*//' "$1" | base64 -d | grep -o '"derivation":"/nix/store/[^-]*' | head -n 1 | sed 's|.*/||'
+}
 get() {
     path=$1
     shift
@@ -162,6 +172,7 @@ says "says so too" '^[Aa]llow: POST' "$W/headers"
 status "no such route" 404 "$(get /nothing)"
 part=$(make_attestation path 5 | cut -c 12-43)
 part0=$(make_attestation path 0 | cut -c 12-43)
+part2=$(make_attestation path 2 | cut -c 12-43)
 status "a path that nobody attested" 404 "$(get "/output/$part")"
 status "a path that was attested" 200 "$(get "/output/$part0")"
 same "where it was logged" "0 " "$(indices)"
@@ -173,6 +184,83 @@ status "after its index" 404 "$(get "/output/$part0?after=0")"
 status "a malformed hash part" 400 "$(get /output/abc)"
 status "a malformed builder" 400 "$(get "/output/$part0?builder=12")"
 status "a malformed index" 400 "$(get "/output/$part0?after=-1")"
+status "a builder and an empty one" 400 "$(get "/output/$part0?builder=$builder,")"
+status "the control: an index" 200 "$(get "/output/$part2?after=301")"
+
+echo "# look-ups of many paths"
+printf '%s\n' "$part2" "$part" "$part0" >"$W/parts"
+status "paths, attested and not" 200 "$(look_up "$W/parts")"
+same "are answered in the order asked" "302 0 " "$(indices)"
+same "all of them" 3 "$(answered)"
+{ echo "builder $other"; echo "builder $builder"; cat "$W/parts"; } >"$W/bad"
+status "by this builder or another" 200 "$(look_up "$W/bad")"
+same "the same" "302 0 " "$(indices)"
+{ echo "builder $other"; cat "$W/parts"; } >"$W/bad"
+status "by another alone" 404 "$(look_up "$W/bad")"
+printf '%s' "$part0" >"$W/bad"
+status "a last line without its newline" 200 "$(look_up "$W/bad")"
+echo "$part" >"$W/bad"
+status "paths that nobody attested" 404 "$(look_up "$W/bad")"
+status "an empty list" 400 "$(look_up "$W/empty")"
+echo "builder $builder" >"$W/bad"
+status "builders and no path" 400 "$(look_up "$W/bad")"
+printf '%s\nbuilder %s\n' "$part0" "$builder" >"$W/bad"
+status "a builder after a path" 400 "$(look_up "$W/bad")"
+says "with the line" 'line 2' "$W/body"
+printf '%s\n\n%s\n' "$part0" "$part2" >"$W/bad"
+status "an empty line between two" 400 "$(look_up "$W/bad")"
+sed 's/$/\r/' "$W/parts" >"$W/bad"
+status "carriage returns" 400 "$(look_up "$W/bad")"
+printf 'builder 12\n%s\n' "$part0" >"$W/bad"
+status "a malformed builder in a line" 400 "$(look_up "$W/bad")"
+hashes() { awk -v n="$1" 'BEGIN { for (i = 1; i <= n; i++) printf "builder %064x\n", i }'; }
+{ hashes 257; cat "$W/parts"; } >"$W/bad"
+status "257 builders" 413 "$(look_up "$W/bad")"
+{ hashes 255; echo "builder $builder"; cat "$W/parts"; } >"$W/bad"
+status "the control: 256" 200 "$(look_up "$W/bad")"
+same "of which one built them" "302 0 " "$(indices)"
+{ hashes 256; yes "$part0" | head -n 10000; } >"$W/bad"
+status "256 builders and 10,000 paths are too much for one answer" 200 "$(look_up "$W/bad")"
+same "which says how far it went" "1020 0" "$(answered) $(wc -c <"$W/body" | tr -d ' ')"
+{ yes "$part" | head -n 10000; echo "$part0"; } >"$W/bad"
+status "10,001 paths" 413 "$(look_up "$W/bad")"
+sed 1d "$W/bad" >"$W/parts"
+status "the control: 10,000" 200 "$(look_up "$W/parts")"
+same "to the last" "0 10000" "$(indices)$(answered)"
+yes "$part0" | head -n 10000 >"$W/parts"
+pages=0 left=10000 bundles=0
+while [ $left -gt 0 ] && [ $pages -lt 20 ] && tail -n $left "$W/parts" >"$W/bad" && [ "$(look_up "$W/bad")" = 200 ]; do
+    [ "$(wc -c <"$W/body")" -le 8388608 ] || break
+    bundles=$((bundles + $(indices | wc -w))) left=$((left - $(answered))) pages=$((pages + 1))
+done
+same "more than 8 MiB come in parts, to be asked for from where the last ended" "10000 0" "$bundles $left"
+if [ $pages -gt 1 ]; then ok "in $pages parts"; else not_ok "in one part"; fi
+
+echo "# look-ups by derivation and by builder"
+drv2=$(derivation "$W/e2")
+status "a derivation that was built" 200 "$(get "/derivation/$drv2")"
+same "where it was logged" "302 " "$(indices)"
+status "by this builder" 200 "$(get "/derivation/$drv2?builder=$builder&after=301")"
+status "by another" 404 "$(get "/derivation/$drv2?builder=$other")"
+status "after its index" 404 "$(get "/derivation/$drv2?after=302")"
+status "a malformed derivation" 400 "$(get /derivation/abc)"
+status "what a builder built" 200 "$(get "/builder/$builder")"
+same "is all of this log" "$(seq 0 304 | tr '\n' ' ')" "$(indices)"
+status "after an index" 200 "$(get "/builder/$builder?after=302")"
+same "only the rest" "303 304 " "$(indices)"
+status "after the last" 404 "$(get "/builder/$builder?after=304")"
+status "another builder's" 404 "$(get "/builder/$other")"
+status "a malformed builder" 400 "$(get "/builder/${builder}0")"
+status "a malformed index" 400 "$(get "/builder/$builder?after=x")"
+for route in "/derivation/$drv2" "/builder/$builder"; do
+    status "POST to $route" 405 "$(get "$route" -d x)"
+    says "says what is allowed" '^[Aa]llow: GET, HEAD' "$W/headers"
+    status "HEAD of $route" 200 "$(get "$route" -I)"
+done
+status "GET of /outputs" 405 "$(get /outputs)"
+says "says that it is posted" '^[Aa]llow: POST' "$W/headers"
+
+echo "# health"
 status "healthz" 200 "$(get /healthz)"
 status "metrics" 200 "$(get /metrics)"
 says "with the published size" '^stele_log_published_size 305$' "$W/body"
@@ -183,6 +271,17 @@ kill -HUP "$(cat "$W/run/log.pid")"
 tries=0
 until [ "$(post "$W/foreign")" = 200 ] || [ $tries -gt 50 ]; do tries=$((tries + 1)); sleep 0.1; done
 same "after SIGHUP the other builder may submit" "305 " "$(indices)"
+both=$(printf '%s 0\n%s 305\n' "$builder" "$other" | sort | cut -d' ' -f2 | tr '\n' ' ')
+drv=$(derivation "$W/e0")
+echo "$part0" >"$W/parts"
+status "what two builders say of one path is all given" 200 "$(get "/output/$part0")"
+same "in the order of the builders" "$both" "$(indices)"
+status "of many paths too" 200 "$(look_up "$W/parts")"
+same "in this order" "$both" "$(indices)"
+status "and of a derivation" 200 "$(get "/derivation/$drv")"
+same "in this order as well" "$both" "$(indices)"
+status "each builder's own stay apart" 200 "$(get "/builder/$other")"
+same "the other's one" "305 " "$(indices)"
 pid=$(cat "$W/run/log.pid")
 kill -TERM "$pid"
 wait "$pid"
@@ -237,6 +336,14 @@ make_attestation "$W/builder" 30000 100 | awk '{ for (i = 0; i < 16; i++) print 
 accepts "all are answered" log_driver load "$(url log)" "$W/log/policy" "$W/load" "$W/notes" 32
 accepts "with one index each" log_driver check "$(url log)" "$W/log/policy" "$W/notes"
 same "and one entry each" 8100 "$(cat "$W/out")"
+: >"$W/pages"
+pages=0 last=
+while [ $pages -lt 100 ] && [ "$(get "/builder/$builder${last:+?after=$last}")" = 200 ]; do
+    indices | tr ' ' '\n' | sed '/^$/d' >>"$W/pages"
+    last=$(tail -n 1 "$W/pages") pages=$((pages + 1))
+done
+status "a builder's pages end" 404 "$(get "/builder/$builder?after=$last")"
+if seq 0 8099 | cmp -s - "$W/pages"; then ok "all $pages together are what it built"; else not_ok "$pages pages with $(wc -l <"$W/pages") entries"; fi
 stop log
 
 echo "# a disk that is short, and one that fails"
@@ -370,7 +477,11 @@ if [ -x "$STELE_BUILD/bin/stele-witness" ]; then
     status "an attestation waits in vain" 503 "$(post "$W/e0")"
     says "and is told when to come again" '^[Rr]etry-[Aa]fter: 5' "$W/headers"
     status "no tile is served" 503 "$(get /tile/0/000.p/1)"
-    status "no look-up is answered" 503 "$(get "/output/$part0")"
+    for route in "/output/$part0" "/derivation/$drv" "/builder/$builder"; do
+        status "nothing is looked up" 503 "$(get "$route")"
+    done
+    echo "$part0" >"$W/parts"
+    status "nor many at once" 503 "$(look_up "$W/parts")"
     status "nothing new is taken now" 503 "$(post "$W/e1")"
     says "because there is no quorum" 'no quorum' "$W/body"
     accepts "the other witness starts" start w2 stele-witness serve "$W/w2" --listen "127.0.0.1:$p2"
@@ -387,7 +498,13 @@ if [ -x "$STELE_BUILD/bin/stele-witness" ]; then
     status "the published checkpoint is still served" 200 "$(get /checkpoint)"
     same "as it was" 2 "$(sed -n 2p "$W/body")"
     status "and nothing past it" 404 "$(get /tile/0/000.p/3)"
-    status "nor in a look-up" 404 "$(get "/output/$(make_attestation path 2 | cut -c 12-43)")"
+    status "nor in a look-up" 404 "$(get "/output/$part2")"
+    status "nor by its derivation" 404 "$(get "/derivation/$drv2")"
+    printf '%s\n' "$part2" "$part0" >"$W/parts"
+    status "nor among many" 200 "$(look_up "$W/parts")"
+    same "of which the published are given" "0 " "$(indices)"
+    status "nor by its builder" 200 "$(get "/builder/$builder")"
+    same "of whom the published are given" "0 1 " "$(indices)"
     status "known ones are answered all the same" 200 "$(post "$W/e0")"
     stop log KILL
     accepts "killed, it starts again" serve
@@ -396,6 +513,8 @@ if [ -x "$STELE_BUILD/bin/stele-witness" ]; then
     tries=0
     until [ "$(post "$W/e2")" = 200 ] || [ $tries -gt 60 ]; do tries=$((tries + 1)); sleep 0.1; done
     same "and the attestation has its index" "2 " "$(indices)"
+    status "the control: it is found by its derivation now" 200 "$(get "/derivation/$drv2")"
+    status "and by its builder" 200 "$(get "/builder/$builder?after=1")"
 
     echo "# witnesses and the log killed under load"
     make_attestation "$W/builder" 9000 4000 >"$W/load"

@@ -142,7 +142,7 @@ static void torn_last_batch(void **state)
     (void)state;
     two_batches(&file);
     /* Cut anywhere in the last batch: what was synced before stands, and the file can be written on. */
-    for (size_t len = 3 * HEADSFILE_RECORD_BYTES; len <= file.len; len += 7) {
+    for (size_t len = 3 * HEADSFILE_RECORD_BYTES; len <= file.len; len++) {
         write_file(&file, len);
         struct heads *heads = must_open();
         assert_true(size_of(heads, "a") == 1 || size_of(heads, "a") == 4);
@@ -239,6 +239,54 @@ static void is_rewritten_where_most_is_superseded(void **state)
     heads_close(heads);
 }
 
+/* The rewritten file was renamed into place, so damage in it is no torn write: it must not pass for one, and take the heads of
+ * the origins behind it along. */
+static void damage_after_a_rewrite_is_refused(void **state)
+{
+    static const char *const origins[] = { "a", "b", "c" };
+    struct buf file = BUF_EMPTY;
+    struct why why = { "" };
+    (void)state;
+    start_anew();
+    struct heads *heads = must_open();
+    for (uint64_t size = 1; size <= 1500; size++) {
+        struct head_record one = record(origins[size % 3], size, size);
+        must_add(heads, &one, 1);
+    }
+    heads_close(heads);
+    heads_close(must_open());
+    assert_int_equal(file_read(path, 1 << 20, &file, &why), OK);
+    assert_int_equal(file.len, 4 * HEADSFILE_RECORD_BYTES);
+    for (size_t at = 0; at < 3 * HEADSFILE_RECORD_BYTES; at++) {
+        file.data[at] ^= 0x10;
+        write_file(&file, file.len);
+        assert_int_equal(open_again(&why), ERR_MALFORMED);
+        file.data[at] ^= 0x10;
+    }
+    write_file(&file, file.len);
+    heads = must_open();
+    assert_int_equal(size_of(heads, "a"), 1500);
+    assert_int_equal(heads_count(heads), 3);
+    heads_close(heads);
+    buf_free(&file);
+}
+
+static void only_a_file_with_a_header_opens(void **state)
+{
+    struct why why = { "" };
+    (void)state;
+    start_anew();
+    assert_int_equal(open_again(&why), OK);
+    assert_int_equal(file_replace(path, 0600, span_str(""), &why), OK);
+    assert_int_equal(open_again(&why), ERR_MALFORMED);
+    assert_int_equal(file_replace(path, 0600, span_str("stele heads v1\n"), &why), OK);
+    assert_int_equal(open_again(&why), ERR_MALFORMED);
+    unlink(path);
+    assert_int_equal(mkdir(path, 0700), 0);
+    assert_int_equal(open_again(&why), ERR_ENV);
+    assert_int_equal(rmdir(path), 0);
+}
+
 /* A write that fails ends all signing until a restart, also where the next write would succeed. */
 static void a_failed_write_is_final(void **state)
 {
@@ -268,9 +316,14 @@ static void a_failed_write_is_final(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(keeps_the_newest),        cmocka_unit_test(ten_thousand_origins),
-        cmocka_unit_test(torn_last_batch),         cmocka_unit_test(damage_is_refused),
-        cmocka_unit_test(going_back_is_refused),   cmocka_unit_test(is_rewritten_where_most_is_superseded),
+        cmocka_unit_test(keeps_the_newest),
+        cmocka_unit_test(ten_thousand_origins),
+        cmocka_unit_test(torn_last_batch),
+        cmocka_unit_test(damage_is_refused),
+        cmocka_unit_test(going_back_is_refused),
+        cmocka_unit_test(is_rewritten_where_most_is_superseded),
+        cmocka_unit_test(damage_after_a_rewrite_is_refused),
+        cmocka_unit_test(only_a_file_with_a_header_opens),
         cmocka_unit_test(a_failed_write_is_final),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

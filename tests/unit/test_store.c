@@ -238,17 +238,17 @@ static void test_input_lists(void **state)
     store_close(store);
 }
 
-static void expect_output(struct store_view *view, const struct store_lookup *lookup, const uint64_t *want, size_t want_n)
+static void expect_lookup(struct store_view *view, const struct store_lookup *lookup, const uint64_t *want, size_t want_n)
 {
     uint64_t indices[64];
     size_t n;
-    assert_int_equal(store_view_output(view, lookup, indices, 64, &n, &why), OK);
+    assert_int_equal(store_view_lookup(view, lookup, indices, 64, &n, &why), OK);
     assert_int_equal(n, want_n);
     for (size_t i = 0; i < n; i++)
         assert_int_equal(indices[i], want[i]);
 }
 
-static void test_output_lookups(void **state)
+static void test_lookups(void **state)
 {
     (void)state;
     struct store *store = open_store();
@@ -257,25 +257,40 @@ static void test_output_lookups(void **state)
     assert_int_equal(store_view_begin(store, &view, &why), OK);
     /* Output 0 stands in 0, 5, 10 …; builder b in 0 + b, 3 + b …: of all three, two each, in the builders' order. */
     struct store_lookup lookup = { .size = 90, .per_builder = 2 };
-    expect_output(&view, &lookup, (const uint64_t[]){ 0, 15, 10, 25, 5, 20 }, 6);
+    expect_lookup(&view, &lookup, (const uint64_t[]){ 0, 15, 10, 25, 5, 20 }, 6);
     lookup.from = 16;
-    expect_output(&view, &lookup, (const uint64_t[]){ 30, 45, 25, 40, 20, 35 }, 6);
+    expect_lookup(&view, &lookup, (const uint64_t[]){ 30, 45, 25, 40, 20, 35 }, 6);
     lookup.size = 31;
-    expect_output(&view, &lookup, (const uint64_t[]){ 30, 25, 20 }, 3);
+    expect_lookup(&view, &lookup, (const uint64_t[]){ 30, 25, 20 }, 3);
     struct hash builders[2] = { { { 2 } }, { { 9 } } };
     lookup = (struct store_lookup){ .size = 90, .per_builder = 3, .builders = builders, .builders_n = 2 };
-    expect_output(&view, &lookup, (const uint64_t[]){ 10, 25, 40 }, 3);
+    expect_lookup(&view, &lookup, (const uint64_t[]){ 10, 25, 40 }, 3);
+    /* The builder's own index has them all, of whatever path; nothing at or past `size`. */
+    struct store_lookup own = { .by = STORE_BUILDER, .size = 90, .per_builder = 4, .builders = builders, .builders_n = 1 };
+    expect_lookup(&view, &own, (const uint64_t[]){ 1, 4, 7, 10 }, 4);
+    own.from = 11;
+    own.size = 17;
+    expect_lookup(&view, &own, (const uint64_t[]){ 13, 16 }, 2);
+    own.size = 16;
+    expect_lookup(&view, &own, (const uint64_t[]){ 13 }, 1);
+    own.builders = &builders[1];
+    expect_lookup(&view, &own, NULL, 0);
+    /* Entry i was built from derivation i. */
+    struct store_lookup drv = { .by = STORE_DERIVATION, .hash_part = { 10 }, .size = 90, .per_builder = 2 };
+    expect_lookup(&view, &drv, (const uint64_t[]){ 10 }, 1);
+    drv.size = 10;
+    expect_lookup(&view, &drv, NULL, 0);
     lookup.hash_part[0] = 7;
-    expect_output(&view, &lookup, NULL, 0);
+    expect_lookup(&view, &lookup, NULL, 0);
     lookup.builders_n = 0;
-    expect_output(&view, &lookup, NULL, 0);
+    expect_lookup(&view, &lookup, NULL, 0);
     lookup.hash_part[0] = 4;
     lookup.per_builder = 1000;
     uint64_t indices[64];
     size_t n;
-    assert_int_equal(store_view_output(&view, &lookup, indices, 4, &n, &why), OK);
+    assert_int_equal(store_view_lookup(&view, &lookup, indices, 4, &n, &why), OK);
     assert_int_equal(n, 4);
-    assert_int_equal(store_view_output(&view, &lookup, indices, 64, &n, &why), OK);
+    assert_int_equal(store_view_lookup(&view, &lookup, indices, 64, &n, &why), OK);
     assert_int_equal(n, 18);
     store_view_end(&view);
     store_close(store);
@@ -318,7 +333,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_batches_and_reopening, setup, teardown),
         cmocka_unit_test_setup_teardown(test_duplicates, setup, teardown),
         cmocka_unit_test_setup_teardown(test_input_lists, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_output_lookups, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_lookups, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refuses_another_origin, setup, teardown),
         cmocka_unit_test_setup_teardown(test_killed_store, setup, teardown),
     };

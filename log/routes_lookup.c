@@ -1,0 +1,146 @@
+/* The look-ups: proof bundles of what the indices name, as far as it is published. */
+#include <stdio.h>
+
+#include "log/lookups.h"
+#include "log/proofs.h"
+#include "log/routes.h"
+
+/* Appends the bundles of a look-up, as many as fit an answer; *cut where that was not all of them. */
+static enum err look_up(struct store *store, const struct published_view *shown, struct store_lookup *lookup, struct buf *out,
+                        bool *cut, struct why *why)
+{
+    struct store_view view;
+    uint64_t indices[LOOKUP_ENTRIES_MAX];
+    size_t n = 0, i = 0;
+    enum err err = store_view_begin(store, &view, why);
+    if (err != OK)
+        return err;
+    lookup->size = shown->newest->head.size;
+    err = store_view_lookup(&view, lookup, indices, LOOKUP_ENTRIES_MAX, &n, why);
+    for (; i < n && err == OK && out->len < BUNDLES_BYTES_MAX - PROOF_BYTES_MAX; i++) {
+        struct span entry;
+        err = store_view_entry(&view, indices[i], &entry, why);
+        if (err == OK)
+            err = proof_of_entry(&view, published_head_for(shown, indices[i]), indices[i], entry, out, why);
+    }
+    *cut = i < n;
+    store_view_end(&view);
+    return err == OK ? buf_done(out, why) : err;
+}
+
+/* Answers with the bundles found; 404 where there is none and `all` was looked up. */
+static void answer(struct http_request *request, enum err err, const struct why *why, bool all, struct http_header more,
+                   struct buf *body)
+{
+    if (err != OK)
+        routes_reply_err(request, err, why);
+    else if (all && body->len == 0)
+        http_reply_problem(request, 404, 0, "this log has no such attestation");
+    else
+        routes_reply(request, TEXT_PLAIN, BRIEFLY, more, body);
+    buf_free(body);
+}
+
+static void answer_one(struct routes *routes, struct http_request *request, struct store_lookup *lookup)
+{
+    struct published_view shown;
+    struct why why;
+    bool cut;
+    if (!routes_take_published(routes, request, &shown))
+        return;
+    struct buf body = BUF_EMPTY;
+    enum err err = look_up(routes->pipeline->store, &shown, lookup, &body, &cut, &why);
+    answer(request, err, &why, true, NOTHING_MORE, &body);
+    published_release(&shown);
+}
+
+static void answer_path(struct routes *routes, struct http_request *request, struct span rest, enum store_index by)
+{
+    struct lookup_builders builders;
+    struct store_lookup lookup = { .by = by, .builders = builders.hashes, .per_builder = OUTPUT_ATTESTATIONS_MAX };
+    struct why why;
+    enum err err = lookup_hash_part(lookup.hash_part, rest, &why);
+    if (err == OK)
+        err = lookup_after(&lookup.from, http_query(request, "after"), &why);
+    if (err == OK)
+        err = lookup_builders(&builders, http_query(request, "builder"), &why);
+    if (err != OK) {
+        routes_reply_err(request, err, &why);
+        return;
+    }
+    lookup.builders_n = builders.n;
+    answer_one(routes, request, &lookup);
+}
+
+void route_output(struct routes *routes, struct http_request *request, struct span rest)
+{
+    answer_path(routes, request, rest, STORE_OUTPUT);
+}
+
+void route_derivation(struct routes *routes, struct http_request *request, struct span rest)
+{
+    answer_path(routes, request, rest, STORE_DERIVATION);
+}
+
+void route_builder(struct routes *routes, struct http_request *request, struct span rest)
+{
+    struct hash builder;
+    struct store_lookup lookup = { .by = STORE_BUILDER, .builders = &builder, .builders_n = 1, .per_builder = LOOKUP_ENTRIES_MAX };
+    struct why why;
+    enum err err = lookup_builder(&builder, rest, &why);
+    if (err == OK)
+        err = lookup_after(&lookup.from, http_query(request, "after"), &why);
+    if (err == OK)
+        answer_one(routes, request, &lookup);
+    else
+        routes_reply_err(request, err, &why);
+}
+
+/* Looks up one hash part after the other. What belongs to one stands in one answer: where it does not fit, the answer ends
+ * before it. The first is cut as an answer to it alone would be. */
+static enum err look_up_list(struct store *store, const struct published_view *shown, const struct lookup_list *list,
+                             struct buf *out, size_t *answered, struct why *why)
+{
+    struct store_lookup lookup = {
+        .by = STORE_OUTPUT,
+        .builders = list->builders.hashes,
+        .builders_n = list->builders.n,
+        .per_builder = OUTPUT_ATTESTATIONS_MAX,
+    };
+    struct span rest = list->parts;
+    size_t max = LOOKUP_STEPS_MAX / (list->builders.n + 1);
+    for (*answered = 0; *answered < max && lookup_list_next(&rest, lookup.hash_part); (*answered)++) {
+        size_t before = out->len;
+        bool cut;
+        enum err err = look_up(store, shown, &lookup, out, &cut, why);
+        if (err != OK)
+            return err;
+        if (cut && *answered > 0) {
+            out->len = before;
+            break;
+        }
+    }
+    return OK;
+}
+
+void route_outputs(struct routes *routes, struct http_request *request, struct span rest)
+{
+    (void)rest;
+    struct published_view shown;
+    struct lookup_list list;
+    struct why why;
+    size_t answered;
+    char text[24];
+    enum err err = lookup_list_parse(&list, http_body(request), &why);
+    if (err != OK) {
+        http_reply_problem(request, err == ERR_REFUSED ? 413 : 400, 0, "%s", why.text);
+        return;
+    }
+    if (!routes_take_published(routes, request, &shown))
+        return;
+    struct buf body = BUF_EMPTY;
+    err = look_up_list(routes->pipeline->store, &shown, &list, &body, &answered, &why);
+    snprintf(text, sizeof text, "%zu", answered);
+    answer(request, err, &why, answered == list.n, (struct http_header){ "Stele-Answered", text }, &body);
+    published_release(&shown);
+}
