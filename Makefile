@@ -57,6 +57,8 @@ $O/%.o: %.c Makefile
 
 # Objects of a program that a unit test links besides the libraries.
 $O/tests/unit/test_store: $O/log/store.o $O/log/store_read.o
+$O/tests/unit/test_evidence: $O/client/evidence.o $O/tests/attestation.o
+$O/tests/unit/test_client_config: $O/client/config.o
 
 $(unit_t): $O/tests/unit/%: $O/tests/unit/%.o $O/tests/unit/support.o $(libs)
 	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS) -lcmocka

@@ -40,6 +40,7 @@ static enum err attest_one(struct attesting *attesting, const char *path, struct
             .outputs = &path,
             .outputs_n = 1,
             .registered_after_s = attesting->since_s,
+            .hash_bytes_max = UINT64_MAX,
         };
         err = build_attest(&build, &attestation, why);
     }

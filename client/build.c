@@ -19,6 +19,7 @@ struct making {
     struct nixdb_info *infos; /* of the outputs */
     struct subject *subjects;
     size_t n;
+    uint64_t bytes; /* of the outputs */
 };
 
 /* The output's name: by the derivation where its path stands there, else by the path's own name. */
@@ -105,6 +106,8 @@ static enum err add_output(struct making *making, const char *path, struct why *
     if (err == OK && !is_output(making, &parsed, info))
         err = fail(why, ERR_REFUSED, "%s is no output of %s", path, making->build->drv_path);
     if (err == OK)
+        making->bytes = info->nar_size > UINT64_MAX - making->bytes ? UINT64_MAX : making->bytes + info->nar_size;
+    if (err == OK && making->bytes <= making->build->hash_bytes_max)
         err = check_bytes(making, &parsed, info, why);
     if (err != OK)
         return err;
@@ -223,21 +226,29 @@ static enum err sign(const struct making *making, const struct statement *statem
     return err;
 }
 
-static enum err state_and_sign(struct making *making, struct attestation *out, struct why *why)
+/* In the order of outputs. */
+static enum err name_subjects(struct making *making, struct attestation *out, struct why *why)
 {
-    struct vkey key = secret_key_vkey(making->build->key);
-    struct span *outputs = calloc(making->n + 1, sizeof *outputs);
     out->subjects = calloc(making->n + 1, sizeof *out->subjects);
-    enum err err = outputs == NULL || out->subjects == NULL ? fail(why, ERR_ENV, "out of memory") : OK;
-    if (err == OK)
-        qsort(making->subjects, making->n, sizeof *making->subjects, by_output);
-    for (size_t i = 0; i < making->n && err == OK; i++) {
-        outputs[i] = making->subjects[i].output;
+    if (out->subjects == NULL)
+        return fail(why, ERR_ENV, "out of memory");
+    qsort(making->subjects, making->n, sizeof *making->subjects, by_output);
+    for (size_t i = 0; i < making->n; i++) {
         out->subjects[i] = span_dup_str(making->subjects[i].path);
         out->subjects_n++;
         if (out->subjects[i] == NULL)
-            err = fail(why, ERR_ENV, "out of memory");
+            return fail(why, ERR_ENV, "out of memory");
     }
+    return OK;
+}
+
+static enum err state_and_sign(const struct making *making, struct attestation *out, struct why *why)
+{
+    struct vkey key = secret_key_vkey(making->build->key);
+    struct span *outputs = calloc(making->n + 1, sizeof *outputs);
+    enum err err = outputs == NULL ? fail(why, ERR_ENV, "out of memory") : OK;
+    for (size_t i = 0; i < making->n && err == OK; i++)
+        outputs[i] = making->subjects[i].output;
     struct statement statement = {
         .subjects = making->subjects,
         .subjects_n = making->n,
@@ -291,6 +302,9 @@ enum err build_attest(const struct build *build, struct attestation *out, struct
     if (err == OK && making.drv_found)
         err = build_inputs_load(build, &making.drv, &making.inputs, why);
     if (err == OK)
+        err = name_subjects(&making, out, why);
+    out->postponed = making.bytes > build->hash_bytes_max;
+    if (err == OK && !out->postponed)
         err = state_and_sign(&making, out, why);
     making_free(&making);
     if (err != OK)

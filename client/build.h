@@ -19,9 +19,11 @@ struct build {
     size_t outputs_n;
     bool pass_over;              /* outputs that were not built here are passed over, as long as one was; otherwise refused */
     uint64_t registered_after_s; /* a backfill refuses paths registered before; 0 for no bound */
+    uint64_t hash_bytes_max;     /* outputs of more bytes together are not hashed: the attestation is postponed */
 };
 
 struct attestation {
+    bool postponed;    /* all was checked but the bytes; nothing is signed */
     struct buf lines;  /* JSON lines, as POST /attestations takes them: the input list where needed, then the envelope */
     struct hash entry; /* SHA-256 of the envelope */
     char **subjects;   /* the paths attested */

@@ -7,8 +7,8 @@
 #include <sodium.h>
 
 #include "client/memory.h"
-#include "client/outbox.h"
 #include "client/post.h"
+#include "client/ticket.h"
 #include "client/verbs.h"
 #include "lib/sys/cli.h"
 #include "lib/sys/clock.h"
@@ -37,9 +37,9 @@ struct delivery {
     struct letter *letters; /* of this batch */
     size_t n;
     struct buf lines;
-    size_t delivered, refused, waiting;
+    size_t delivered, refused, waiting, tickets_left;
     uint64_t wait_ms; /* before the next try, as the log asked */
-    struct why why_waiting;
+    struct why why_waiting, why_left;
 };
 
 static void clear_batch(struct delivery *delivery)
@@ -234,6 +234,17 @@ static void wait_for_next_try(const struct delivery *delivery, uint64_t *backoff
     *backoff_ms = *backoff_ms * 2 < BACKOFF_MAX_MS ? *backoff_ms * 2 : BACKOFF_MAX_MS;
 }
 
+/* What the hook left to be hashed becomes letters. Those that cannot yet are told of once. */
+static enum err redeem_tickets(struct delivery *delivery, struct why *why)
+{
+    size_t left;
+    enum err err = tickets_redeem(&delivery->config, &delivery->refused, &left, &delivery->why_left, why);
+    if (err == OK && left > delivery->tickets_left)
+        fprintf(stderr, "%zu tickets in %s/tickets wait: %s\n", left, delivery->config.outbox, delivery->why_left.text);
+    delivery->tickets_left = left;
+    return err;
+}
+
 static enum err deliver(struct delivery *delivery, bool once, struct why *why)
 {
     uint64_t started_ms = clock_monotonic_ms(), backoff_ms = BACKOFF_FIRST_MS;
@@ -241,7 +252,9 @@ static enum err deliver(struct delivery *delivery, bool once, struct why *why)
     while (err == OK && !stopped) {
         delivery->waiting = 0;
         delivery->wait_ms = 0;
-        err = load_batch(delivery, why);
+        err = redeem_tickets(delivery, why);
+        if (err == OK)
+            err = load_batch(delivery, why);
         if (err == OK && delivery->n == 0) {
             if (once)
                 break;
@@ -262,6 +275,11 @@ static enum err deliver(struct delivery *delivery, bool once, struct why *why)
         fprintf(stderr, "%zu wait: %s\n", delivery->waiting, delivery->why_waiting.text);
         wait_for_next_try(delivery, &backoff_ms, once ? ONCE_FOR_MS - spent_ms : BACKOFF_MAX_MS);
     }
+    if (err == OK && once && delivery->waiting > 0)
+        err = fail(why, ERR_ENV, "stopped; %zu attestations still wait in %s", delivery->waiting, delivery->config.outbox);
+    if (err == OK && once && delivery->tickets_left > 0)
+        err = fail(why, ERR_ENV, "%zu tickets still wait in %s/tickets: %s", delivery->tickets_left, delivery->config.outbox,
+                   delivery->why_left.text);
     return err;
 }
 

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "client/builder_state.h"
-#include "client/outbox.h"
+#include "client/ticket.h"
 #include "client/verbs.h"
 
 static void say(int priority, const char *text)
@@ -43,7 +43,8 @@ static enum err attest(const struct client_config *config, const struct build *b
     for (size_t i = 0; i < attestation.subjects_n; i++)
         skipped |= outbox_skips(config, attestation.subjects[i]);
     if (err == OK && !skipped)
-        err = outbox_put(config, build->drv_path, &attestation, why);
+        err = attestation.postponed ? ticket_put(config, build->drv_path, &attestation, why)
+                                    : outbox_put(config, build->drv_path, &attestation, why);
     attestation_free(&attestation);
     return err;
 }
@@ -85,6 +86,7 @@ static enum err hook(const struct client_config *config, struct why *why)
             .outputs = paths,
             .outputs_n = n,
             .pass_over = true,
+            .hash_bytes_max = config->hook_hash_max_bytes,
         };
         err = attest(config, &build, why);
     }

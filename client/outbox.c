@@ -48,9 +48,10 @@ enum err outbox_put(const struct client_config *config, const char *drv_path, co
 enum err outbox_set_aside(const struct client_config *config, const char *name, const char *reason, struct why *why)
 {
     struct buf from = BUF_EMPTY, to = BUF_EMPTY, note = BUF_EMPTY;
+    const char *slash = strrchr(name, '/'), *base = slash == NULL ? name : slash + 1;
     buf_fmt(&from, "%s/%s", config->outbox, name);
-    buf_fmt(&to, "%s/refused/%s", config->outbox, name);
-    buf_fmt(&note, "%s/refused/%s.why", config->outbox, name);
+    buf_fmt(&to, "%s/refused/%s", config->outbox, base);
+    buf_fmt(&note, "%s/refused/%s.why", config->outbox, base);
     buf_byte(&from, '\0');
     buf_byte(&to, '\0');
     buf_byte(&note, '\0');

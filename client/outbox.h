@@ -14,6 +14,7 @@ bool outbox_skips(const struct client_config *config, const char *path);
 /* Durable. */
 enum err outbox_put(const struct client_config *config, const char *drv_path, const struct attestation *attestation,
                     struct why *why);
+/* `name` is of a file in the outbox or, with its folder, below it. */
 enum err outbox_set_aside(const struct client_config *config, const char *name, const char *reason, struct why *why);
 
 #endif

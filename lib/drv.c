@@ -106,6 +106,29 @@ static enum err take_list(struct walk *walk, void **items, size_t *n, size_t ite
     return err;
 }
 
+/* Every item of a list starts with what it is called by. */
+static int by_name(const void *a, const void *b)
+{
+    return span_cmp(*(const struct span *)a, *(const struct span *)b);
+}
+
+/* A list whose order says nothing, so that it is sorted. Of items called alike Nix keeps the first here and the last
+ * there: such a text has two readings. */
+static enum err take_set(struct walk *walk, void **items, size_t *n, size_t item_bytes,
+                         enum err (*one)(struct walk *walk, void *item))
+{
+    enum err err = take_list(walk, items, n, item_bytes, one);
+    if (err != OK || *n == 0)
+        return err;
+    qsort(*items, *n, item_bytes, by_name);
+    for (size_t i = 1; i < *n; i++) {
+        const char *item = (const char *)*items + i * item_bytes;
+        if (by_name(item, item - item_bytes) == 0)
+            return wrong(walk, "a list without repeated items before it");
+    }
+    return OK;
+}
+
 static enum err one_string(struct walk *walk, void *item)
 {
     return take_string(walk, item);
@@ -158,8 +181,8 @@ static enum err one_output(struct walk *walk, void *item)
         err = wrong(walk, "a hash algorithm that Nix knows before it");
     if (err == OK && output->hash.len > 0 && !hex_decode(output->hash, hash, len))
         err = wrong(walk, "a hash of that algorithm before it");
-    if (err == OK && output->path.len == 0 && output->hash.len > 0)
-        err = wrong(walk, "the path of an output whose hash is known");
+    if (err == OK && output->hash_algo.len > 0 && (output->path.len == 0) != (output->hash.len == 0))
+        err = wrong(walk, "both the path and the hash of a content-addressed output before it, or neither");
     return err;
 }
 
@@ -173,7 +196,7 @@ static enum err one_input(struct walk *walk, void *item)
     if (err == OK)
         err = skip(walk, ",");
     if (err == OK)
-        err = take_list(walk, &outputs, &input->outputs_n, sizeof *input->outputs, one_string);
+        err = take_set(walk, &outputs, &input->outputs_n, sizeof *input->outputs, one_string);
     input->outputs = outputs;
     return err == OK ? skip(walk, ")") : err;
 }
@@ -197,17 +220,17 @@ static enum err take_all(struct walk *walk)
     void *outputs = NULL, *inputs = NULL, *sources = NULL, *args = NULL, *env = NULL;
     enum err err = skip(walk, "Derive(");
     if (err == OK)
-        err = take_list(walk, &outputs, &drv->outputs_n, sizeof *drv->outputs, one_output);
+        err = take_set(walk, &outputs, &drv->outputs_n, sizeof *drv->outputs, one_output);
     drv->outputs = outputs;
     if (err == OK)
         err = skip(walk, ",");
     if (err == OK)
-        err = take_list(walk, &inputs, &drv->inputs_n, sizeof *drv->inputs, one_input);
+        err = take_set(walk, &inputs, &drv->inputs_n, sizeof *drv->inputs, one_input);
     drv->inputs = inputs;
     if (err == OK)
         err = skip(walk, ",");
     if (err == OK)
-        err = take_list(walk, &sources, &drv->sources_n, sizeof *drv->sources, one_source);
+        err = take_set(walk, &sources, &drv->sources_n, sizeof *drv->sources, one_source);
     drv->sources = sources;
     if (err == OK)
         err = skip(walk, ",");
@@ -225,7 +248,7 @@ static enum err take_all(struct walk *walk)
     if (err == OK)
         err = skip(walk, ",");
     if (err == OK)
-        err = take_list(walk, &env, &drv->env_n, sizeof *drv->env, one_env);
+        err = take_set(walk, &env, &drv->env_n, sizeof *drv->env, one_env);
     drv->env = env;
     if (err == OK)
         err = skip(walk, ")");
@@ -267,10 +290,7 @@ void drv_free(struct drv *drv)
 
 const struct drv_output *drv_output_find(const struct drv *drv, struct span name)
 {
-    for (size_t i = 0; i < drv->outputs_n; i++)
-        if (span_eq(drv->outputs[i].name, name))
-            return &drv->outputs[i];
-    return NULL;
+    return bsearch(&name, drv->outputs, drv->outputs_n, sizeof *drv->outputs, by_name);
 }
 
 bool drv_is_fixed(const struct drv *drv)

@@ -38,8 +38,9 @@ struct drv {
     struct buf storage; /* unescaped strings */
 };
 
-/* Parses the text of a derivation of the store folder `dir`. Borrows from `text` and own storage. ERR_MALFORMED with the
- * byte's place. */
+/* Parses the text of a derivation of the store folder `dir`. Borrows from `text` and own storage. Every list but `args` is
+ * sorted by name or path, in whatever order it stands there. ERR_MALFORMED with the byte's place, also for an item that a
+ * list names twice. */
 enum err drv_parse(struct drv *out, struct span text, struct span dir, struct why *why);
 void drv_free(struct drv *drv);
 const struct drv_output *drv_output_find(const struct drv *drv, struct span name);
@@ -54,11 +55,12 @@ struct drv_modulo {
     void *ctx;
 };
 enum err drv_hash_modulo(const struct drv *drv, bool masked, const struct drv_modulo *modulo, struct hash *out, struct why *why);
-/* That of a fixed output. */
+/* That of a fixed output whose path drv_check_outputs found right. */
 enum err drv_fixed_modulo(const struct drv_output *output, struct hash *out, struct why *why);
 
-/* Checks that the output paths are those that this derivation gives. Floating outputs are not checked. `name` is the
- * derivation's name (its path's, without ".drv"). ERR_REFUSED where a path does not fit. */
+/* Checks that the output paths, and the environment variables that name them, are those that this derivation gives, and
+ * that its outputs are of one kind. Floating outputs, and those that rest on one, are not checked. `name` is the
+ * derivation's name (its path's, without ".drv"). ERR_REFUSED where something does not fit. */
 enum err drv_check_outputs(const struct drv *drv, struct span dir, struct span name, const struct drv_modulo *modulo,
                            struct why *why);
 

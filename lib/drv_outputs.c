@@ -3,24 +3,27 @@
 
 #include "lib/drv.h"
 
-static void put_string(struct buf *out, struct span text)
+/* Nix escapes the builder, the arguments and the environment, and nothing else. */
+static void put_plain(struct buf *out, struct span text)
+{
+    buf_byte(out, '"');
+    buf_span(out, text);
+    buf_byte(out, '"');
+}
+
+static void put_escaped(struct buf *out, struct span text)
 {
     buf_byte(out, '"');
     for (size_t i = 0; i < text.len; i++) {
         uint8_t c = text.data[i];
         if (c == '"' || c == '\\')
-            buf_fmt(out, "\\%c", c);
-        else if (c == '\n' || c == '\r' || c == '\t')
+            buf_byte(out, '\\');
+        if (c == '\n' || c == '\r' || c == '\t')
             buf_str(out, c == '\n' ? "\\n" : c == '\r' ? "\\r" : "\\t");
         else
             buf_byte(out, c);
     }
     buf_byte(out, '"');
-}
-
-static int by_name(const void *a, const void *b)
-{
-    return span_cmp(*(const struct span *)a, *(const struct span *)b);
 }
 
 /* An input's modulo hash and one of its outputs. */
@@ -52,7 +55,7 @@ static void put_inputs(struct buf *out, struct modulo_input *inputs, size_t n)
             hex_encode(out, span_of(inputs[i].hash.b, sizeof inputs[i].hash.b));
             buf_str(out, "\",[");
         }
-        put_string(out, inputs[i].output);
+        put_plain(out, inputs[i].output);
     }
     if (n > 0)
         buf_str(out, "])");
@@ -79,55 +82,40 @@ static enum err modulo_inputs(const struct drv *drv, const struct drv_modulo *mo
     return err;
 }
 
-/* A copy of the spans, sorted. NULL where memory is short. */
-static struct span *sorted(const struct span *items, size_t n)
-{
-    struct span *copy = calloc(n + 1, sizeof *copy);
-    if (copy != NULL && n > 0) {
-        memcpy(copy, items, n * sizeof *copy);
-        qsort(copy, n, sizeof *copy, by_name);
-    }
-    return copy;
-}
-
-static void put_outputs(struct buf *out, const struct drv *drv, const struct span *names, bool masked)
+static void put_outputs(struct buf *out, const struct drv *drv, bool masked)
 {
     for (size_t i = 0; i < drv->outputs_n; i++) {
-        const struct drv_output *output = drv_output_find(drv, names[i]);
+        const struct drv_output *output = &drv->outputs[i];
         buf_str(out, i > 0 ? ",(" : "(");
-        put_string(out, output->name);
+        put_plain(out, output->name);
         buf_byte(out, ',');
-        put_string(out, masked ? span_of(NULL, 0) : output->path);
+        put_plain(out, masked ? span_of(NULL, 0) : output->path);
         buf_byte(out, ',');
-        put_string(out, output->hash_algo);
+        put_plain(out, output->hash_algo);
         buf_byte(out, ',');
-        put_string(out, output->hash);
+        put_plain(out, output->hash);
         buf_byte(out, ')');
     }
 }
 
-static int by_env_name(const void *a, const void *b)
-{
-    return span_cmp(((const struct drv_env *)a)->name, ((const struct drv_env *)b)->name);
-}
-
-static void put_env(struct buf *out, const struct drv *drv, const struct drv_env *env, bool masked)
+static void put_env(struct buf *out, const struct drv *drv, bool masked)
 {
     for (size_t i = 0; i < drv->env_n; i++) {
+        const struct drv_env *env = &drv->env[i];
         buf_str(out, i > 0 ? ",(" : "(");
-        put_string(out, env[i].name);
+        put_escaped(out, env->name);
         buf_byte(out, ',');
-        put_string(out, masked && drv_output_find(drv, env[i].name) != NULL ? span_of(NULL, 0) : env[i].value);
+        put_escaped(out, masked && drv_output_find(drv, env->name) != NULL ? span_of(NULL, 0) : env->value);
         buf_byte(out, ')');
     }
 }
 
-static void put_list(struct buf *out, const struct span *items, size_t n)
+static void put_list(struct buf *out, const struct span *items, size_t n, void (*put)(struct buf *out, struct span text))
 {
     for (size_t i = 0; i < n; i++) {
         if (i > 0)
             buf_byte(out, ',');
-        put_string(out, items[i]);
+        put(out, items[i]);
     }
 }
 
@@ -136,38 +124,26 @@ enum err drv_hash_modulo(const struct drv *drv, bool masked, const struct drv_mo
     struct buf text = BUF_EMPTY;
     struct modulo_input *inputs = NULL;
     size_t inputs_n;
-    struct span *sources = sorted(drv->sources, drv->sources_n), *names = calloc(drv->outputs_n + 1, sizeof *names);
-    struct drv_env *env = calloc(drv->env_n + 1, sizeof *env);
     enum err err = modulo_inputs(drv, modulo, &inputs, &inputs_n, why);
-    if (err == OK && (sources == NULL || names == NULL || env == NULL))
-        err = fail(why, ERR_ENV, "out of memory");
     if (err == OK) {
-        for (size_t i = 0; i < drv->outputs_n; i++)
-            names[i] = drv->outputs[i].name;
-        qsort(names, drv->outputs_n, sizeof *names, by_name);
-        memcpy(env, drv->env, drv->env_n * sizeof *env);
-        qsort(env, drv->env_n, sizeof *env, by_env_name);
         buf_str(&text, "Derive([");
-        put_outputs(&text, drv, names, masked);
+        put_outputs(&text, drv, masked);
         buf_str(&text, "],[");
         put_inputs(&text, inputs, inputs_n);
         buf_str(&text, "],[");
-        put_list(&text, sources, drv->sources_n);
+        put_list(&text, drv->sources, drv->sources_n, put_plain);
         buf_str(&text, "],");
-        put_string(&text, drv->system);
+        put_plain(&text, drv->system);
         buf_byte(&text, ',');
-        put_string(&text, drv->builder);
+        put_escaped(&text, drv->builder);
         buf_str(&text, ",[");
-        put_list(&text, drv->args, drv->args_n);
+        put_list(&text, drv->args, drv->args_n, put_escaped);
         buf_str(&text, "],[");
-        put_env(&text, drv, env, masked);
+        put_env(&text, drv, masked);
         buf_str(&text, "])");
         *out = sha256_of(span_buf(&text));
         err = buf_done(&text, why);
     }
-    free(sources);
-    free(names);
-    free(env);
     free(inputs);
     buf_free(&text);
     return err;
@@ -215,26 +191,62 @@ static enum err addressed_path(struct buf *out, const struct drv_output *output,
     return err == OK ? buf_done(out, why) : err;
 }
 
+/* Nix's kinds of outputs, which do not mix in one derivation. */
+enum kind { ADDRESSED, FIXED, FLOATING, DEFERRED };
+
+static enum kind kind_of(const struct drv_output *output)
+{
+    if (output->hash_algo.len > 0)
+        return output->hash.len > 0 ? FIXED : FLOATING;
+    return output->path.len > 0 ? ADDRESSED : DEFERRED;
+}
+
+static enum err check_kinds(const struct drv *drv, struct why *why)
+{
+    for (size_t i = 1; i < drv->outputs_n; i++)
+        if (kind_of(&drv->outputs[i]) != kind_of(&drv->outputs[0]))
+            return fail(why, ERR_REFUSED, "the derivation's outputs %.*s and %.*s are of different kinds",
+                        SPAN_FMT(drv->outputs[0].name), SPAN_FMT(drv->outputs[i].name));
+    if (kind_of(&drv->outputs[0]) == FIXED && (drv->outputs_n > 1 || !span_is(drv->outputs[0].name, "out")))
+        return fail(why, ERR_REFUSED, "a fixed-output derivation has one output, and its name is out");
+    return OK;
+}
+
+static int by_env_name(const void *a, const void *b)
+{
+    return span_cmp(((const struct drv_env *)a)->name, ((const struct drv_env *)b)->name);
+}
+
+/* The output's path, and the variable that tells it to the builder: the hash leaves both out. */
+static enum err check_path(const struct drv *drv, const struct drv_output *output, struct span path, struct why *why)
+{
+    struct drv_env key = { .name = output->name };
+    const struct drv_env *env = drv->env_n == 0 ? NULL : bsearch(&key, drv->env, drv->env_n, sizeof key, by_env_name);
+    if (!span_eq(path, output->path))
+        return fail(why, ERR_REFUSED, "the derivation gives its output %.*s the path %.*s, not %.*s", SPAN_FMT(output->name),
+                    SPAN_FMT(path), SPAN_FMT(output->path));
+    if (env == NULL || !span_eq(env->value, path))
+        return fail(why, ERR_REFUSED, "the derivation's variable %.*s is not the path of that output, %.*s", SPAN_FMT(output->name),
+                    SPAN_FMT(path));
+    return OK;
+}
+
 enum err drv_check_outputs(const struct drv *drv, struct span dir, struct span name, const struct drv_modulo *modulo,
                            struct why *why)
 {
-    bool addressed = false;
     struct hash hash;
-    enum err err = OK;
-    for (size_t i = 0; i < drv->outputs_n; i++)
-        addressed |= drv->outputs[i].hash_algo.len == 0 && drv->outputs[i].path.len > 0;
-    if (addressed)
+    enum err err = check_kinds(drv, why);
+    enum kind kind = kind_of(&drv->outputs[0]);
+    if (err != OK || kind == FLOATING || kind == DEFERRED)
+        return err; /* these paths are known only once they are built */
+    if (kind == ADDRESSED)
         err = drv_hash_modulo(drv, true, modulo, &hash, why);
     for (size_t i = 0; i < drv->outputs_n && err == OK; i++) {
         const struct drv_output *output = &drv->outputs[i];
         struct buf path = BUF_EMPTY;
-        if (output->path.len == 0)
-            continue; /* floating, or depending on one that is: known only once it is built */
-        err =
-            output->hash.len > 0 ? fixed_path(&path, output, dir, name, why) : addressed_path(&path, output, dir, name, &hash, why);
-        if (err == OK && !span_eq(span_buf(&path), output->path))
-            err = fail(why, ERR_REFUSED, "the derivation gives its output %.*s the path %.*s, not %.*s", SPAN_FMT(output->name),
-                       SPAN_FMT(span_buf(&path)), SPAN_FMT(output->path));
+        err = kind == FIXED ? fixed_path(&path, output, dir, name, why) : addressed_path(&path, output, dir, name, &hash, why);
+        if (err == OK)
+            err = check_path(drv, output, span_buf(&path), why);
         buf_free(&path);
     }
     return err;

@@ -8,12 +8,14 @@ out=$(mktemp -d) || exit 1
 trap 'rm -rf "$out"' EXIT
 : >"$out/all"
 jobs=$(nproc 2>/dev/null || echo 2)
+PATIENCE_S=400
 
 # one NAME COMMAND...: runs a TAP test, shows what is not "ok", and counts. A test that dies counts as failed.
 one() {
     name=$1
     shift
-    "$@" >"$out/one" 2>"$out/err"
+    # Nothing here takes minutes: what hangs is ended, and counted as failed.
+    timeout -k 10 "$PATIENCE_S" "$@" >"$out/one" 2>"$out/err"
     code=$?
     # cmocka writes a skipped test as "not ok N # SKIP name".
     grep -E '^[[:space:]]*(ok|not ok) ' "$out/one" | sed -E 's/^[[:space:]]*//; s/^not ok ([0-9]+) # SKIP/ok \1 # SKIP/' >"$out/tap"

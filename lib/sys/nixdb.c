@@ -52,7 +52,7 @@ enum err nixdb_open(struct nixdb **out, const struct nix_env *env, struct why *w
     }
     enum err err = OK;
     if (stat(db->file, &st) != 0)
-        err = fail(why, ERR_ENV, "there is no Nix database %s: is NIX_STATE_DIR right?", db->file);
+        err = fail(why, ERR_ENV, "there is no Nix database %s: is NIX_STATE_DIR, or --store, right?", db->file);
     else if (sqlite3_open_v2(db->file, &db->handle, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
         err = failed(db, why);
     if (err == OK)
@@ -336,24 +336,35 @@ static enum err resolve(struct nixdb *db, const struct id_set *set, struct nixdb
     return err;
 }
 
-enum err nixdb_closure(struct nixdb *db, const char *const *paths, size_t n, struct nixdb_paths *out, struct why *why)
+static enum err add_paths(struct nixdb *db, struct id_set *set, const char *const *paths, size_t n, struct why *why)
 {
-    struct id_set set = { 0 };
     enum err err = OK;
-    *out = (struct nixdb_paths){ 0 };
     for (size_t i = 0; i < n && err == OK; i++) {
         sqlite3_bind_text(db->by_path, 1, paths[i], -1, SQLITE_STATIC);
         int step = sqlite3_step(db->by_path);
         if (step == SQLITE_ROW)
-            err = id_add(&set, sqlite3_column_int64(db->by_path, 0), why);
+            err = id_add(set, sqlite3_column_int64(db->by_path, 0), why);
         else
             err = step == SQLITE_DONE ? fail(why, ERR_REFUSED, "%s is not a valid path of this store", paths[i]) : failed(db, why);
         sqlite3_reset(db->by_path);
     }
+    return err;
+}
+
+enum err nixdb_closure(struct nixdb *db, const char *const *paths, size_t n, struct nixdb_paths *out, struct why *why)
+{
+    struct id_set set = { 0 };
+    *out = (struct nixdb_paths){ 0 };
+    /* One transaction: what a garbage collection or a build changes meanwhile is not seen by half. */
+    if (sqlite3_exec(db->handle, "begin", NULL, NULL, NULL) != SQLITE_OK)
+        return failed(db, why);
+    enum err err = add_paths(db, &set, paths, n, why);
     for (size_t i = 0; i < set.n && err == OK; i++)
         err = add_references(db, &set, set.ids[i], why);
     if (err == OK)
         err = resolve(db, &set, out, why);
+    if (sqlite3_exec(db->handle, "commit", NULL, NULL, NULL) != SQLITE_OK && err == OK)
+        err = failed(db, why);
     free(set.ids);
     free(set.slots);
     if (err != OK)

@@ -4,27 +4,60 @@
 
 #include "lib/sys/file.h"
 
-static char *from_environment(const char *name, const char *other, const char *fallback)
+/* As Nix reads a folder's name: absolute, without empty, "." and ".." parts, and by its text alone, so that it is what store
+ * paths start with. A ".." at the top is the top. */
+static enum err canonical(char **out, const char *name, const char *value, struct why *why)
+{
+    struct buf path = BUF_EMPTY;
+    struct span rest = span_str(value);
+    if (*value != '/')
+        return fail(why, ERR_ENV, "%s is \"%s\": give an absolute path", name, value);
+    while (span_skip(&rest, "/")) {
+        ptrdiff_t slash = span_find(rest, '/');
+        struct span part = slash < 0 ? rest : span_cut(rest, 0, (size_t)slash);
+        rest = span_cut(rest, part.len, rest.len - part.len);
+        if (span_is(part, "..")) {
+            while (path.len > 0 && path.data[--path.len] != '/')
+                continue;
+        } else if (part.len > 0 && !span_is(part, ".")) {
+            buf_byte(&path, '/');
+            buf_span(&path, part);
+        }
+    }
+    if (path.len == 0)
+        buf_byte(&path, '/');
+    enum err err = buf_done(&path, why);
+    if (err == OK && (*out = span_dup_str(span_buf(&path))) == NULL)
+        err = fail(why, ERR_ENV, "out of memory");
+    buf_free(&path);
+    return err;
+}
+
+/* An empty variable counts as none, as it does for newer versions of Nix (2.8 aborts). */
+static const char *set(const char *name)
 {
     const char *value = getenv(name);
-    if ((value == NULL || *value == '\0') && other != NULL)
-        value = getenv(other);
-    struct span text = span_str(value == NULL || *value == '\0' ? fallback : value);
-    while (text.len > 1 && text.data[text.len - 1] == '/')
-        text.len--;
-    return span_dup_str(text);
+    return value != NULL && *value != '\0' ? value : NULL;
 }
 
 enum err nix_env_load(struct nix_env *out, const char *root, struct why *why)
 {
-    out->store_dir = from_environment("NIX_STORE_DIR", "NIX_STORE", "/nix/store");
-    out->real_store_dir =
-        root != NULL ? path_join(root, "nix/store") : from_environment("NIX_STORE_DIR", "NIX_STORE", "/nix/store");
-    out->state_dir = root != NULL ? path_join(root, "nix/var/nix") : from_environment("NIX_STATE_DIR", NULL, "/nix/var/nix");
-    if (out->store_dir != NULL && out->real_store_dir != NULL && out->state_dir != NULL)
-        return OK;
-    nix_env_free(out);
-    return fail(why, ERR_ENV, "out of memory");
+    *out = (struct nix_env){ 0 };
+    const char *store_name = set("NIX_STORE_DIR") == NULL && set("NIX_STORE") != NULL ? "NIX_STORE" : "NIX_STORE_DIR";
+    const char *store = set(store_name), *state = set("NIX_STATE_DIR");
+    enum err err = canonical(&out->store_dir, store_name, store != NULL ? store : "/nix/store", why);
+    if (err == OK && root != NULL) {
+        out->real_store_dir = path_join(root, "nix/store");
+        out->state_dir = path_join(root, "nix/var/nix");
+    } else if (err == OK) {
+        out->real_store_dir = span_dup_str(span_str(out->store_dir));
+        err = canonical(&out->state_dir, "NIX_STATE_DIR", state != NULL ? state : "/nix/var/nix", why);
+    }
+    if (err == OK && (out->real_store_dir == NULL || out->state_dir == NULL))
+        err = fail(why, ERR_ENV, "out of memory");
+    if (err != OK)
+        nix_env_free(out);
+    return err;
 }
 
 void nix_env_free(struct nix_env *env)

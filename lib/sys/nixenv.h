@@ -13,7 +13,7 @@ struct nix_env {
     char *state_dir;
 };
 
-/* `root` is --store's value, or NULL. ERR_ENV where memory is short. */
+/* `root` is --store's value, or NULL. ERR_ENV for a variable that is no absolute path, and where memory is short. */
 enum err nix_env_load(struct nix_env *out, const char *root, struct why *why);
 void nix_env_free(struct nix_env *env);
 /* Where the files of a store path are; malloc'd, NULL where memory is short. */

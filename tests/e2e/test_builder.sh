@@ -6,13 +6,17 @@ world
 nix_world
 hook=$STELE_BUILD/bin/stele-hook
 
-stele keygen ci.example/builder --out "$W/key" --type builder >"$W/out" 2>&1
 cat >"$W/builder.conf" <<END
 policy policy
 key key
 state state
 outbox outbox
 END
+accepts "a log's key is made" stele keygen log.example --out "$W/log-key" --type log --config "$W/builder.conf"
+accepts "and says nothing of builds here" test ! -e "$W/state/machine-id"
+accepts "a builder's key is made" stele keygen ci.example/builder --out "$W/key" --type builder --config "$W/builder.conf"
+says "and it is said what the line is for" "trust files" "$W/out"
+accepts "since when this machine builds is noted" test -s "$W/state/machine-id"
 export STELE_CONFIG="$W/builder.conf"
 
 # build ATTRIBUTE...: with the hook; the story's derivations.
@@ -130,10 +134,29 @@ refuses "a registered path is refused" "not built here" stele attest --built-on-
 refuses "a source is refused" "not built here" stele attest --built-on-this-machine "$(nix-store --add "$here/graph.nix")"
 refuses "the hook attests no registered path either" "not built here|no output" \
     sh -c "DRV_PATH=$(nix-store -q --deriver "$tool") OUT_PATHS=$planted $STELE_BUILD/bin/stele-hook 2>&1; false"
+app_drv=$(nix-instantiate "$here/graph.nix" -A app 2>/dev/null)
+tool_drv=$(nix-store -q --deriver "$tool")
+refuses "what another derivation built is not attested for this one" "tool is no output of .*app.drv" \
+    sh -c "DRV_PATH=$app_drv OUT_PATHS=$tool $STELE_BUILD/bin/stele-hook 2>&1; false"
+accepts "nothing was attested" test -z "$(find "$W/outbox" -name '*.jsonl' 2>/dev/null)"
+accepts "control: for its own it is" sh -c "DRV_PATH=$tool_drv OUT_PATHS=$tool $STELE_BUILD/bin/stele-hook"
+accepts "and waits" test "$(find "$W/outbox" -name '*.jsonl' | wc -l)" = 1
+rm -rf "$W/outbox"
 refuses "a path that nobody knows is refused" "not a valid path" stele attest "$NIX_STORE_DIR/0123456789abcdfghijklmnpqrsvwxyy-nothing"
 accepts "control: what was built here can be attested by hand" stele attest --built-on-this-machine "$tool"
 holds "as a backfill, not as a build" tool \
     '.predicate.buildDefinition.internalParameters.claim == "backfill" and .predicate.runDetails.builder.id == "https://ci.example/builder/backfill"'
+rm -rf "$W/outbox"
+
+# What was built is no source, also where the derivation that says so is gone.
+printf 'derivation { name = "made"; system = builtins.currentSystem; builder = "/bin/sh"; args = [ "-c" "echo made >$out" ]; }\n' >"$W/made.nix"
+made=$(nix-build --no-out-link "$W/made.nix" 2>/dev/null)
+made_drv=$(nix-store -q --deriver "$made")
+printf 'derivation { name = "user"; system = builtins.currentSystem; builder = "/bin/sh"; made = builtins.storePath %s; text = builtins.toFile "text" "x"; args = [ "-c" "echo $made >$out" ]; }\n' "$made" >"$W/user.nix"
+accepts "the derivation is deleted" nix-store --delete --ignore-liveness "$made_drv"
+accepts "its output is used as a source" nix-build --no-out-link "$W/user.nix" --option post-build-hook "$hook"
+holds "a built path is an output, control: a file is a source" user \
+    '[.predicate.buildDefinition.resolvedDependencies[] | [(.name | endswith("-made")), .annotations.kind, .annotations.derivation]] | sort == [[false, "source", null], [true, "output", "'"$made_drv"'"]]'
 rm -rf "$W/outbox"
 printf '%s %s\n' "$(cat /etc/machine-id 2>/dev/null | grep . || echo unknown)" "$(($(date +%s) + 100))" >"$W/state/machine-id"
 refuses "a path older than this key's work here is refused" "before this key began" stele attest "$tool"
@@ -146,6 +169,44 @@ nix-store --repair-path "$tool" >/dev/null 2>&1
 again "$tool"
 accepts "control: built anew, it is attested" build tool
 accepts "and waits" test "$(find "$W/outbox" -name '*.jsonl' | wc -l)" = 1
+
+# Outputs that take long to hash: the hook leaves a ticket, the deliverer hashes and signs.
+rm -rf "$W/outbox" && again "$tool"
+echo "hook-hash-max 100" >>"$W/builder.conf"
+printf 'quorum none\nlog %s http://127.0.0.1:9\n' "$(cat "$W/log-key.pub")" >"$W/policy"
+accepts "a large output builds" build tool
+accepts "and is not attested by the hook" test -z "$(find "$W/outbox" -name '*.jsonl')"
+accepts "but there is a ticket" test "$(find "$W/outbox/tickets" -name '*.ticket' | wc -l)" = 1
+mv "$W/key" "$W/key.away"
+refuses "without the key the ticket stays" "1 tickets still wait in .*: .*key" stele deliver --once
+accepts "it is there" test "$(find "$W/outbox/tickets" -name '*.ticket' | wc -l)" = 1
+mv "$W/key.away" "$W/key"
+timeout --foreground -s TERM 2 stele deliver --once >"$W/deliver" 2>&1
+accepts "with it the ticket becomes an attestation" test -z "$(find "$W/outbox/tickets" -type f)"
+holds "which says build" tool '.predicate.buildDefinition.internalParameters.claim == "build"'
+says "and waits for the log" "1 attestations still wait" "$W/deliver"
+rm -rf "$W/outbox" && again "$tool"
+build tool >/dev/null 2>&1
+chmod u+w "$tool/bin" "$tool/bin/tool" && echo "altered" >>"$tool/bin/tool"
+refuses "an output altered before its ticket is redeemed is an alarm" "ALARM.*altered" stele deliver --once
+accepts "and set aside with the reason" grep -q "^ALARM" "$W"/outbox/refused/*.ticket.why
+rm -rf "$W/outbox"
+mkdir -p "$W/outbox/tickets" && echo rubbish >"$W/outbox/tickets/x.ticket"
+refuses "rubbish for a ticket is set aside" "x.ticket names no output" stele deliver --once
+rm -rf "$W/outbox"
+sed -i '/^hook-hash-max/d' "$W/builder.conf"
+nix-store --repair-path "$tool" >/dev/null 2>&1
+again "$tool"
+build tool >/dev/null 2>&1
+
+# A wrong address is not the log's word.
+mkdir "$W/www"
+static_server www "$W/www" || exit 1
+printf 'quorum none\nlog %s %s\n' "$(cat "$W/log-key.pub")" "$(url www)" >"$W/policy"
+timeout --foreground -s TERM 2 stele deliver --once >"$W/deliver" 2>&1
+says "where no log answers the deliverer tries again" "wait: .*answered 40[45]" "$W/deliver"
+accepts "and sets nothing aside" test ! -e "$W/outbox/refused"
+accepts "the attestation stays" test "$(find "$W/outbox" -name '*.jsonl' | wc -l)" = 1
 
 # Delivery.
 stele-log init "$W/log" --origin log.example/stele >"$W/out" 2>&1
@@ -174,6 +235,18 @@ accepts "its proof is kept" test -s "$proof"
 accepts "and verifies" stele verify "$proof"
 accepts "also by the path" sh -c "printf 'builder ci %s\nquorum ci\n' \"$(cat "$W/key.pub")\" >$W/trust; echo 'trust trust' >>$W/builder.conf; stele verify $tool"
 accepts "as JSON, too" sh -c "stele verify --json $proof | jq -e '.[0].verified and .[0].index == 0'"
+accepts "with the builder's name in the trust file" sh -c "stele verify --json $proof | jq -e '.[0].builder == \"ci\"'"
+accepts "a path's verdict as JSON" sh -c "stele verify --json $tool | jq -e '(.[0].verified and .[0].index == 0) and (.[-1].path == \"$tool\" and .[-1].passes)'"
+sed 's/^index 0$/index 7/' "$proof" >"$W/forged.tlog-proof"
+accepts "what does not verify is in the JSON, too" \
+    sh -c "! stele verify --json $W/forged.tlog-proof >$W/json && jq -e 'length == 1 and .[0].verified == false and (.[0].why | test(\"index 7\"))' $W/json"
+
+# Envelopes in other forms that DSSE allows: the same attestation.
+sed -n 's/^extra //p' "$proof" | base64 -d | jq '.signatures[0].keyid = "mine" | .more = 1' >"$W/foreign.json"
+refuses "an envelope whose keyid is no vkey wants one" "say with --key" stele submit "$W/foreign.json"
+accepts "with it the envelope is submitted" stele submit --key "$(cat "$W/key.pub")" "$W/foreign.json"
+says "in its one form: it has its old index" '^index 0$' "$W/out"
+refuses "another's key is refused" "does not verify" stele submit --key "$(cat "$W/log-key.pub")" "$W/foreign.json"
 again "$tool"
 build tool >/dev/null 2>&1
 accepts "the same build again is delivered" stele deliver --once

@@ -1,4 +1,4 @@
-/* A derivation: no crash, and its output paths can be checked whatever it says. */
+/* A derivation: its lists are sorted and name nothing twice, and its output paths can be checked whatever it says. */
 #include <assert.h>
 #include <stdlib.h>
 
@@ -24,6 +24,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     if (drv_parse(&drv, input, span_str("/tmp/stele-vectors-nix/store"), &why) != OK)
         return 0;
     assert(drv.outputs_n > 0);
+    for (size_t i = 0; i < drv.outputs_n; i++) {
+        assert(drv_output_find(&drv, drv.outputs[i].name) == &drv.outputs[i]);
+        assert(i == 0 || span_cmp(drv.outputs[i - 1].name, drv.outputs[i].name) < 0);
+    }
+    for (size_t i = 1; i < drv.env_n; i++)
+        assert(span_cmp(drv.env[i - 1].name, drv.env[i].name) < 0);
     drv_check_outputs(&drv, span_str("/tmp/stele-vectors-nix/store"), span_str("name"), &modulo, &why);
     drv_is_fixed(&drv);
     drv_is_floating(&drv);
