@@ -160,7 +160,7 @@ static void one_bit_each(void **state)
     (void)state;
     printf("# merkle: one random bit of every hash, seed %u\n", seed);
     for (uint64_t size = ALL_BITS_MAX + 1; size <= ONE_BIT_MAX; size++)
-        for (uint64_t a = 0; a <= size; a += 1 + (uint64_t)rand_r(&seed) % 7) {
+        for (uint64_t a = 0; a <= size; a++) {
             struct case_of c;
             if (a < size) {
                 c = inclusion_case(a, size);
@@ -171,37 +171,100 @@ static void one_bit_each(void **state)
         }
 }
 
-/* A stored node stands for itself: with a hash for every coordinate, plans of huge trees can be walked. */
-static enum err read_coordinates(void *ctx, const struct node *nodes, size_t n, struct hash *out, struct why *why)
+/* A tree too large to have: every leaf is the same but one, so the hash of a stored node follows from its level and from
+ * whether that leaf lies below it. */
+struct huge {
+    uint64_t odd; /* the leaf that differs */
+    size_t nodes; /* the most that were asked for at once */
+};
+
+static enum err read_huge(void *ctx, const struct node *nodes, size_t n, struct hash *out, struct why *why)
 {
-    (void)ctx;
+    struct huge *huge = ctx;
     (void)why;
-    assert_true(n <= MERKLE_PLAN_MAX);
-    for (size_t i = 0; i < n; i++)
-        out[i] = sha256_of(span_of(&nodes[i].index, sizeof nodes[i].index));
+    if (n > huge->nodes)
+        huge->nodes = n;
+    for (size_t i = 0; i < n; i++) {
+        bool odd = huge->odd >> nodes[i].level == nodes[i].index;
+        struct hash same = leaves[0];
+        out[i] = odd ? leaves[1] : same;
+        for (unsigned level = 0; level < nodes[i].level; level++) {
+            bool right = (huge->odd >> level & 1) != 0;
+            out[i] = !odd    ? merkle_node_hash(&same, &same)
+                     : right ? merkle_node_hash(&same, &out[i])
+                             : merkle_node_hash(&out[i], &same);
+            same = merkle_node_hash(&same, &same);
+        }
+    }
     return OK;
 }
 
-/* The largest trees: plans stay within their bound, and proofs within 63 hashes. */
+static void huge_inclusion(uint64_t index, uint64_t size, struct huge *huge, unsigned *seed)
+{
+    const struct hash_reader in_huge = { read_huge, huge };
+    struct case_of c = { .a = index, .size = size, .first = leaves[1] };
+    struct why why;
+    huge->odd = index;
+    assert_int_equal(merkle_root(size, &in_huge, &c.root, &why), OK);
+    assert_int_equal(merkle_inclusion_prove(index, size, &in_huge, c.proof, &c.n, &why), OK);
+    check_case(&c, false, seed);
+}
+
+/* How many hashes SUBPROOF(old, D[size], whole) of RFC 6962 section 2.1.2 has. */
+static size_t model_length(uint64_t old, uint64_t size, bool whole)
+{
+    uint64_t split = 1;
+    if (old == size)
+        return whole ? 0 : 1;
+    while (split < size - split)
+        split *= 2;
+    return 1 + (old <= split ? model_length(old, split, whole) : model_length(old - split, size - split, false));
+}
+
+/* The proof holds where it has at most 63 hashes, and is refused where it would have 64. The length that it has. */
+static size_t huge_consistency(uint64_t old, uint64_t size, struct huge *huge, unsigned *seed)
+{
+    const struct hash_reader in_huge = { read_huge, huge };
+    struct case_of c = { .a = old, .size = size, .consistency = true };
+    struct node nodes[MERKLE_PLAN_MAX];
+    struct why why;
+    huge->odd = old == 0 ? 0 : old - 1;
+    assert_int_equal(merkle_root(old, &in_huge, &c.first, &why), OK);
+    assert_int_equal(merkle_root(size, &in_huge, &c.root, &why), OK);
+    size_t planned = merkle_consistency_plan(old, size, nodes);
+    if (planned > huge->nodes)
+        huge->nodes = planned;
+    size_t length = old == 0 ? 0 : model_length(old, size, true);
+    enum err err = merkle_consistency_prove(old, size, &in_huge, c.proof, &c.n, &why);
+    assert_int_equal(err, length <= PROOF_HASHES_MAX ? OK : ERR_REFUSED);
+    if (err == OK) {
+        assert_int_equal(c.n, length);
+        check_case(&c, false, seed);
+    }
+    return length;
+}
+
+/* The largest trees: proofs hold, plans stay within their bound, and a proof of 64 hashes is refused. */
 static void largest_trees(void **state)
 {
-    static const struct hash_reader coordinates = { read_coordinates, NULL };
-    static const uint64_t sizes[] = { TREE_SIZE_MAX, TREE_SIZE_MAX - 1, UINT64_C(1) << 62, (UINT64_C(1) << 62) + 1,
-                                      UINT64_C(0x5555555555555555) };
-    struct hash proof[PROOF_HASHES_MAX];
-    struct why why;
-    size_t n;
+    const uint64_t half = UINT64_C(1) << 62;
+    const uint64_t sizes[] = { TREE_SIZE_MAX, TREE_SIZE_MAX - 1, half, half - 1, half + 1, UINT64_C(0x5555555555555555) };
+    struct huge huge = { 0 };
+    unsigned seed = (unsigned)time(NULL);
     (void)state;
+    printf("# merkle: the largest trees, seed %u\n", seed);
     for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
-        const uint64_t points[] = { 0, 1, sizes[s] / 2, sizes[s] / 3, sizes[s] - 1 };
+        const uint64_t size = sizes[s], points[] = { 0, 1, size / 2, size / 3, size - 2, size - 1 };
         for (size_t p = 0; p < sizeof points / sizeof *points; p++) {
-            assert_int_equal(merkle_inclusion_prove(points[p], sizes[s], &coordinates, proof, &n, &why), OK);
-            assert_true(n <= PROOF_HASHES_MAX);
-            /* A proof of 64 hashes is refused, and nothing written behind the 63rd. */
-            enum err err = merkle_consistency_prove(points[p], sizes[s], &coordinates, proof, &n, &why);
-            assert_true(err == ERR_REFUSED ? sizes[s] > UINT64_C(1) << 62 : err == OK && n <= PROOF_HASHES_MAX);
+            huge_inclusion(points[p], size, &huge, &seed);
+            huge_consistency(points[p], size, &huge, &seed);
         }
     }
+    /* As many stored nodes as a proof can need: into the last pair of the left half, beside the ragged right half. */
+    assert_int_equal(huge_consistency(half - 1, TREE_SIZE_MAX, &huge, &seed), PROOF_HASHES_MAX + 1);
+    assert_int_equal(huge.nodes, 62 + 63);
+    assert_int_equal(huge_consistency(half - 2, TREE_SIZE_MAX, &huge, &seed), PROOF_HASHES_MAX);
+    assert_int_equal(huge_consistency(half - 1, half, &huge, &seed), PROOF_HASHES_MAX);
 }
 
 static void refusals(void **state)
