@@ -16,6 +16,7 @@ struct kv {
     pthread_rwlock_t map_lock;
     pthread_mutex_t write_lock; /* held by a whole kv_write, growth included */
     pthread_mutex_t dead_lock;
+    bool read_only;
     bool dead;
     struct why why_dead;
 };
@@ -71,11 +72,11 @@ static enum err kv_fail(struct kv *kv, const char *what, int code, struct why *w
 static enum err open_tables(struct kv *kv, const struct kv_config *config, struct why *why)
 {
     MDB_txn *txn;
-    int code = mdb_txn_begin(kv->env, NULL, 0, &txn);
+    int code = mdb_txn_begin(kv->env, NULL, config->read_only ? MDB_RDONLY : 0, &txn);
     if (code != 0)
         return kv_fail(kv, "begin", code, why);
     for (size_t i = 0; i < config->tables_n; i++) {
-        code = mdb_dbi_open(txn, config->tables[i], MDB_CREATE, &kv->tables[i]);
+        code = mdb_dbi_open(txn, config->tables[i], config->read_only ? 0 : MDB_CREATE, &kv->tables[i]);
         if (code != 0) {
             mdb_txn_abort(txn);
             return kv_fail(kv, config->tables[i], code, why);
@@ -101,7 +102,8 @@ static enum err open_env(struct kv *kv, const struct kv_config *config, struct w
         (code = mdb_env_set_maxreaders(kv->env, config->readers_max)) != 0)
         return kv_fail(kv, "settings", code, why);
     /* No flag that trades durability; no read-ahead, because look-ups are random. */
-    code = mdb_env_open(kv->env, kv->path, MDB_NORDAHEAD, 0600);
+    kv->read_only = config->read_only;
+    code = mdb_env_open(kv->env, kv->path, MDB_NORDAHEAD | (config->read_only ? MDB_RDONLY : 0), 0600);
     if (code != 0)
         return kv_fail(kv, "open", code, why);
     int dead_readers;
@@ -162,13 +164,38 @@ uint64_t kv_used_bytes(struct kv *kv)
     return ((uint64_t)info.me_last_pgno + 1) * stat.ms_psize;
 }
 
+enum err kv_copy(struct kv *kv, const char *path, struct why *why)
+{
+    pthread_rwlock_rdlock(&kv->map_lock);
+    int code = mdb_env_copy2(kv->env, path, MDB_CP_COMPACT);
+    pthread_rwlock_unlock(&kv->map_lock);
+    return code == 0 ? OK : fail(why, ERR_ENV, "%s: copy to %s: %s", kv->path, path, mdb_strerror(code));
+}
+
+/* Takes over the size to which the writing process let the map grow. */
+static int follow_growth(struct kv *kv)
+{
+    pthread_rwlock_wrlock(&kv->map_lock);
+    int code = mdb_env_set_mapsize(kv->env, 0);
+    pthread_rwlock_unlock(&kv->map_lock);
+    return code;
+}
+
 enum err kv_read(struct kv *kv, struct kv_txn *txn, struct why *why)
 {
     *txn = (struct kv_txn){ .kv = kv };
-    pthread_rwlock_rdlock(&kv->map_lock);
-    int code = mdb_txn_begin(kv->env, NULL, MDB_RDONLY, &txn->txn);
-    if (code == 0)
-        return OK;
+    int code;
+    for (;;) {
+        pthread_rwlock_rdlock(&kv->map_lock);
+        code = mdb_txn_begin(kv->env, NULL, MDB_RDONLY, &txn->txn);
+        if (code == 0)
+            return OK;
+        if (code != MDB_MAP_RESIZED || !kv->read_only)
+            break;
+        pthread_rwlock_unlock(&kv->map_lock);
+        if ((code = follow_growth(kv)) != 0)
+            return kv_fail(kv, "follow the map's growth", code, why);
+    }
     pthread_rwlock_unlock(&kv->map_lock);
     txn->txn = NULL;
     return kv_fail(kv, "begin to read", code, why);
@@ -203,6 +230,8 @@ static enum err write_once(struct kv *kv, enum err (*body)(void *, struct kv_txn
                            struct why *why)
 {
     *full = false;
+    if (kv->read_only)
+        return fail(why, ERR_ENV, "%s was opened to be read", kv->path);
     if (kv_dead(kv, why))
         return fail_in(why, ERR_ENV, "no write after a storage error");
     struct kv_txn txn = { .kv = kv };

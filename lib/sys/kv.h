@@ -2,7 +2,7 @@
  * An ordered key-value store on disk: LMDB with the settings that a log needs, and nothing of it showing.
  *
  * Every commit is durable when kv_write returns. One writer at a time, readers never wait for it. The map grows by
- * itself. The environment must be opened after fork, by one process.
+ * itself. The environment must be opened after fork. One process may write it; others may read beside it.
  *
  * LMDB lets the next commit succeed after one that failed on the disk, so the first storage error is final: from then on
  * the environment is dead and takes no write until it is opened again (design invariant 4). Reads go on.
@@ -27,6 +27,7 @@ struct kv_config {
     size_t tables_n;
     uint64_t map_bytes;   /* to begin with; rounded up to pages */
     unsigned readers_max; /* threads that read at once */
+    bool read_only;       /* beside the process that writes; creates nothing, ERR_ENV where a table is missing */
 };
 
 /* Opens, creating what is missing, and frees the slots of readers that died. ERR_ENV. */
@@ -39,6 +40,8 @@ bool kv_dead(struct kv *kv, struct why *why);
 void kv_kill(struct kv *kv, const struct why *why);
 /* Bytes of the data file in use. */
 uint64_t kv_used_bytes(struct kv *kv);
+/* Writes one snapshot, without the free pages, to `path`/data.mdb, durably; `path` is a folder without one. ERR_ENV. */
+enum err kv_copy(struct kv *kv, const char *path, struct why *why);
 
 struct kv_txn {
     struct kv *kv;

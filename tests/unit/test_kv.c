@@ -319,6 +319,76 @@ static void test_open_fails(void **state)
     assert_non_null(strstr(why.text, "/nowhere/at/all"));
 }
 
+static uint64_t count_all(struct kv *kv)
+{
+    struct kv_txn txn;
+    struct why why = { "" };
+    uint64_t count = 0;
+    bool ok = kv_read(kv, &txn, &why) == OK && kv_count(&txn, 0, &count, &why) == OK;
+    kv_read_end(&txn);
+    return ok ? count : UINT64_MAX;
+}
+
+/* In a process of its own: LMDB wants an environment opened once in each. Its exit status counts what went wrong. */
+static int read_beside(const char *copy_path, int go, int ready)
+{
+    struct kv *kv = NULL, *copy = NULL;
+    struct why why = { "" };
+    struct kv_config config = {
+        .path = dir, .tables = tables, .tables_n = 2, .map_bytes = 1 << 16, .readers_max = 8, .read_only = true
+    };
+    char byte = 0;
+    int wrong = kv_open(&kv, &config, &why) != OK || count_all(kv) != 3;
+    if (write(ready, &byte, 1) != 1 || read(go, &byte, 1) != 1)
+        return 100;
+    wrong += count_all(kv) != 203;
+    struct fill fill = { .from = 300, .n = 1, .len = 1 };
+    wrong += kv_write(kv, fill_body, &fill, &why) != ERR_ENV || kv_dead(kv, &why);
+    wrong += kv_copy(kv, copy_path, &why) != OK;
+    wrong += kv_copy(kv, copy_path, &why) != ERR_ENV; /* there is one */
+    kv_close(kv);
+    config.path = copy_path;
+    wrong += kv_open(&copy, &config, &why) != OK || count_all(copy) != 203;
+    kv_close(copy);
+    return wrong;
+}
+
+/* Another process reads beside the writer, follows the map's growth, writes nothing; and copies one snapshot. */
+static void reads_beside_and_copies(void **state)
+{
+    (void)state;
+    struct kv *kv = open_kv(1 << 16, 8);
+    struct why why = { "" };
+    struct fill fill = { .from = 0, .n = 3, .len = 100 };
+    char copy_path[96], byte = 0;
+    int go[2], ready[2], status;
+    snprintf(copy_path, sizeof copy_path, "%s.copy", dir);
+    assert_int_equal(mkdir(copy_path, 0700), 0);
+    assert_int_equal(pipe(go), 0);
+    assert_int_equal(pipe(ready), 0);
+    assert_int_equal(kv_write(kv, fill_body, &fill, &why), OK);
+    pid_t child = fork();
+    if (child == 0)
+        _exit(read_beside(copy_path, go[0], ready[1]));
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    fill = (struct fill){ .from = 3, .n = 200, .len = 4000 };
+    assert_int_equal(kv_write(kv, fill_body, &fill, &why), OK);
+    assert_int_equal(write(go[1], &byte, 1), 1);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    kv_close(kv);
+    char path[128];
+    const char *const names[] = { "data.mdb", "lock.mdb", "" };
+    for (size_t i = 0; i < 3; i++) {
+        snprintf(path, sizeof path, "%s/%s", copy_path, names[i]);
+        remove(path);
+    }
+    for (size_t i = 0; i < 2; i++) {
+        close(go[i]);
+        close(ready[i]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -329,6 +399,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_dead_after_a_failed_commit, setup, teardown),
         cmocka_unit_test_setup_teardown(test_slots_of_dead_readers, setup, teardown),
         cmocka_unit_test(test_open_fails),
+        cmocka_unit_test_setup_teardown(reads_beside_and_copies, setup, teardown),
     };
     return cmocka_run_group_tests_name("kv", tests, NULL, NULL);
 }
