@@ -56,7 +56,8 @@ $O/%.o: %.c Makefile
 	$(CC) $(CFLAGS) -c -o $@ $<
 
 # Objects of a program that a unit test links besides the libraries.
-$O/tests/unit/test_store: $O/log/store.o $O/log/store_read.o
+store_o := $(patsubst %,$O/log/%.o,store store_open store_read index index_memory index_runs index_view seen)
+$O/tests/unit/test_store $O/tests/unit/test_index: $(store_o)
 $O/tests/unit/test_evidence: $O/client/evidence.o $O/tests/attestation.o
 $O/tests/unit/test_client_config: $O/client/config.o
 
@@ -66,7 +67,7 @@ $O/tests/bench/verify: $O/client/evidence.o
 $(e2e_t) $(bench_t): $O/tests/%: $O/tests/%.o $O/tests/attestation.o $(libs)
 	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS)
 # Without libFuzzer a target reads its corpus from files: the short form in `check`.
-$O/tests/fuzz/fuzz_submission: $(patsubst %,$O/log/%.o,submission entry store store_read config)
+$O/tests/fuzz/fuzz_submission: $(patsubst %,$O/log/%.o,submission entry config) $(store_o)
 $O/tests/fuzz/fuzz_lookups: $O/log/lookups.o
 $(fuzz_t): $O/tests/fuzz/%: $O/tests/fuzz/%.o $O/tests/fuzz/replay.o $(libs)
 	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS)

@@ -105,27 +105,83 @@ bool tile_node(const struct tile *tile, struct span bytes, const struct node *no
     return true;
 }
 
+static enum err wrong_tile(const struct tile *tile, size_t bytes, struct why *why)
+{
+    return fail(why, ERR_MALFORMED, "tile %u/%llu has %zu bytes, not %u", tile->level, (unsigned long long)tile->index, bytes,
+                tile->width * 32u);
+}
+
+static enum err fetch_node(struct tile_reader *tiles, const struct tile *tile, const struct node *node, struct hash *out,
+                           struct why *why)
+{
+    struct span bytes;
+    enum err err = tiles->fetch(tiles->ctx, tile, &bytes, why);
+    if (err == OK && !tile_node(tile, bytes, node, out))
+        err = wrong_tile(tile, bytes.len, why);
+    return err;
+}
+
+/* Where the nodes `within` levels above the tile's hashes begin. */
+static size_t nodes_at(unsigned within)
+{
+    return 2 * TILE_WIDTH - (2 * TILE_WIDTH >> within);
+}
+
+/* Brings the slot up to `tile`: only what is new since a narrower form of it is hashed. */
+static enum err fill_slot(struct tile_reader *tiles, struct tile_nodes *slot, const struct tile *tile, struct why *why)
+{
+    struct span bytes;
+    enum err err = tiles->fetch(tiles->ctx, tile, &bytes, why);
+    if (err != OK)
+        return err;
+    if (bytes.len != 32 * (size_t)tile->width)
+        return wrong_tile(tile, bytes.len, why);
+    size_t had = slot->tile.level == tile->level && slot->tile.index == tile->index ? slot->tile.width : 0, count = tile->width;
+    memcpy(slot->nodes + had, bytes.data + 32 * had, 32 * (count - had));
+    for (unsigned within = 1; within <= TILE_HEIGHT; within++) {
+        const struct hash *below = slot->nodes + nodes_at(within - 1);
+        had /= 2;
+        count /= 2;
+        for (size_t i = had; i < count; i++)
+            slot->nodes[nodes_at(within) + i] = merkle_node_hash(&below[2 * i], &below[2 * i + 1]);
+    }
+    slot->tile = *tile;
+    return OK;
+}
+
+static enum err cached_node(struct tile_reader *tiles, const struct tile *tile, const struct node *node, struct hash *out,
+                            struct why *why)
+{
+    struct tile_nodes *slot = &tiles->cache->slots[(2 * tile->level + (tile->index & 1)) % TILE_CACHE_SLOTS];
+    bool there = slot->tile.width >= tile->width && slot->tile.level == tile->level && slot->tile.index == tile->index;
+    enum err err = there ? OK : fill_slot(tiles, slot, tile, why);
+    if (err != OK) {
+        slot->tile.width = 0;
+        return err;
+    }
+    unsigned within = node->level % TILE_HEIGHT;
+    size_t at = node->index % ((size_t)TILE_WIDTH >> within);
+    if ((at + 1) << within > tile->width)
+        return wrong_tile(tile, 32 * (size_t)tile->width, why);
+    *out = slot->nodes[nodes_at(within) + at];
+    return OK;
+}
+
 static enum err read_from_tiles(void *ctx, const struct node *nodes, size_t n, struct hash *out, struct why *why)
 {
     struct tile_reader *tiles = ctx;
-    struct tile last = { 0 };
-    struct span bytes = { 0 };
-    for (size_t i = 0; i < n; i++) {
+    enum err err = OK;
+    for (size_t i = 0; i < n && err == OK; i++) {
         struct tile tile = tile_of_node(&nodes[i], tiles->size);
         if (tile.width == 0)
             return fail(why, ERR_MALFORMED, "a tree of %llu entries has no node %u/%llu", (unsigned long long)tiles->size,
                         nodes[i].level, (unsigned long long)nodes[i].index);
-        if (last.width == 0 || tile.level != last.level || tile.index != last.index) {
-            enum err err = tiles->fetch(tiles->ctx, &tile, &bytes, why);
-            if (err != OK)
-                return err;
-            last = tile;
-        }
-        if (!tile_node(&tile, bytes, &nodes[i], &out[i]))
-            return fail(why, ERR_MALFORMED, "tile %u/%llu has %zu bytes, not %u", tile.level, (unsigned long long)tile.index,
-                        bytes.len, tile.width * 32u);
+        if (tiles->cache != NULL)
+            err = cached_node(tiles, &tile, &nodes[i], &out[i], why);
+        else
+            err = fetch_node(tiles, &tile, &nodes[i], &out[i], why);
     }
-    return OK;
+    return err;
 }
 
 struct hash_reader tile_hash_reader(struct tile_reader *tiles)

@@ -32,12 +32,22 @@ struct tile tile_of_node(const struct node *node, uint64_t size);
 /* The hash of `node` from the bytes of its tile (32 * width). False where the tile does not hold it. */
 bool tile_node(const struct tile *tile, struct span bytes, const struct node *node, struct hash *out);
 
-/* A hash_reader over tiles of a tree of `size` leaves: `fetch` gives the tile's bytes, valid until the next call.
- * Tiles already fetched in one read are not asked for twice in a row. */
+/* The inner nodes of some tiles, so that many proofs from the same tiles hash them once. A tile only grows, and never changes:
+ * a cache serves every tree of one log. Zeros to begin with. */
+enum { TILE_CACHE_SLOTS = 8 };
+struct tile_cache {
+    struct tile_nodes {
+        struct tile tile;                  /* width 0: none */
+        struct hash nodes[2 * TILE_WIDTH]; /* the tile's hashes, then the nodes above them, level by level */
+    } slots[TILE_CACHE_SLOTS];
+};
+
+/* A hash_reader over tiles of a tree of `size` leaves: `fetch` gives the tile's bytes, valid until the next call. */
 struct tile_reader {
     enum err (*fetch)(void *ctx, const struct tile *tile, struct span *bytes, struct why *why);
     void *ctx;
     uint64_t size;
+    struct tile_cache *cache; /* NULL is fine */
 };
 struct hash_reader tile_hash_reader(struct tile_reader *tiles);
 

@@ -46,6 +46,21 @@ enum err entry_describe(struct store_entry *out, const struct envelope *envelope
     return err;
 }
 
+enum err entry_read(struct store_entry *out, struct span bytes, struct why *why)
+{
+    struct buf payload = BUF_EMPTY;
+    struct envelope envelope;
+    enum err err = envelope_parse(&envelope, bytes, &payload, why);
+    if (err == OK) {
+        entry_start(out, &envelope);
+        err = entry_describe(out, &envelope, why);
+        if (err != OK)
+            entry_free(out);
+    }
+    buf_free(&payload);
+    return err;
+}
+
 void entry_free(struct store_entry *entry)
 {
     free(entry->outputs);

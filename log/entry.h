@@ -11,6 +11,8 @@
 void entry_start(struct store_entry *out, const struct envelope *envelope);
 /* Fills the rest from its payload. ERR_MALFORMED for a payload that no log takes, ERR_ENV. Free with entry_free. */
 enum err entry_describe(struct store_entry *out, const struct envelope *envelope, struct why *why);
+/* A stored entry: both, without a look at its signature. */
+enum err entry_read(struct store_entry *out, struct span bytes, struct why *why);
 void entry_free(struct store_entry *entry);
 
 #endif

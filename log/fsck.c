@@ -38,7 +38,7 @@ struct fsck {
     bool full;
     struct frontier frontier;
     struct level levels[LEVELS];
-    struct store_counts counts;
+    uint64_t indexed, keys;
     struct witnessed witnessed[2];
     size_t witnessed_n;
     struct buf payload;
@@ -109,8 +109,8 @@ static enum err check_content(struct fsck *fsck, struct span bytes, uint64_t ind
     entry.index = index;
     if ((err = entry_describe(&entry, &envelope, why)) != OK)
         fail_in(why, err, "entry %llu", (unsigned long long)index);
-    else if ((err = store_view_check_seen(&fsck->view, &entry.leaf, index, why)) == OK)
-        err = store_view_check(&fsck->view, &entry, &fsck->counts, why);
+    else
+        err = store_view_check(&fsck->view, &entry, fsck->indexed, &fsck->keys, why);
     entry_free(&entry);
     return err;
 }
@@ -149,7 +149,7 @@ static enum err check_ends(struct fsck *fsck, struct why *why)
             return fail(why, ERR_REFUSED, "%s is at size %llu, but there are only %llu entries: the data was rolled back",
                         fsck->witnessed[i].what, (unsigned long long)fsck->witnessed[i].head.size,
                         (unsigned long long)fsck->view.size);
-    return store_view_check_counts(&fsck->view, fsck->full ? &fsck->counts : NULL, why);
+    return fsck->full ? store_view_check_keys(&fsck->view, fsck->keys, why) : OK;
 }
 
 static void remember_head(struct fsck *fsck, const char *what, const struct head *head)
@@ -229,7 +229,10 @@ static enum err open_store(struct fsck *fsck, struct why *why)
     if (err == OK && file_read(data, 0, &ignored, why) != OK && strstr(why->text, "there is no file") != NULL)
         err = fail(why, ERR_REFUSED, "there is no data in %s", fsck->config.dir);
     if (err == OK)
-        err = store_open(&fsck->store, fsck->config.dir, span_str(fsck->config.origin), why);
+        err =
+            store_open(&fsck->store,
+                       &(struct store_config){ .dir = fsck->config.dir, .origin = span_str(fsck->config.origin), .reading = true },
+                       why);
     buf_free(&ignored);
     free(data);
     return err;
@@ -245,6 +248,10 @@ static enum err check(struct fsck *fsck, struct why *why)
         err = store_view_begin(fsck->store, &fsck->view, why);
     if (err != OK)
         return err;
+    if (fsck->full && (err = store_view_indexed(&fsck->view, &fsck->indexed, why)) != OK) {
+        store_view_end(&fsck->view);
+        return err;
+    }
     frontier_start(&fsck->frontier);
     err = check_entries(fsck, why);
     if (err == OK)

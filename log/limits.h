@@ -12,6 +12,11 @@ enum {
     BATCH_BYTES_MAX = 16 << 20,
     BATCH_SUBMISSIONS_MAX = 4096,
 
+    /* The indices' newest keys: written out from so many entries on; commits wait above the other. */
+    INDEX_FLUSH_ENTRIES = 32768,
+    INDEX_MEMORY_ENTRIES_MAX = 8 * INDEX_FLUSH_ENTRIES,
+    STORE_READERS_MAX = 512, /* threads that read at once */
+
     /* Entries from one signed head to the next: the signer's bound. Commits stop short of it. */
     GROWTH_MAX = 1 << 20,
     /* What one read transaction of the publisher takes, so that old pages are not kept for long. */

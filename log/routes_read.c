@@ -183,7 +183,11 @@ void route_metrics(struct routes *routes, struct http_request *request, struct s
     metric(&out, "submissions_timed_out_total", pipeline->timed_out);
     metric(&out, "failed", pipeline->failed);
     pthread_mutex_unlock(&pipeline->lock);
-    metric(&out, "store_bytes", store_used_bytes(pipeline->store));
+    struct store_metrics store;
+    store_metrics(pipeline->store, &store);
+    metric(&out, "data_bytes", store.data_bytes);
+    metric(&out, "index_bytes", store.index_bytes);
+    metric(&out, "index_lag_entries", store.index_lag_entries);
     uint64_t at_ms = published_at_ms(pipeline->published), now_ms = clock_monotonic_ms();
     if (at_ms > 0)
         buf_fmt(&out, "stele_log_published_age_seconds %.3f\n", at_ms < now_ms ? (double)(now_ms - at_ms) / 1000 : 0);

@@ -61,16 +61,12 @@ static bool stalled(struct pipeline *pipeline, const struct batch *batch, struct
 
 static enum err all_known(struct pipeline *pipeline, const struct submission *submission, bool *known, struct why *why)
 {
-    struct store_view view;
-    enum err err = store_view_begin(pipeline->store, &view, why);
-    if (err != OK)
-        return err;
+    enum err err = OK;
     *known = true;
     for (size_t i = 0; i < submission->part.n && *known && err == OK; i++) {
         uint64_t index;
-        err = store_view_find(&view, &submission->part.entries[i].leaf, &index, known, why);
+        err = store_find(pipeline->store, &submission->part.entries[i].leaf, known, &index, why);
     }
-    store_view_end(&view);
     return err;
 }
 

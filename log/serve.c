@@ -17,6 +17,7 @@
 #include "lib/sys/report.h"
 #include "lib/sys/service.h"
 #include "log/commands.h"
+#include "log/entry.h"
 #include "log/limits.h"
 #include "log/routes.h"
 
@@ -98,6 +99,9 @@ static enum err start(struct serving *serving, const char *listen, struct why *w
 {
     struct pipeline *pipeline = &serving->pipeline;
     struct policy *policy = NULL;
+    struct store_config store_config = {
+        .dir = serving->config.dir, .origin = span_str(serving->config.origin), .describe = entry_read, .undescribe = entry_free
+    };
     enum err err = dir_lock(serving->config.dir, LOCK_PATIENCE_MS, why);
     if (err == OK)
         err = key_system_start(why);
@@ -108,7 +112,7 @@ static enum err start(struct serving *serving, const char *listen, struct why *w
     if (err == OK)
         err = load_builders(serving, &serving->routes.builders, why);
     if (err == OK)
-        err = store_open(&pipeline->store, serving->config.dir, span_str(serving->config.origin), why);
+        err = store_open(&pipeline->store, &store_config, why);
     if (err == OK && (pipeline->published = published_new()) == NULL)
         err = fail(why, ERR_ENV, "out of memory");
     if (err == OK)

@@ -1,47 +1,17 @@
 /*
- * The store's writing half. The schema, numbers big-endian:
+ * The store's writing half. The schema of DIR/data, numbers big-endian:
  *
- *   meta        "schema" -> "1"; "origin"; "size" -> u64
- *   entry       u64 first index -> a run: entries in the form of tlog-tiles' entry bundles. A run never crosses a
- *               multiple of 256. A commit adds one run a bundle; the runs of a full bundle become one, as it is served.
- *   tile        level, u64 number -> 32 bytes a hash; the last of a level grows
- *   seen        leaf hash -> u64 index
- *   output      hash part, builder, u64 index -> nothing
- *   derivation  hash part, builder, u64 index -> nothing
- *   builder     vkey hash, u64 index -> nothing
- *   inputs      SHA-256 -> u64 lowest index that names it, the list
+ *   meta     "schema" -> "2"; "origin"; "size" -> u64
+ *   entry    u64 first index -> a run: entries in the form of tlog-tiles' entry bundles. A run never crosses a
+ *            multiple of 256. A commit adds one run a bundle; the runs of a full bundle become one, as it is served.
+ *   tile     level, u64 number -> 32 bytes a hash; the last of a level grows
+ *   inputs   SHA-256 -> u64 lowest index that names it, the list
  *
- * `builder` in keys is the first 16 bytes of the vkey hash. seen, output, derivation and builder derive from the entries.
+ * log/store_open.c opens it, and brings what derives from it up to date.
  */
-#include "log/store.h"
-
-#include <assert.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 
-#include "lib/sys/file.h"
-#include "log/store_tables.h"
-
-#define SCHEMA "1"
-
-enum { TAIL_LEVELS = 8, READERS_MAX = 512 }; /* 256^8 leaves are above TREE_SIZE_MAX */
-
-static const uint64_t MAP_BYTES = UINT64_C(256) << 20;
-
-/* The last tile of a level, while a commit appends to it. */
-struct tail {
-    uint64_t number;
-    unsigned width;
-    bool dirty;
-    uint8_t hashes[TILE_WIDTH * 32];
-};
-
-struct store {
-    struct kv *kv;
-    _Atomic uint64_t size;
-    struct tail tails[TAIL_LEVELS]; /* the writer's */
-    struct buf run, merged;         /* the writer's */
-};
+#include "log/store_internal.h"
 
 /* One commit's work; starts anew each time kv_write runs it. */
 struct job {
@@ -52,13 +22,6 @@ struct job {
     uint64_t size;
     uint64_t run_first;
 };
-
-static enum err put_size(struct kv_txn *txn, uint64_t size, struct why *why)
-{
-    uint8_t value[8];
-    put_be64(value, size);
-    return kv_put(txn, TABLE_META, span_str("size"), span_of(value, sizeof value), why);
-}
 
 /* Appends a hash to the tail of `level` and, where that fills it, the tile's root to the level above, and so on. */
 static enum err push_hash(struct job *job, struct hash hash, struct why *why)
@@ -162,26 +125,6 @@ static enum err put_run(struct job *job, bool full, struct why *why)
     return err;
 }
 
-static enum err put_path(struct job *job, unsigned table, const uint8_t hash_part[STORE_HASH_PART_BYTES],
-                         const struct store_entry *entry, struct why *why)
-{
-    uint8_t key[PATH_KEY_BYTES];
-    return kv_put(job->txn, table, path_key(key, hash_part, entry->builder.b, entry->index), span_of("", 0), why);
-}
-
-static enum err put_indices(struct job *job, const struct store_entry *entry, struct why *why)
-{
-    enum err err = OK;
-    for (size_t i = 0; i < entry->outputs_n && err == OK; i++)
-        err = put_path(job, TABLE_OUTPUT, entry->outputs[i], entry, why);
-    if (err == OK && entry->has_derivation)
-        err = put_path(job, TABLE_DERIVATION, entry->derivation, entry, why);
-    uint8_t key[BUILDER_KEY_BYTES];
-    if (err == OK)
-        err = kv_put(job->txn, TABLE_BUILDER, builder_key(key, entry->builder.b, entry->index), span_of("", 0), why);
-    return err;
-}
-
 /* The list that `entry` names, from its part; what is stored already stays. */
 static enum err put_list(struct job *job, const struct store_part *part, const struct store_entry *entry, struct why *why)
 {
@@ -204,29 +147,16 @@ static enum err put_list(struct job *job, const struct store_part *part, const s
         buf_free(&value);
         return err;
     }
-    return fail(why, ERR_REFUSED, "the input list of an entry is neither stored nor in its submission");
+    return store_broken(job->txn->kv, why, "an input list that was stored is gone");
 }
 
-static enum err append_entry(struct job *job, const struct store_part *part, struct store_entry *entry, struct why *why)
+static enum err append_entry(struct job *job, const struct store_part *part, const struct store_entry *entry, struct why *why)
 {
-    struct span leaf = span_of(entry->leaf.b, 32), seen;
-    enum err err = kv_get(job->txn, TABLE_SEEN, leaf, &seen, &entry->known, why);
-    if (err != OK)
-        return err;
-    if (entry->known) {
-        if (seen.len != 8)
-            return store_broken(job->txn->kv, why, "a malformed index of a leaf hash");
-        entry->index = get_be64(seen.data);
-    } else {
-        entry->index = job->size++;
-        uint8_t index[8];
-        put_be64(index, entry->index);
+    enum err err = OK;
+    if (!entry->known) {
         bundle_add(&job->store->run, entry->bytes);
-        err = kv_put(job->txn, TABLE_SEEN, leaf, span_of(index, sizeof index), why);
-        if (err == OK)
-            err = put_indices(job, entry, why);
-        if (err == OK)
-            err = push_hash(job, entry->leaf, why);
+        job->size++;
+        err = push_hash(job, entry->leaf, why);
         if (err == OK && job->size % TILE_WIDTH == 0)
             err = put_run(job, true, why);
     }
@@ -240,9 +170,10 @@ static enum err append_all(void *ctx, struct kv_txn *txn, struct why *why)
     struct job *job = ctx;
     job->txn = txn;
     enum err err = read_size(txn, &job->size, why);
+    if (err == OK && job->size != job->store->size)
+        err = store_broken(txn->kv, why, "it has another size than the last commit gave it");
     if (err != OK)
         return err;
-    uint64_t before = job->size;
     job->run_first = job->size;
     buf_clear(&job->store->run);
     if ((err = load_tails(job, why)) != OK)
@@ -251,113 +182,122 @@ static enum err append_all(void *ctx, struct kv_txn *txn, struct why *why)
         for (size_t j = 0; j < job->parts[i].n; j++)
             if ((err = append_entry(job, &job->parts[i], &job->parts[i].entries[j], why)) != OK)
                 return err;
-    if (job->size == before)
+    if (job->size == job->store->size)
         return OK;
     if ((err = put_run(job, false, why)) != OK || (err = save_tails(job, why)) != OK)
         return err;
     return put_size(txn, job->size, why);
 }
 
+/* Is the entry at `index` the one with this leaf hash? It may be one of this batch, which is not stored yet. */
+struct asking {
+    struct store *store;
+    struct store_view view; /* begun when first needed */
+    bool begun;
+};
+
+static enum err has_leaf(void *ctx, uint64_t index, const struct hash *leaf, bool *is, struct why *why)
+{
+    struct asking *asking = ctx;
+    struct store *store = asking->store;
+    if (index >= store->size) {
+        *is = memcmp(store->new_leaves.data + 32 * (index - store->size), leaf->b, 32) == 0;
+        return OK;
+    }
+    enum err err = asking->begun ? OK : store_view_begin(store, &asking->view, why);
+    if (err != OK)
+        return err;
+    asking->begun = true;
+    struct tile tile = { .index = index / TILE_WIDTH, .width = (uint16_t)(index % TILE_WIDTH + 1) };
+    struct span bytes;
+    err = store_view_tile(&asking->view, &tile, &bytes, why);
+    if (err == OK)
+        *is = memcmp(bytes.data + 32 * (index % TILE_WIDTH), leaf->b, 32) == 0;
+    return err;
+}
+
+static void asking_end(struct asking *asking)
+{
+    if (asking->begun)
+        store_view_end(&asking->view);
+}
+
+enum err store_find(struct store *store, const struct hash *leaf, bool *found, uint64_t *index, struct why *why)
+{
+    struct asking asking = { .store = store };
+    enum err err = seen_find(store->seen, leaf, has_leaf, &asking, found, index, why);
+    asking_end(&asking);
+    return err;
+}
+
+/* The list that an entry names stands in its part, or is stored: looked at before anything changes. */
+static enum err check_lists(struct store *store, const struct store_part *parts, size_t n, struct why *why)
+{
+    struct store_view view;
+    enum err err = store_view_begin(store, &view, why);
+    if (err != OK)
+        return err;
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j < parts[i].n && err == OK; j++) {
+            const struct store_entry *entry = &parts[i].entries[j];
+            struct span text;
+            uint64_t first;
+            bool found = !entry->has_input_list;
+            for (size_t k = 0; k < parts[i].lists_n && !found; k++)
+                found = hash_eq(&parts[i].lists[k].hash, &entry->input_list);
+            if (!found)
+                err = store_view_inputs(&view, &entry->input_list, &text, &first, &found, why);
+            if (err == OK && !found)
+                err = fail(why, ERR_REFUSED, "the input list of an entry is neither stored nor in its submission");
+        }
+    store_view_end(&view);
+    return err;
+}
+
+/* Gives every entry its index, and collects the keys of the new ones. */
+static enum err number_entries(struct store *store, const struct store_part *parts, size_t n, struct why *why)
+{
+    struct asking asking = { .store = store };
+    enum err err = OK;
+    uint64_t size = store->size;
+    buf_clear(&store->new_leaves);
+    buf_clear(&store->new_keys);
+    for (size_t i = 0; i < n && err == OK; i++)
+        for (size_t j = 0; j < parts[i].n && err == OK; j++) {
+            struct store_entry *entry = &parts[i].entries[j];
+            err = seen_find(store->seen, &entry->leaf, has_leaf, &asking, &entry->known, &entry->index, why);
+            if (err != OK || entry->known)
+                continue;
+            entry->index = size++;
+            buf_add(&store->new_leaves, entry->leaf.b, 32);
+            store_add_keys(entry, &store->new_keys);
+            err = buf_done(&store->new_leaves, why);
+            if (err == OK)
+                err = seen_add(store->seen, &entry->leaf, entry->index, why);
+        }
+    asking_end(&asking);
+    return err == OK ? buf_done(&store->new_keys, why) : err;
+}
+
 enum err store_append(struct store *store, const struct store_part *parts, size_t n, uint64_t *size, struct why *why)
 {
     struct job job = { .store = store, .parts = parts, .n = n };
-    enum err err = kv_write(store->kv, append_all, &job, why);
+    enum err err = check_lists(store, parts, n, why);
     if (err != OK)
         return err;
-    atomic_store(&store->size, job.size);
-    *size = job.size;
-    return OK;
-}
-
-struct opening {
-    struct store *store;
-    struct span origin;
-};
-
-static enum err check_meta(void *ctx, struct kv_txn *txn, struct why *why)
-{
-    struct opening *opening = ctx;
-    struct span schema, origin;
-    bool found;
-    enum err err = kv_get(txn, TABLE_META, span_str("schema"), &schema, &found, why);
-    if (err != OK)
-        return err;
-    if (!found) {
-        err = kv_put(txn, TABLE_META, span_str("schema"), span_str(SCHEMA), why);
-        if (err == OK)
-            err = kv_put(txn, TABLE_META, span_str("origin"), opening->origin, why);
-        return err != OK ? err : put_size(txn, 0, why);
+    err = number_entries(store, parts, n, why);
+    if (err == OK)
+        err = kv_write(store->kv, append_all, &job, why);
+    if (err == OK && job.size > store->size) {
+        struct hash last;
+        memcpy(last.b, store->new_leaves.data + store->new_leaves.len - 32, 32);
+        err =
+            index_add(store->index, store->size, job.size, store->new_keys.data, store->new_keys.len / INDEX_KEY_BYTES, &last, why);
     }
-    if (!span_is(schema, SCHEMA))
-        return fail(why, ERR_REFUSED, "the data has schema %.*s, this program knows " SCHEMA, SPAN_FMT(schema));
-    err = kv_get(txn, TABLE_META, span_str("origin"), &origin, &found, why);
-    if (err != OK)
+    if (err != OK) {
+        store_kill(store, why); /* the set of leaf hashes knows what may not have been stored */
         return err;
-    if (!found || !span_eq(origin, opening->origin))
-        return fail(why, ERR_REFUSED, "the data belongs to another origin than %.*s", SPAN_FMT(opening->origin));
-    uint64_t size;
-    err = read_size(txn, &size, why);
-    atomic_store(&opening->store->size, size);
-    return err;
-}
-
-enum err store_open(struct store **out, const char *dir, struct span origin, struct why *why)
-{
-    *out = NULL;
-    char *path = path_join(dir, "data");
-    struct store *store = calloc(1, sizeof *store);
-    enum err err = path == NULL || store == NULL ? fail(why, ERR_ENV, "out of memory") : dir_make(path, 0700, why);
-    if (err == OK)
-        err = dir_sync(dir, why);
-    if (err == OK)
-        err = kv_open(
-            &store->kv,
-            &(struct kv_config){
-                .path = path, .tables = store_tables, .tables_n = TABLES_N, .map_bytes = MAP_BYTES, .readers_max = READERS_MAX },
-            why);
-    if (err == OK)
-        err = kv_write(store->kv, check_meta, &(struct opening){ store, origin }, why);
-    if (err == OK)
-        err = dir_sync(path, why);
-    if (err == OK)
-        *out = store;
-    else
-        store_close(store);
-    free(path);
-    return err;
-}
-
-void store_close(struct store *store)
-{
-    if (store == NULL)
-        return;
-    kv_close(store->kv);
-    buf_free(&store->run);
-    buf_free(&store->merged);
-    free(store);
-}
-
-uint64_t store_size(struct store *store)
-{
-    return atomic_load(&store->size);
-}
-
-uint64_t store_used_bytes(struct store *store)
-{
-    return kv_used_bytes(store->kv);
-}
-
-bool store_dead(struct store *store, struct why *why)
-{
-    return kv_dead(store->kv, why);
-}
-
-void store_kill(struct store *store, const struct why *why)
-{
-    kv_kill(store->kv, why);
-}
-
-struct kv *store_kv(struct store *store)
-{
-    return store->kv;
+    }
+    store->size = *size = job.size;
+    return OK;
 }

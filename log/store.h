@@ -2,8 +2,11 @@
  * What the log keeps: entries, tiles, input lists and the indices over them. Everything that knows the database stands
  * behind this header, so that another store can take its place (design section 6).
  *
- * A store belongs to one process. One thread appends; any number of threads read, each through a view: a snapshot of one
- * commit. Nothing here knows what is published: callers pass the size up to which they may look.
+ * One process appends, in one thread; any number of threads read, each through a view: a snapshot of one commit. Nothing here
+ * knows what is published: callers pass the size up to which they may look.
+ *
+ * Entries, tiles and input lists are durable with each commit. The rest follows from them: the look-up indices lag in a
+ * database of their own (log/index.h), and the set of leaf hashes is filled at start (log/seen.h).
  */
 #ifndef STELE_LOG_STORE_H
 #define STELE_LOG_STORE_H
@@ -13,6 +16,8 @@
 #include "lib/tile.h"
 
 enum { STORE_HASH_PART_BYTES = 20 }; /* a store path's hash part, decoded */
+
+struct index_view;
 
 struct store;
 
@@ -45,16 +50,35 @@ struct store_part {
     size_t lists_n;
 };
 
-/* Opens DIR/data, creating it for `origin` where there is none. ERR_ENV; ERR_REFUSED where it belongs to another origin or has a
- * schema that this program does not know. */
-enum err store_open(struct store **out, const char *dir, struct span origin, struct why *why);
+struct store_config {
+    const char *dir; /* the log's folder */
+    struct span origin;
+    bool reading; /* to read alone, beside a log that may be running: nothing is created, store_append is not called */
+    /* What the indices want to know of a stored entry: for those that they do not cover yet. ERR_MALFORMED, ERR_ENV. */
+    enum err (*describe)(struct store_entry *out, struct span bytes, struct why *why);
+    void (*undescribe)(struct store_entry *entry); /* frees what `describe` allocated */
+};
+
+/* Opens DIR/data and DIR/index, creating them where there are none, and indexes what is not yet. ERR_ENV; ERR_REFUSED where
+ * they belong to another origin or have a schema that this program does not know. */
+enum err store_open(struct store **out, const struct store_config *config, struct why *why);
+/* One snapshot of entries, tiles and input lists to OUT/data, durably; OUT is there, OUT/data is not. ERR_ENV. */
+enum err store_copy(struct store *store, const char *out, struct why *why);
 void store_close(struct store *store);
 /* The number of entries committed. */
 uint64_t store_size(struct store *store);
-uint64_t store_used_bytes(struct store *store);
 /* Has a storage error ended all writing? */
 bool store_dead(struct store *store, struct why *why);
 void store_kill(struct store *store, const struct why *why);
+
+struct store_metrics {
+    uint64_t data_bytes, index_bytes; /* in use */
+    uint64_t index_lag_entries;       /* not in the stored indices yet */
+};
+void store_metrics(struct store *store, struct store_metrics *out);
+
+/* Is an entry with this leaf hash in the log? For the thread that appends. ERR_ENV. */
+enum err store_find(struct store *store, const struct hash *leaf, bool *found, uint64_t *index, struct why *why);
 
 /* Appends the parts in order, in one durable commit, and gives every entry its index: its old one where the same bytes are in
  * the log, or came earlier in this batch. *size is the number of entries then. */
@@ -62,15 +86,15 @@ enum err store_append(struct store *store, const struct store_part *parts, size_
 
 /* A snapshot. At most one a thread at a time; short. Spans are borrowed until store_view_end. */
 struct store_view {
+    struct store *store;
     struct kv_txn txn;
     uint64_t size;
-    uint64_t tiles_size; /* for store_view_tiles */
-    struct tile_reader tiles;
+    struct tile_reader tiles; /* for store_view_tiles */
+    struct index_view *index; /* opened by the first look-up */
 };
 enum err store_view_begin(struct store *store, struct store_view *view, struct why *why);
 void store_view_end(struct store_view *view);
 
-enum err store_view_find(struct store_view *view, const struct hash *leaf, uint64_t *index, bool *found, struct why *why);
 /* ERR_ENV where the store should have it and does not. */
 enum err store_view_entry(struct store_view *view, uint64_t index, struct span *entry, struct why *why);
 /* The first `width` entries of bundle `number` as an entry bundle; in `scratch` (appended) where they are not in one piece. */
@@ -112,14 +136,13 @@ struct store_walk {
 void store_walk_start(struct store_walk *walk, struct store_view *view, uint64_t index);
 enum err store_walk_next(struct store_walk *walk, struct span *entry, struct why *why);
 
-/* For `fsck`. ERR_REFUSED, naming the entry and the index, for what is missing, wrong or too much. */
-struct store_counts {
-    uint64_t output, derivation, builder;
-};
-enum err store_view_check_seen(struct store_view *view, const struct hash *leaf, uint64_t index, struct why *why);
-/* All indices of a described entry, and its input list; adds the keys that it should have to *counts. */
-enum err store_view_check(struct store_view *view, const struct store_entry *entry, struct store_counts *counts, struct why *why);
-/* After all entries: have the indices these numbers of keys? Where `counts` is NULL only `seen` is looked at. */
-enum err store_view_check_counts(struct store_view *view, const struct store_counts *counts, struct why *why);
+/* For `fsck`. The entries below *indexed are in the stored indices. */
+enum err store_view_indexed(struct store_view *view, uint64_t *indexed, struct why *why);
+/* Is an entry that was described found under all its keys (where it is below `indexed`), whose number is added to *keys? And
+ * is its input list there, and right? ERR_REFUSED, naming the entry and the index. */
+enum err store_view_check(struct store_view *view, const struct store_entry *entry, uint64_t indexed, uint64_t *keys,
+                          struct why *why);
+/* After all entries: are the stored indices in order, and have exactly so many keys? ERR_REFUSED. */
+enum err store_view_check_keys(struct store_view *view, uint64_t keys, struct why *why);
 
 #endif

@@ -1,13 +1,47 @@
-/* The store's checks, for `stele-log fsck`: does every index say what the entries say, and nothing else? */
-#include "log/store_tables.h"
+/* The store's checks, for `stele-log fsck`: do the indices and input lists say what the entries say, and nothing else? */
+#include <stdlib.h>
 
-static enum err wants(struct store_view *view, unsigned table, struct span key, uint64_t index, struct why *why)
+#include "log/store_internal.h"
+
+enum err store_view_indexed(struct store_view *view, uint64_t *indexed, struct why *why)
 {
-    struct span value;
-    bool found;
-    enum err err = kv_get(&view->txn, table, key, &value, &found, why);
-    if (err == OK && !found)
-        err = fail(why, ERR_REFUSED, "entry %llu is missing from the index `%s`", (unsigned long long)index, store_tables[table]);
+    enum err err = store_view_open_index(view, why);
+    if (err == OK)
+        *indexed = index_view_covered(view->index);
+    return err;
+}
+
+/* Which index a key is of, for a message. */
+static const char *kind_name(uint8_t kind)
+{
+    return kind == INDEX_OUTPUT ? "output" : kind == INDEX_DERIVATION ? "derivation" : "builder";
+}
+
+static int by_bytes(const void *a, const void *b)
+{
+    return memcmp(a, b, INDEX_KEY_BYTES);
+}
+
+static enum err check_keys(struct store_view *view, const struct store_entry *entry, uint64_t *keys, struct why *why)
+{
+    struct buf wanted = BUF_EMPTY;
+    store_add_keys(entry, &wanted);
+    enum err err = buf_done(&wanted, why);
+    size_t n = wanted.len / INDEX_KEY_BYTES;
+    if (err == OK)
+        qsort(wanted.data, n, INDEX_KEY_BYTES, by_bytes);
+    for (size_t i = 0; i < n && err == OK; i++) {
+        const uint8_t *key = wanted.data + i * INDEX_KEY_BYTES;
+        bool has;
+        if (i > 0 && by_bytes(key - INDEX_KEY_BYTES, key) == 0)
+            continue;
+        ++*keys;
+        err = index_view_has(view->index, key, &has, why);
+        if (err == OK && !has)
+            err = fail(why, ERR_REFUSED, "entry %llu is missing from the index `%s`", (unsigned long long)entry->index,
+                       kind_name(key[0]));
+    }
+    buf_free(&wanted);
     return err;
 }
 
@@ -27,58 +61,23 @@ static enum err check_list(struct store_view *view, const struct store_entry *en
     return OK;
 }
 
-enum err store_view_check_seen(struct store_view *view, const struct hash *leaf, uint64_t index, struct why *why)
+enum err store_view_check(struct store_view *view, const struct store_entry *entry, uint64_t indexed, uint64_t *keys,
+                          struct why *why)
 {
-    uint64_t seen;
-    bool found;
-    enum err err = store_view_find(view, leaf, &seen, &found, why);
-    if (err == OK && (!found || seen != index))
-        err = fail(why, ERR_REFUSED, "the index `seen` does not find entry %llu", (unsigned long long)index);
-    return err;
+    enum err err = store_view_open_index(view, why);
+    if (err == OK && entry->index < indexed)
+        err = check_keys(view, entry, keys, why);
+    return err == OK && entry->has_input_list ? check_list(view, entry, why) : err;
 }
 
-enum err store_view_check(struct store_view *view, const struct store_entry *entry, struct store_counts *counts, struct why *why)
+enum err store_view_check_keys(struct store_view *view, uint64_t keys, struct why *why)
 {
-    uint8_t key[PATH_KEY_BYTES], builder_key[32 + 8];
-    enum err err = OK;
-    for (size_t i = 0; i < entry->outputs_n && err == OK; i++) {
-        bool repeated = false;
-        for (size_t k = 0; k < i; k++)
-            repeated |= memcmp(entry->outputs[k], entry->outputs[i], STORE_HASH_PART_BYTES) == 0;
-        counts->output += !repeated;
-        err = wants(view, TABLE_OUTPUT, path_key(key, entry->outputs[i], entry->builder.b, entry->index), entry->index, why);
-    }
-    counts->derivation += entry->has_derivation;
-    if (err == OK && entry->has_derivation)
-        err = wants(view, TABLE_DERIVATION, path_key(key, entry->derivation, entry->builder.b, entry->index), entry->index, why);
-    memcpy(builder_key, entry->builder.b, 32);
-    put_be64(builder_key + 32, entry->index);
-    counts->builder++;
+    uint64_t stored = 0;
+    enum err err = store_view_open_index(view, why);
     if (err == OK)
-        err = wants(view, TABLE_BUILDER, span_of(builder_key, sizeof builder_key), entry->index, why);
-    if (err == OK && entry->has_input_list)
-        err = check_list(view, entry, why);
-    return err;
-}
-
-static enum err check_count(struct store_view *view, unsigned table, uint64_t expected, struct why *why)
-{
-    uint64_t count;
-    enum err err = kv_count(&view->txn, table, &count, why);
-    if (err == OK && count != expected)
-        err = fail(why, ERR_REFUSED, "the index `%s` has %llu keys, the entries give %llu", store_tables[table],
-                   (unsigned long long)count, (unsigned long long)expected);
-    return err;
-}
-
-enum err store_view_check_counts(struct store_view *view, const struct store_counts *counts, struct why *why)
-{
-    enum err err = check_count(view, TABLE_SEEN, view->size, why);
-    if (err == OK && counts != NULL)
-        err = check_count(view, TABLE_OUTPUT, counts->output, why);
-    if (err == OK && counts != NULL)
-        err = check_count(view, TABLE_DERIVATION, counts->derivation, why);
-    if (err == OK && counts != NULL)
-        err = check_count(view, TABLE_BUILDER, counts->builder, why);
+        err = index_view_check(view->index, &stored, why);
+    if (err == OK && stored != keys)
+        err = fail(why, ERR_REFUSED, "the indices have %llu keys, the entries give %llu", (unsigned long long)stored,
+                   (unsigned long long)keys);
     return err;
 }

@@ -1,11 +1,10 @@
 /* The store's reading half: views. */
 #include <stdio.h>
 
-#include "log/store_tables.h"
+#include "log/store_internal.h"
 
 const char *const store_tables[TABLES_N] = {
-    [TABLE_META] = "meta",     [TABLE_ENTRY] = "entry",           [TABLE_TILE] = "tile",       [TABLE_SEEN] = "seen",
-    [TABLE_OUTPUT] = "output", [TABLE_DERIVATION] = "derivation", [TABLE_BUILDER] = "builder", [TABLE_INPUTS] = "inputs",
+    [TABLE_META] = "meta", [TABLE_ENTRY] = "entry", [TABLE_TILE] = "tile", [TABLE_INPUTS] = "inputs"
 };
 
 struct span tile_key(uint8_t out[TILE_KEY_BYTES], uint8_t level, uint64_t number)
@@ -15,19 +14,16 @@ struct span tile_key(uint8_t out[TILE_KEY_BYTES], uint8_t level, uint64_t number
     return span_of(out, TILE_KEY_BYTES);
 }
 
-struct span path_key(uint8_t out[PATH_KEY_BYTES], const uint8_t *hash_part, const uint8_t *builder, uint64_t index)
+void store_add_keys(const struct store_entry *entry, struct buf *out)
 {
-    memcpy(out, hash_part, STORE_HASH_PART_BYTES);
-    memcpy(out + STORE_HASH_PART_BYTES, builder, BUILDER_PREFIX_BYTES);
-    put_be64(out + PATH_PREFIX_BYTES, index);
-    return span_of(out, PATH_KEY_BYTES);
-}
-
-struct span builder_key(uint8_t out[BUILDER_KEY_BYTES], const uint8_t *builder, uint64_t index)
-{
-    memcpy(out, builder, 32);
-    put_be64(out + 32, index);
-    return span_of(out, BUILDER_KEY_BYTES);
+    uint8_t *key;
+    for (size_t i = 0; i < entry->outputs_n; i++)
+        if ((key = buf_grow(out, INDEX_KEY_BYTES)) != NULL)
+            index_path_key(key, INDEX_OUTPUT, entry->outputs[i], entry->builder.b, entry->index);
+    if (entry->has_derivation && (key = buf_grow(out, INDEX_KEY_BYTES)) != NULL)
+        index_path_key(key, INDEX_DERIVATION, entry->derivation, entry->builder.b, entry->index);
+    if ((key = buf_grow(out, INDEX_KEY_BYTES)) != NULL)
+        index_builder_key(key, &entry->builder, entry->index);
 }
 
 struct hash full_tile_root(const uint8_t hashes[TILE_WIDTH * 32])
@@ -76,8 +72,8 @@ enum err read_size(struct kv_txn *txn, uint64_t *size, struct why *why)
 
 enum err store_view_begin(struct store *store, struct store_view *view, struct why *why)
 {
-    *view = (struct store_view){ 0 };
-    enum err err = kv_read(store_kv(store), &view->txn, why);
+    *view = (struct store_view){ .store = store };
+    enum err err = kv_read(store->kv, &view->txn, why);
     if (err == OK && (err = read_size(&view->txn, &view->size, why)) != OK)
         kv_read_end(&view->txn);
     return err;
@@ -85,19 +81,8 @@ enum err store_view_begin(struct store *store, struct store_view *view, struct w
 
 void store_view_end(struct store_view *view)
 {
+    index_view_end(view->index);
     kv_read_end(&view->txn);
-}
-
-enum err store_view_find(struct store_view *view, const struct hash *leaf, uint64_t *index, bool *found, struct why *why)
-{
-    struct span value;
-    enum err err = kv_get(&view->txn, TABLE_SEEN, span_of(leaf->b, 32), &value, found, why);
-    if (err != OK || !*found)
-        return err;
-    if (value.len != 8)
-        return store_broken(view->txn.kv, why, "a malformed index of a leaf hash");
-    *index = get_be64(value.data);
-    return OK;
 }
 
 /* The run that holds `index`, from that entry on. */
@@ -197,7 +182,9 @@ static enum err fetch_tile(void *ctx, const struct tile *tile, struct span *byte
 
 struct hash_reader store_view_tiles(struct store_view *view, uint64_t size)
 {
-    view->tiles = (struct tile_reader){ .fetch = fetch_tile, .ctx = view, .size = size };
+    view->tiles.fetch = fetch_tile;
+    view->tiles.ctx = view;
+    view->tiles.size = size;
     return tile_hash_reader(&view->tiles);
 }
 
@@ -215,77 +202,61 @@ enum err store_view_inputs(struct store_view *view, const struct hash *list, str
     return OK;
 }
 
-static const unsigned lookup_tables[] = {
-    [STORE_OUTPUT] = TABLE_OUTPUT,
-    [STORE_DERIVATION] = TABLE_DERIVATION,
-    [STORE_BUILDER] = TABLE_BUILDER,
-};
-
-/* One builder's indices: from lookup->from on, at most `max`. */
-static enum err lookup_of(struct store_view *view, const struct store_lookup *lookup, const uint8_t *builder, uint64_t *indices,
-                          size_t max, size_t *n, struct why *why)
+enum err store_view_open_index(struct store_view *view, struct why *why)
 {
-    uint8_t path[PATH_KEY_BYTES], own[BUILDER_KEY_BYTES];
-    struct span from = lookup->by == STORE_BUILDER ? builder_key(own, builder, lookup->from)
-                                                   : path_key(path, lookup->hash_part, builder, lookup->from);
-    struct kv_cursor cursor;
-    enum err err = kv_cursor_open(&cursor, &view->txn, lookup_tables[lookup->by], from, from.len - 8, why);
-    for (unsigned i = 0; err == OK && i < lookup->per_builder && *n < max; i++) {
-        struct span key, value;
-        bool found;
-        err = kv_cursor_next(&cursor, &key, &value, &found, why);
-        if (err != OK || !found || key.len != from.len)
+    return view->index != NULL ? OK : index_view_begin(view->store->index, &view->index, why);
+}
+
+static void lookup_key(uint8_t key[INDEX_KEY_BYTES], const struct store_lookup *lookup, const uint8_t *builder)
+{
+    index_path_key(key, lookup->by == STORE_OUTPUT ? INDEX_OUTPUT : INDEX_DERIVATION, lookup->hash_part, builder, lookup->from);
+}
+
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Of every builder of the path, in the order of their hashes. */
+static enum err lookup_all(struct store_view *view, const struct store_lookup *lookup, uint64_t *indices, size_t max, size_t *n,
+                           struct why *why)
+{
+    static const uint8_t first[INDEX_BUILDER_BYTES];
+    const size_t prefix_len = 1 + STORE_HASH_PART_BYTES;
+    uint8_t key[INDEX_KEY_BYTES], found_key[INDEX_KEY_BYTES];
+    bool found, more = true;
+    enum err err = OK;
+    lookup_key(key, lookup, first);
+    put_be64(key + INDEX_NAME_BYTES, 0);
+    while (err == OK && more && *n < max) {
+        err = index_view_first(view->index, key, prefix_len, found_key, &found, why);
+        if (err != OK || !found)
             break;
-        uint64_t index = get_be64(key.data + key.len - 8);
-        if (index >= lookup->size)
-            break;
-        indices[(*n)++] = index;
+        lookup_key(key, lookup, found_key + prefix_len);
+        err = index_view_find(view->index, key, lookup->size, indices, least(max, *n + lookup->per_builder), n, why);
+        /* The next builder: the least name above this one. */
+        more = false;
+        for (size_t i = prefix_len + INDEX_BUILDER_BYTES; i-- > prefix_len && !more;)
+            more = ++key[i] != 0;
+        put_be64(key + INDEX_NAME_BYTES, 0);
     }
-    kv_cursor_close(&cursor);
     return err;
-}
-
-/* The first builder of a path at or above `builder`, which becomes it. */
-static enum err next_builder(struct store_view *view, const struct store_lookup *lookup, uint8_t builder[BUILDER_PREFIX_BYTES],
-                             bool *found, struct why *why)
-{
-    uint8_t from[PATH_KEY_BYTES];
-    struct kv_cursor cursor;
-    struct span key, value;
-    enum err err = kv_cursor_open(&cursor, &view->txn, lookup_tables[lookup->by], path_key(from, lookup->hash_part, builder, 0),
-                                  STORE_HASH_PART_BYTES, why);
-    if (err == OK)
-        err = kv_cursor_next(&cursor, &key, &value, found, why);
-    if (err == OK && *found)
-        memcpy(builder, key.data + STORE_HASH_PART_BYTES, BUILDER_PREFIX_BYTES);
-    kv_cursor_close(&cursor);
-    return err;
-}
-
-/* The next of all prefixes; false after the last. */
-static bool count_up(uint8_t builder[BUILDER_PREFIX_BYTES])
-{
-    for (size_t i = BUILDER_PREFIX_BYTES; i-- > 0;)
-        if (++builder[i] != 0)
-            return true;
-    return false;
 }
 
 enum err store_view_lookup(struct store_view *view, const struct store_lookup *lookup, uint64_t *indices, size_t max, size_t *n,
                            struct why *why)
 {
     *n = 0;
-    enum err err = OK;
-    for (size_t i = 0; i < lookup->builders_n && err == OK; i++)
-        err = lookup_of(view, lookup, lookup->builders[i].b, indices, max, n, why);
-    if (lookup->builders_n > 0)
-        return err;
-    uint8_t builder[BUILDER_PREFIX_BYTES] = { 0 };
-    bool found;
-    do {
-        err = next_builder(view, lookup, builder, &found, why);
-        if (err == OK && found)
-            err = lookup_of(view, lookup, builder, indices, max, n, why);
-    } while (err == OK && found && *n < max && count_up(builder));
+    enum err err = store_view_open_index(view, why);
+    if (err == OK && lookup->builders_n == 0)
+        return lookup_all(view, lookup, indices, max, n, why);
+    for (size_t i = 0; i < lookup->builders_n && err == OK; i++) {
+        uint8_t key[INDEX_KEY_BYTES];
+        if (lookup->by == STORE_BUILDER)
+            index_builder_key(key, &lookup->builders[i], lookup->from);
+        else
+            lookup_key(key, lookup, lookup->builders[i].b);
+        err = index_view_find(view->index, key, lookup->size, indices, least(max, *n + lookup->per_builder), n, why);
+    }
     return err;
 }

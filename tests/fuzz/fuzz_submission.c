@@ -27,7 +27,7 @@ static void end(void)
 static void begin(void)
 {
     struct why why;
-    if (mkdtemp(dir) == NULL || store_open(&store, dir, span_str("log.example"), &why) != OK)
+    if (mkdtemp(dir) == NULL || store_open(&store, &(struct store_config){ .dir = dir, .origin = span_str("log.example") }, &why) != OK)
         abort();
     atexit(end);
 }

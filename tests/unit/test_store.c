@@ -22,21 +22,12 @@ static int teardown(void **state)
 {
     (void)state;
     char path[96];
-    const char *const names[] = { "data/data.mdb", "data/lock.mdb", "data", "" };
-    for (size_t i = 0; i < 4; i++) {
+    const char *const names[] = { "data/data.mdb", "data/lock.mdb", "data", "index/data.mdb", "index/lock.mdb", "index", "" };
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         snprintf(path, sizeof path, "%s/%s", dir, names[i]);
         remove(path);
     }
     return 0;
-}
-
-static struct store *open_store(void)
-{
-    struct store *store = NULL;
-    if (store_open(&store, dir, span_str(ORIGIN), &why) != OK)
-        print_message("# %s\n", why.text);
-    assert_non_null(store);
-    return store;
 }
 
 /* Entry `i` of these tests: its bytes (of a length that varies), its builder and output from its number. */
@@ -61,6 +52,40 @@ static void free_entry(struct store_entry *entry)
 {
     free((void *)(uintptr_t)entry->bytes.data);
     free(entry->outputs);
+}
+
+/* What the indices want to know follows from an entry's bytes here too. */
+static enum err describe(struct store_entry *out, struct span bytes, struct why *reason)
+{
+    unsigned i;
+    if (sscanf((const char *)bytes.data, "entry %u", &i) != 1)
+        return fail(reason, ERR_MALFORMED, "no entry");
+    *out = make_entry(i);
+    free((void *)(uintptr_t)out->bytes.data);
+    out->bytes = bytes;
+    return OK;
+}
+
+static void undescribe(struct store_entry *entry)
+{
+    free(entry->outputs);
+}
+
+static enum err try_open(struct store **out, const char *origin)
+{
+    return store_open(out,
+                      &(struct store_config){
+                          .dir = dir, .origin = span_str(origin), .describe = describe, .undescribe = undescribe },
+                      &why);
+}
+
+static struct store *open_store(void)
+{
+    struct store *store = NULL;
+    if (try_open(&store, ORIGIN) != OK)
+        print_message("# %s\n", why.text);
+    assert_non_null(store);
+    return store;
 }
 
 /* Appends entries [from, to) as one part and checks their indices. */
@@ -105,21 +130,16 @@ static void check_all(struct store *store, uint64_t size, unsigned step)
     struct store_view view;
     struct frontier frontier;
     frontier_start(&frontier);
-    assert_int_equal(store_size(store), size);
+    assert_true(store_size(store) >= size);
     assert_int_equal(store_view_begin(store, &view, &why), OK);
-    assert_int_equal(view.size, size);
+    assert_int_equal(view.size, store_size(store));
     struct store_walk walk;
     store_walk_start(&walk, &view, 0);
     for (uint64_t i = 0; i < size; i++) {
         struct store_entry want = make_entry((unsigned)i);
         struct span entry;
-        uint64_t index;
-        bool found;
         assert_int_equal(store_walk_next(&walk, &entry, &why), OK);
         assert_true(span_eq(entry, want.bytes));
-        assert_int_equal(store_view_find(&view, &want.leaf, &index, &found, &why), OK);
-        assert_true(found);
-        assert_int_equal(index, i);
         if (i % step == 0) {
             assert_int_equal(store_view_entry(&view, i, &entry, &why), OK);
             assert_true(span_eq(entry, want.bytes));
@@ -133,6 +153,18 @@ static void check_all(struct store *store, uint64_t size, unsigned step)
     assert_true(hash_eq(&root, &expected));
     check_bundles(&view, size, step);
     store_view_end(&view);
+    for (uint64_t i = 0; i < size; i++) {
+        struct store_entry want = make_entry((unsigned)i);
+        uint64_t index;
+        bool found;
+        assert_int_equal(store_find(store, &want.leaf, &found, &index, &why), OK);
+        assert_true(found);
+        assert_int_equal(index, i);
+        want.leaf.b[31] ^= 1;
+        assert_int_equal(store_find(store, &want.leaf, &found, &index, &why), OK);
+        assert_false(found);
+        free_entry(&want);
+    }
 }
 
 static void test_batches_and_reopening(void **state)
@@ -296,13 +328,82 @@ static void test_lookups(void **state)
     store_close(store);
 }
 
+/* Every entry of [0, size) under its derivation, and none beyond. */
+static void check_derivations(struct store *store, uint64_t size)
+{
+    struct store_view view;
+    uint64_t indices[2048];
+    size_t n, all = 0;
+    assert_int_equal(store_view_begin(store, &view, &why), OK);
+    for (unsigned i = 0; i < 256; i++) {
+        struct store_lookup lookup = { .by = STORE_DERIVATION, .hash_part = { (uint8_t)i }, .size = size, .per_builder = 2048 };
+        assert_int_equal(store_view_lookup(&view, &lookup, indices, 2048, &n, &why), OK);
+        all += n;
+        for (size_t k = 0; k < n; k++)
+            assert_true(indices[k] < size && indices[k] % 256 == i);
+    }
+    assert_int_equal(all, size);
+    store_view_end(&view);
+}
+
+static void remove_index(void)
+{
+    char path[96];
+    const char *const names[] = { "index/data.mdb", "index/lock.mdb" };
+    for (size_t i = 0; i < 2; i++) {
+        snprintf(path, sizeof path, "%s/%s", dir, names[i]);
+        assert_int_equal(remove(path), 0);
+    }
+}
+
+/* Indices that are gone, behind, or another log's are made from the entries. */
+static void test_indices_follow_entries(void **state)
+{
+    (void)state;
+    char kept[96], data[96];
+    snprintf(kept, sizeof kept, "%s/kept", dir);
+    snprintf(data, sizeof data, "%s/data/data.mdb", dir);
+    struct store *store = open_store();
+    append(store, 0, 300, false);
+    store_close(store);
+    remove_index();
+    store = open_store();
+    check_derivations(store, 300);
+    append(store, 10, 11, true);
+    store_close(store);
+    /* The data is put back: what was indexed beyond it must go, also where other entries came in its place. */
+    char command[256];
+    snprintf(command, sizeof command, "cp %s %s", data, kept);
+    assert_int_equal(system(command), 0);
+    store = open_store();
+    append(store, 300, 400, false);
+    store_close(store);
+    assert_int_equal(rename(kept, data), 0);
+    store = open_store();
+    assert_int_equal(store_size(store), 300);
+    check_derivations(store, 300);
+    struct store_entry other = make_entry(999);
+    struct store_part part = { .entries = &other, .n = 1 };
+    uint64_t size;
+    assert_int_equal(store_append(store, &part, 1, &size, &why), OK);
+    assert_int_equal(other.index, 300);
+    free_entry(&other);
+    store_close(store);
+    store = open_store();
+    struct store_metrics metrics;
+    store_metrics(store, &metrics);
+    assert_int_equal(metrics.index_lag_entries, 0);
+    check_all(store, 300, 7);
+    store_close(store);
+}
+
 static void test_refuses_another_origin(void **state)
 {
     (void)state;
     struct store *store = open_store();
     append(store, 0, 1, false);
     store_close(store);
-    assert_int_equal(store_open(&store, dir, span_str("other.example"), &why), ERR_REFUSED);
+    assert_int_equal(try_open(&store, "other.example"), ERR_REFUSED);
     assert_null(store);
     assert_non_null(strstr(why.text, "other.example"));
     store = open_store();
@@ -334,6 +435,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_duplicates, setup, teardown),
         cmocka_unit_test_setup_teardown(test_input_lists, setup, teardown),
         cmocka_unit_test_setup_teardown(test_lookups, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_indices_follow_entries, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refuses_another_origin, setup, teardown),
         cmocka_unit_test_setup_teardown(test_killed_store, setup, teardown),
     };

@@ -148,10 +148,28 @@ static bool tree(const json_t *object)
         n++;
     }
     assert_int_equal(n, json_array_size(json_object_get(object, "tiles")));
-    struct tile_reader tiles = { fetch_from_model, &model, model.size };
+    struct tile_cache *cache = calloc(1, sizeof *cache);
+    struct tile_reader tiles = { .fetch = fetch_from_model, .ctx = &model, .size = model.size };
     struct hash_reader reader = tile_hash_reader(&tiles);
     assert_int_equal(merkle_root(model.size, &reader, &root, &why), OK);
     assert_true(hash_eq(&root, &expected));
+    /* The same through a cache, which fills with the tiles of ever larger trees: roots, and a proof each. */
+    assert_non_null(cache);
+    for (uint64_t size = 1; size <= model.size; size += size < 600 ? 1 : size / 7) {
+        struct tile_reader cached = { .fetch = fetch_from_model, .ctx = &model, .size = size, .cache = cache };
+        struct hash_reader with = tile_hash_reader(&cached), without = tile_hash_reader(&tiles);
+        struct hash a[PROOF_HASHES_MAX], b[PROOF_HASHES_MAX], root_with, root_without;
+        size_t a_n, b_n;
+        tiles.size = size;
+        assert_int_equal(merkle_root(size, &with, &root_with, &why), OK);
+        assert_int_equal(merkle_root(size, &without, &root_without, &why), OK);
+        assert_true(hash_eq(&root_with, &root_without));
+        assert_int_equal(merkle_inclusion_prove(size / 3, size, &with, a, &a_n, &why), OK);
+        assert_int_equal(merkle_inclusion_prove(size / 3, size, &without, b, &b_n, &why), OK);
+        assert_int_equal(a_n, b_n);
+        assert_memory_equal(a, b, a_n * sizeof *a);
+    }
+    free(cache);
     free(model.leaves);
     return true;
 }
@@ -219,7 +237,7 @@ static void small_log(void **state)
         }
         root = frontier_root(&frontier);
         assert_true(hash_eq(&root, &checkpoint.root));
-        struct tile_reader reader_of = { fetch_from_folder, NULL, size };
+        struct tile_reader reader_of = { .fetch = fetch_from_folder, .size = size };
         struct hash_reader reader = tile_hash_reader(&reader_of);
         assert_int_equal(merkle_root(size, &reader, &root, &why), OK);
         assert_true(hash_eq(&root, &checkpoint.root));
