@@ -404,7 +404,8 @@ stop log KILL
 cp -r "$W/log/data" "$W/good-data"
 sed -i 's/^quorum w/quorum none/' "$W/log/policy"
 sig=$(sed 's/.*"sig":"//; s/".*//' "$W/e0" | cut -c 1-40 | sed 's/[+/]/./g')
-LC_ALL=C sed -i "s/$sig/$(echo "$sig" | sed 's/^A/B/; t; s/^./A/')/g" "$W/log/data/data.mdb"
+case $sig in A*) other=B ;; *) other=A ;; esac
+LC_ALL=C sed -i "s/.\(${sig#?}\)/$other\1/g" "$W/log/data/data.mdb"
 serve
 tries=0
 until [ "$(get /healthz)" = 503 ] || [ $tries -gt 50 ]; do tries=$((tries + 1)); sleep 0.1; done
@@ -412,7 +413,7 @@ status "it is found when the entries are read back" 503 "$(get /healthz)"
 says "and nothing is signed" 'do not hash to the root' "$W/body"
 status "or published" 503 "$(get /checkpoint)"
 stop log
-LC_ALL=C sed -i "s/.${sig#?}/!$(echo "${sig#?}" | sed 's/\./-/g')/g" "$W/log/data/data.mdb"
+LC_ALL=C sed -i "s/.\(${sig#?}\)/!\1/g" "$W/log/data/data.mdb"
 rm -rf "$W/log/index"
 refuses "where an entry to be indexed is none, the log does not start" "entry 0 is no attestation" \
     timeout -k 5 20 stele-log serve "$W/log" --listen 127.0.0.1:0
