@@ -60,7 +60,7 @@ static enum err check(struct log_config *config, const char *file, struct why *w
         return fail(why, ERR_MALFORMED, "%s: `quorum-timeout-ms` is not from 100 to 600000", file);
     if (config->head_interval_ms > 86400000)
         return fail(why, ERR_MALFORMED, "%s: `head-interval-ms` is above a day", file);
-    if (config->connections_max == 0 || config->connections_max > 65536 || config->connections_per_ip_max == 0 ||
+    if (config->connections_max == 0 || config->connections_max > HTTP_CONNECTIONS_LIMIT || config->connections_per_ip_max == 0 ||
         config->connections_per_ip_max > config->connections_max)
         return fail(why, ERR_MALFORMED, "%s: `connections-max` is from 1 to 65536, `connections-per-address-max` from 1 to that",
                     file);

@@ -11,6 +11,11 @@ enum {
     /* One commit takes at most this much of the queue (and always at least one submission). */
     BATCH_BYTES_MAX = 16 << 20,
     BATCH_SUBMISSIONS_MAX = 4096,
+    /* While more is being verified a commit waits for it: until it has so many bytes, at most so long. */
+    BATCH_WAIT_BYTES = 2 << 20,
+    BATCH_WAIT_MS = 25,
+    /* Answers from one snapshot, so that old pages are not kept for long. */
+    ANSWERS_A_VIEW_MAX = 64,
 
     /* The indices' newest keys: written out from so many entries on; commits wait above the other. */
     INDEX_FLUSH_ENTRIES = 32768,
@@ -34,10 +39,13 @@ enum {
 
     /* HTTP. */
     HTTP_CONNECTIONS_MAX = 4096,
+    HTTP_CONNECTIONS_LIMIT = 65536,     /* what the configuration may say */
     HTTP_CONNECTIONS_PER_IP_MAX = 2048, /* a reverse proxy is one address */
     HTTP_IDLE_TIMEOUT_S = 30,
     HTTP_REQUEST_TIMEOUT_S = 60,
     HTTP_THREADS_MAX = 8,
+    VERIFIERS_MAX = 16, /* threads */
+    LOOKUP_THREADS = 2,
     RETRY_AFTER_S = 5,
 
     /* Look-ups. */

@@ -2,6 +2,7 @@
 #include "log/pipeline.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "lib/sys/clock.h"
 #include "lib/sys/http_server.h"
@@ -89,42 +90,77 @@ bool pipeline_submit(struct pipeline *pipeline, struct submission *submission, s
         submission_list_add(&pipeline->queue, submission);
         pipeline->queue_bytes += submission->bytes;
         pipeline->submitted++;
-        pthread_cond_signal(&pipeline->queued);
+        /* In between the sequencer waits for the verifiers to be done, or for its time to be over. */
+        if (pipeline->queue.n == 1 || pipeline->queue_bytes >= BATCH_WAIT_BYTES)
+            pthread_cond_signal(&pipeline->queued);
     }
     pthread_mutex_unlock(&pipeline->lock);
     return yes;
 }
 
-/* Every bundle of a submission, under the newest head. */
-static enum err render_answer(struct pipeline *pipeline, const struct submission *submission, const struct published_head *head,
-                              struct buf *out, struct why *why)
+/* All that is verified is queued: the sequencer need not wait for more. */
+static void verifiers_idle(void *ctx)
 {
+    struct pipeline *pipeline = ctx;
+    pthread_mutex_lock(&pipeline->lock);
+    pthread_cond_signal(&pipeline->queued);
+    pthread_mutex_unlock(&pipeline->lock);
+}
+
+/* What the answerer works with: the head of now, and a snapshot for as many answers as one may serve. */
+struct answering {
+    struct pipeline *pipeline;
+    struct published_view shown;
     struct store_view view;
-    enum err err = store_view_begin(pipeline->store, &view, why);
-    if (err != OK)
-        return err;
+    bool viewing;
+    unsigned answered;
+    struct tile_cache cache;
+};
+
+static enum err begin_answer(struct answering *answering, struct why *why)
+{
+    if (answering->viewing)
+        return OK;
+    enum err err = store_view_begin(answering->pipeline->store, &answering->view, why);
+    answering->viewing = err == OK;
+    answering->view.tiles.cache = &answering->cache;
+    return err;
+}
+
+static void end_answers(struct answering *answering)
+{
+    if (answering->viewing)
+        store_view_end(&answering->view);
+    published_release(&answering->shown);
+    answering->viewing = false;
+    answering->answered = 0;
+}
+
+/* Every bundle of a submission, under the newest head. */
+static enum err render_answer(struct answering *answering, const struct submission *submission, struct buf *out, struct why *why)
+{
+    enum err err = begin_answer(answering, why);
     for (size_t i = 0; i < submission->part.n && err == OK; i++) {
         const struct store_entry *entry = &submission->part.entries[i];
-        err = proof_of_entry(&view, head, entry->index, entry->bytes, out, why);
+        err = proof_of_entry(&answering->view, answering->shown.newest, entry->index, entry->bytes, out, why);
     }
-    store_view_end(&view);
     return err == OK ? buf_done(out, why) : err;
 }
 
-static void answer(struct pipeline *pipeline, struct submission *submission)
+static void answer(struct answering *answering, struct submission *submission)
 {
     static const struct http_header headers[] = {
         { "Content-Type", "text/plain; charset=utf-8" },
         { "Cache-Control", "no-store" },
         { NULL, NULL },
     };
-    struct published_view shown = published_take(pipeline->published);
+    const struct published_head *newest = answering->shown.newest;
     struct buf body = BUF_EMPTY;
     struct why why;
-    if (shown.newest == NULL || shown.newest->head.size < submission->covers) {
+    if (newest == NULL || newest->head.size < submission->covers) {
         /* The policy changed in between. */
         submission_refuse(submission, "the log's head is not under its witnesses' quorum at the moment: try again");
-    } else if (render_answer(pipeline, submission, shown.newest, &body, &why) != OK) {
+    } else if (render_answer(answering, submission, &body, &why) != OK) {
         report_why(REPORT_ERROR, "answer", &why);
         submission_refuse(submission, "the log could not build the proofs");
     } else {
@@ -132,37 +168,63 @@ static void answer(struct pipeline *pipeline, struct submission *submission)
         submission_free(submission);
     }
     buf_free(&body);
-    published_release(&shown);
 }
 
 static void *answerer_run(void *ctx)
 {
     struct pipeline *pipeline = ctx;
+    struct answering *answering = calloc(1, sizeof *answering);
+    if (answering == NULL) {
+        pipeline_fail(pipeline, "answerer", &(struct why){ "out of memory" });
+        return NULL;
+    }
+    answering->pipeline = pipeline;
     pthread_mutex_lock(&pipeline->lock);
     while (!pipeline->stopping) {
-        struct submission *submission = submission_list_take(&pipeline->answers);
-        if (submission == NULL) {
+        if (pipeline->answers.n == 0) {
             pthread_cond_wait(&pipeline->answerable, &pipeline->lock);
             continue;
         }
+        struct submission_list list = pipeline->answers;
+        pipeline->answers = (struct submission_list){ 0 };
         pthread_mutex_unlock(&pipeline->lock);
-        answer(pipeline, submission);
+        for (struct submission *submission; (submission = submission_list_take(&list)) != NULL;) {
+            if (answering->answered++ == 0)
+                answering->shown = published_take(pipeline->published);
+            answer(answering, submission);
+            if (answering->answered == ANSWERS_A_VIEW_MAX)
+                end_answers(answering);
+        }
+        end_answers(answering);
         pthread_mutex_lock(&pipeline->lock);
     }
     pthread_mutex_unlock(&pipeline->lock);
+    free(answering);
     return NULL;
+}
+
+static unsigned verifiers_n(void)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    return cores < 2 ? 2 : cores > VERIFIERS_MAX ? VERIFIERS_MAX : (unsigned)cores;
 }
 
 enum err pipeline_start(struct pipeline *pipeline, struct policy *policy, struct why *why)
 {
     pthread_mutex_init(&pipeline->lock, NULL);
-    pthread_cond_init(&pipeline->queued, NULL);
+    pthread_condattr_t attr;
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&pipeline->queued, &attr);
+    pthread_condattr_destroy(&attr);
     pthread_cond_init(&pipeline->answerable, NULL);
     enum err err = publisher_new(&pipeline->publisher, pipeline, policy, why);
     if (err != OK) {
         publisher_free(pipeline->publisher);
         return err;
     }
+    if ((err = workers_start(&pipeline->verifiers, verifiers_n(), HTTP_CONNECTIONS_LIMIT, verifiers_idle, pipeline, why)) != OK)
+        return err;
     if (pthread_create(&pipeline->sequencer_thread, NULL, sequencer_run, pipeline) != 0 ||
         pthread_create(&pipeline->publisher_thread, NULL, publisher_run, pipeline) != 0 ||
         pthread_create(&pipeline->answerer_thread, NULL, answerer_run, pipeline) != 0)
@@ -192,6 +254,7 @@ void pipeline_use_policy(struct pipeline *pipeline, struct policy *policy)
 
 void pipeline_stop(struct pipeline *pipeline)
 {
+    workers_stop(pipeline->verifiers);
     pthread_mutex_lock(&pipeline->lock);
     pipeline->stopping = true;
     pthread_cond_broadcast(&pipeline->queued);

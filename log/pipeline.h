@@ -1,10 +1,10 @@
 /*
  * The way of a submission through the log:
  *
- *   HTTP thread: parse, verify ─▶ queue ─▶ sequencer: one commit for all that is queued ─▶ waiting
+ *   HTTP thread ─▶ verifiers: parse, verify ─▶ queue ─▶ sequencer: one commit for all that is queued ─▶ waiting
  *     ─▶ publisher: read back, recompute, sign, witnesses, publish ─▶ answers ─▶ answerer: proof bundles, reply
  *
- * Three threads, one lock. Commits run ahead, heads do not: one signed head is out at a time, and the next covers
+ * Three threads beside the verifiers, one lock. Commits run ahead, heads do not: one signed head is out at a time, and the next covers
  * everything committed since. A crash between any two steps loses nothing that was answered: what is committed is
  * published by the same code after a restart, and a client that got no answer asks again and gets the same index.
  */
@@ -17,6 +17,7 @@
 #include "log/published.h"
 #include "log/submission.h"
 #include "log/witnesses.h"
+#include "log/workers.h"
 
 struct publisher;
 
@@ -27,6 +28,7 @@ struct pipeline {
     struct published *published;
     struct witnesses *witnesses;
     struct publisher *publisher; /* its thread's alone */
+    struct workers *verifiers;   /* parse and verify what is posted, and queue it */
     pthread_t sequencer_thread, publisher_thread, answerer_thread;
 
     pthread_mutex_t lock; /* for all that follows */

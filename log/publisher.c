@@ -29,6 +29,7 @@ struct publisher {
     struct signed_head *current; /* published */
     uint64_t next_sign_ms;
     char *checkpoint_file;
+    struct tile_cache cache;
 };
 
 static void drop(struct policy *policy)
@@ -62,12 +63,13 @@ static enum err read_back(struct publisher *publisher, uint64_t size, struct why
 }
 
 /* The root that the tiles give. */
-static enum err tiles_root(struct store *store, uint64_t size, struct hash *root, struct why *why)
+static enum err tiles_root(struct publisher *publisher, uint64_t size, struct hash *root, struct why *why)
 {
     struct store_view view;
-    enum err err = store_view_begin(store, &view, why);
+    enum err err = store_view_begin(publisher->pipeline->store, &view, why);
     if (err != OK)
         return err;
+    view.tiles.cache = &publisher->cache;
     struct hash_reader reader = store_view_tiles(&view, size);
     err = merkle_root(size, &reader, root, why);
     store_view_end(&view);
@@ -76,11 +78,12 @@ static enum err tiles_root(struct store *store, uint64_t size, struct hash *root
 
 static enum err prove(void *ctx, uint64_t old, uint64_t size, struct hash proof[PROOF_HASHES_MAX], size_t *n, struct why *why)
 {
-    const struct publisher *publisher = ctx;
+    struct publisher *publisher = ctx;
     struct store_view view;
     enum err err = store_view_begin(publisher->pipeline->store, &view, why);
     if (err != OK)
         return err;
+    view.tiles.cache = &publisher->cache;
     struct hash_reader reader = store_view_tiles(&view, size);
     err = merkle_consistency_prove(old, size, &reader, proof, n, why);
     store_view_end(&view);
@@ -184,7 +187,7 @@ static enum err sign(struct publisher *publisher, uint64_t size, struct why *why
     size_t n;
     enum err err = read_back(publisher, size, why);
     if (err == OK)
-        err = tiles_root(publisher->pipeline->store, size, &root, why);
+        err = tiles_root(publisher, size, &root, why);
     if (err != OK)
         return err;
     struct head head = { size, frontier_root(&publisher->frontier) };
@@ -332,7 +335,7 @@ static enum err check_head(struct publisher *publisher, const struct head *head,
                     "%s/data holds %llu entries, but %s has %llu: data was lost or an old copy was put back. To recover, put "
                     "back a copy of data that holds at least as many; never remove heads",
                     pipeline->config->dir, (unsigned long long)pipeline->committed, whose, (unsigned long long)head->size);
-    enum err err = tiles_root(pipeline->store, head->size, &root, why);
+    enum err err = tiles_root(publisher, head->size, &root, why);
     if (err == OK && !hash_eq(&root, &head->root))
         err = fail(why, ERR_REFUSED,
                    "%s/data has another root at size %llu than %s: the data was changed. To recover, put back a copy of data "

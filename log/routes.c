@@ -31,21 +31,25 @@ static void route_attestations(struct routes *routes, struct http_request *reque
     }
 }
 
+/* By which thread a route is answered: what waits for nothing by the HTTP thread itself. */
+enum route_by { BY_HTTP, BY_VERIFIERS, BY_LOOKUPS };
+
 static const struct route {
     const char *prefix;
     bool post;
+    enum route_by by;
     void (*answer)(struct routes *routes, struct http_request *request, struct span rest);
 } table[] = {
-    { "/attestations", true, route_attestations },
-    { "/checkpoint", false, route_checkpoint },
-    { "/tile/", false, route_tile },
-    { "/output/", false, route_output },
-    { "/outputs", true, route_outputs },
-    { "/derivation/", false, route_derivation },
-    { "/builder/", false, route_builder },
-    { "/inputs/", false, route_inputs },
-    { "/healthz", false, route_health },
-    { "/metrics", false, route_metrics },
+    { "/attestations", true, BY_VERIFIERS, route_attestations },
+    { "/checkpoint", false, BY_HTTP, route_checkpoint },
+    { "/tile/", false, BY_HTTP, route_tile },
+    { "/output/", false, BY_LOOKUPS, route_output },
+    { "/outputs", true, BY_LOOKUPS, route_outputs },
+    { "/derivation/", false, BY_LOOKUPS, route_derivation },
+    { "/builder/", false, BY_LOOKUPS, route_builder },
+    { "/inputs/", false, BY_HTTP, route_inputs },
+    { "/healthz", false, BY_HTTP, route_health },
+    { "/metrics", false, BY_HTTP, route_metrics },
 };
 
 static void wrong_method(struct http_request *request, bool post)
@@ -64,6 +68,15 @@ static void wrong_method(struct http_request *request, bool post)
     http_reply_take(request, 405, headers, &body);
 }
 
+static void hand_out(struct routes *routes, const struct route *route, struct http_request *request, struct span rest)
+{
+    const struct job job = { .answer = route->answer, .routes = routes, .request = request, .rest = rest };
+    if (route->by == BY_HTTP)
+        route->answer(routes, request, rest);
+    else if (!workers_take(route->by == BY_VERIFIERS ? routes->pipeline->verifiers : routes->lookups, &job))
+        http_reply_problem(request, 503, RETRY_AFTER_S, "the log has too much to do at the moment");
+}
+
 void routes_handle(void *ctx, struct http_request *request)
 {
     struct span path = http_path(request), method = http_method(request);
@@ -74,7 +87,7 @@ void routes_handle(void *ctx, struct http_request *request)
         if (rest.len > 0 && table[i].prefix[strlen(table[i].prefix) - 1] != '/')
             continue;
         if (table[i].post ? span_is(method, "POST") : span_is(method, "GET") || span_is(method, "HEAD"))
-            table[i].answer(ctx, request, rest);
+            hand_out(ctx, &table[i], request, rest);
         else
             wrong_method(request, table[i].post);
         return;

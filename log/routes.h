@@ -9,6 +9,7 @@
 
 struct routes {
     struct pipeline *pipeline;
+    struct workers *lookups; /* answer what may take long */
     pthread_rwlock_t builders_lock;
     struct builders *builders; /* owned; replaced as a whole */
 };

@@ -1,8 +1,10 @@
 /*
  * The sequencer: takes everything that is queued, gives every entry its index in one durable commit, and goes on. There is no
- * timer: an idle log commits at once, a busy one batches by itself while the disk works.
+ * timer: an idle log commits at once, a busy one batches by itself while the disk works. Only what the verifiers have in hand
+ * is waited for, for a moment: a commit costs the same for one as for many.
  */
 #include <stdlib.h>
+#include <time.h>
 
 #include "lib/sys/clock.h"
 #include "lib/sys/file.h"
@@ -16,6 +18,19 @@ struct batch {
     size_t n, bytes;
 };
 
+/* With the lock held. */
+static void wait_for_more(struct pipeline *pipeline)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += BATCH_WAIT_MS * 1000000L;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    while (!pipeline->stopping && pipeline->queue_bytes < BATCH_WAIT_BYTES && workers_busy(pipeline->verifiers) > 0)
+        if (pthread_cond_timedwait(&pipeline->queued, &pipeline->lock, &until) != 0)
+            return;
+}
+
 /* Waits for work; false where the log stops. */
 static bool take_batch(struct pipeline *pipeline, struct batch *batch)
 {
@@ -23,6 +38,7 @@ static bool take_batch(struct pipeline *pipeline, struct batch *batch)
     pthread_mutex_lock(&pipeline->lock);
     while (pipeline->queue.n == 0 && !pipeline->stopping)
         pthread_cond_wait(&pipeline->queued, &pipeline->lock);
+    wait_for_more(pipeline);
     bool stopping = pipeline->stopping;
     while (!stopping && batch->n < BATCH_SUBMISSIONS_MAX && batch->bytes < BATCH_BYTES_MAX && pipeline->queue.n > 0) {
         struct submission *submission = submission_list_take(&pipeline->queue);

@@ -70,12 +70,13 @@ static enum err load_builders(const struct serving *serving, struct builders **o
 
 static enum err start_http(struct serving *serving, const char *listen, struct why *why)
 {
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    /* Half of the cores: the verifiers have them all, and what an HTTP thread does itself is quick. */
+    long threads = sysconf(_SC_NPROCESSORS_ONLN) / 2;
     struct http_server_config config = {
         .listen = listen != NULL ? listen : serving->config.listen,
-        .threads = cores < 2                  ? 2
-                   : cores > HTTP_THREADS_MAX ? HTTP_THREADS_MAX
-                                              : (unsigned)cores,
+        .threads = threads < 1                  ? 1
+                   : threads > HTTP_THREADS_MAX ? HTTP_THREADS_MAX
+                                                : (unsigned)threads,
         .body_bytes_max = SUBMISSION_BYTES_MAX,
         .connections_max = (unsigned)serving->config.connections_max,
         .connections_per_ip_max = (unsigned)serving->config.connections_per_ip_max,
@@ -122,7 +123,8 @@ static enum err start(struct serving *serving, const char *listen, struct why *w
     if (err != OK)
         return err;
     serving->pipeline_started = true;
-    if ((err = start_http(serving, listen, why)) == OK)
+    err = workers_start(&serving->routes.lookups, LOOKUP_THREADS, HTTP_CONNECTIONS_LIMIT, NULL, NULL, why);
+    if (err == OK && (err = start_http(serving, listen, why)) == OK)
         announce(serving, listen);
     return err;
 }
@@ -150,6 +152,7 @@ static void stop(struct serving *serving)
         pipeline_drain(&serving->pipeline);
     if (serving->server != NULL)
         http_server_stop(serving->server, (unsigned)pipeline_patience_ms(&serving->pipeline) + STOP_EXTRA_MS);
+    workers_stop(serving->routes.lookups);
     if (serving->pipeline_started)
         pipeline_stop(&serving->pipeline);
     published_free(serving->pipeline.published);
