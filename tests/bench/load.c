@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib/limits.h"
@@ -44,7 +45,8 @@ struct load {
     double *took_ms;
     size_t done, refused;
     uint64_t bytes, seconds_us, started_us;
-    double rate; /* requests a second, 0 for no bound */
+    uint64_t cpu_us; /* of this process, while it ran */
+    double rate;     /* requests a second, 0 for no bound */
     int epoll;
 };
 
@@ -52,6 +54,13 @@ static void die(const char *what)
 {
     perror(what);
     exit(1);
+}
+
+static uint64_t cpu_us(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }
 
 static void prepare_posts(struct load *load, const char *key_file, size_t per_request, size_t n)
@@ -82,13 +91,6 @@ static void prepare_posts(struct load *load, const char *key_file, size_t per_re
     secret_key_free(key);
 }
 
-static void watch(struct load *load, struct client *client, bool write, int op)
-{
-    struct epoll_event event = { .events = write ? EPOLLOUT : EPOLLIN, .data.ptr = client };
-    if (epoll_ctl(load->epoll, op, client->fd, &event) != 0)
-        die("epoll_ctl");
-}
-
 static void open_client(struct load *load, struct client *client)
 {
     int one = 1;
@@ -96,13 +98,27 @@ static void open_client(struct load *load, struct client *client)
     if (client->fd < 0 || connect(client->fd, (struct sockaddr *)&load->address, sizeof load->address) != 0)
         die("connect");
     setsockopt(client->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    watch(load, client, true, EPOLL_CTL_ADD);
+    /* Edges, so that a request costs one send and one or two recv, and nothing more. */
+    struct epoll_event event = { .events = EPOLLIN | EPOLLOUT | EPOLLET, .data.ptr = client };
+    if (epoll_ctl(load->epoll, EPOLL_CTL_ADD, client->fd, &event) != 0)
+        die("epoll_ctl");
 }
 
 static bool over(const struct load *load)
 {
     return clock_monotonic_us() - load->started_us >= load->seconds_us || load->done >= REQUESTS_MAX ||
            (!load->again && load->next >= load->requests_n);
+}
+
+static void send_more(struct load *load, struct client *client)
+{
+    struct buf *request = &load->requests[client->request];
+    if (client->sent == request->len)
+        return;
+    ssize_t put = send(client->fd, request->data + client->sent, request->len - client->sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (put < 0 && errno != EAGAIN)
+        die("send");
+    client->sent += put > 0 ? (size_t)put : 0;
 }
 
 /* Gives an idle client its next request, where there is one and the rate allows it. */
@@ -117,18 +133,8 @@ static bool begin(struct load *load, struct client *client)
     client->in_body = false;
     client->busy = true;
     client->started_us = now;
+    send_more(load, client);
     return true;
-}
-
-static void send_more(struct load *load, struct client *client)
-{
-    struct buf *request = &load->requests[client->request];
-    ssize_t put = send(client->fd, request->data + client->sent, request->len - client->sent, MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (put < 0 && errno != EAGAIN)
-        die("send");
-    client->sent += put > 0 ? (size_t)put : 0;
-    if (client->sent == request->len)
-        watch(load, client, false, EPOLL_CTL_MOD);
 }
 
 static void take_head(struct client *client)
@@ -146,27 +152,30 @@ static void take_head(struct client *client)
     client->body_left = body - have;
 }
 
+/* Takes what has come; true where that ends the answer. */
 static bool receive(struct load *load, struct client *client)
 {
-    static char body[1 << 16];
-    char *into = client->in_body ? body : client->head + client->head_len;
-    size_t room = client->in_body ? sizeof body : sizeof client->head - 1 - client->head_len;
-    ssize_t got = recv(client->fd, into, room, MSG_DONTWAIT);
-    if (got < 0 && errno == EAGAIN)
-        return false;
-    if (got <= 0) {
-        fprintf(stderr, "the server closed a connection\n");
-        exit(1);
+    static char body[1 << 18];
+    while (!client->in_body || client->body_left > 0) {
+        char *into = client->in_body ? body : client->head + client->head_len;
+        size_t room = client->in_body ? sizeof body : sizeof client->head - 1 - client->head_len;
+        ssize_t got = recv(client->fd, into, room, MSG_DONTWAIT);
+        if (got < 0 && errno == EAGAIN)
+            return false;
+        if (got <= 0) {
+            fprintf(stderr, "the server closed a connection\n");
+            exit(1);
+        }
+        load->bytes += (uint64_t)got;
+        if (client->in_body) {
+            client->body_left -= (uint64_t)got;
+        } else {
+            client->head_len += (size_t)got;
+            client->head[client->head_len] = '\0';
+            take_head(client);
+        }
     }
-    load->bytes += (uint64_t)got;
-    if (client->in_body) {
-        client->body_left -= (uint64_t)got;
-    } else {
-        client->head_len += (size_t)got;
-        client->head[client->head_len] = '\0';
-        take_head(client);
-    }
-    return client->in_body && client->body_left == 0;
+    return true;
 }
 
 static void finish(struct load *load, struct client *client)
@@ -182,40 +191,35 @@ static void run(struct load *load)
 {
     struct epoll_event events[256];
     load->epoll = epoll_create1(EPOLL_CLOEXEC);
-    load->started_us = clock_monotonic_us();
     for (size_t i = 0; i < load->clients_n; i++)
         open_client(load, &load->clients[i]);
     load->started_us = clock_monotonic_us();
-    size_t busy = 0;
+    load->cpu_us = cpu_us();
+    size_t busy = 0, next = 0;
     do {
-        int n = epoll_wait(load->epoll, events, 256, 10);
+        /* Those that rest, because of the rate or because they have not begun, take their turns. */
+        for (size_t tries = 0; busy < load->clients_n && tries < load->clients_n; tries++) {
+            struct client *client = &load->clients[next];
+            if (!client->busy) {
+                if (!begin(load, client))
+                    break;
+                busy++;
+            }
+            next = (next + 1) % load->clients_n;
+        }
+        int n = epoll_wait(load->epoll, events, 256, busy == load->clients_n ? 100 : 1);
         for (int i = 0; i < n; i++) {
             struct client *client = events[i].data.ptr;
-            if (!client->busy && !begin(load, client)) {
-                watch(load, client, false, EPOLL_CTL_MOD); /* rests until the rate lets it go on */
+            if (!client->busy)
                 continue;
-            }
-            if (client->sent < load->requests[client->request].len)
-                send_more(load, client);
-            else if (receive(load, client)) {
+            send_more(load, client);
+            if (receive(load, client)) {
                 finish(load, client);
-                if (begin(load, client))
-                    send_more(load, client);
-                if (client->busy && client->sent < load->requests[client->request].len)
-                    watch(load, client, true, EPOLL_CTL_MOD);
+                busy -= !begin(load, client);
             }
-        }
-        busy = 0;
-        for (size_t i = 0; i < load->clients_n; i++) {
-            struct client *client = &load->clients[i];
-            if (!client->busy && begin(load, client)) {
-                send_more(load, client);
-                if (client->sent < load->requests[client->request].len)
-                    watch(load, client, true, EPOLL_CTL_MOD);
-            }
-            busy += client->busy;
         }
     } while (busy > 0 || !over(load));
+    load->cpu_us = cpu_us() - load->cpu_us;
 }
 
 static int by_value(const void *a, const void *b)
@@ -232,7 +236,7 @@ static void print(struct load *load)
            (double)(load->done * load->entries_per_request) / seconds, (double)load->bytes / seconds / 1e6);
     if (load->done > 0)
         printf("p50_ms %.2f\np99_ms %.2f\n", load->took_ms[load->done / 2], load->took_ms[load->done * 99 / 100]);
-    printf("answered %zu\nrefused %zu\n", load->done, load->refused);
+    printf("answered %zu\nrefused %zu\nload_cpu_s %.3f\n", load->done, load->refused, (double)load->cpu_us / 1e6);
 }
 
 int main(int argc, char **argv)
