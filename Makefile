@@ -28,10 +28,11 @@ client_o  := $(patsubst %.c,$O/%.o,$(wildcard client/*.c))
 unit_t    := $(patsubst tests/unit/%.c,$O/tests/unit/%,$(wildcard tests/unit/test_*.c tests/unit/vectors_*.c))
 fuzz_t    := $(patsubst tests/fuzz/%.c,$O/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 e2e_t     := $(patsubst tests/e2e/%.c,$O/tests/e2e/%,$(wildcard tests/e2e/*.c))
+fault_t   := $(patsubst tests/fault/%.c,$O/tests/fault/%,$(wildcard tests/fault/*.c))
 bench_t   := $(patsubst tests/bench/%.c,$O/tests/bench/%,$(wildcard tests/bench/*.c))
 programs  := $O/bin/stele-log $O/bin/stele-witness $O/bin/stele $O/bin/stele-hook $O/bin/stele-diff-hook
 
-.PHONY: all deps demo check check-build check-vectors print-warnings fuzz bench install clean help
+.PHONY: all deps demo check check-build check-vectors print-warnings fuzz fault bench install clean help
 all: $(programs)
 
 $O/lib/libstele.a: $(lib_o)
@@ -64,7 +65,7 @@ $O/tests/unit/test_client_config: $O/client/config.o
 $(unit_t): $O/tests/unit/%: $O/tests/unit/%.o $O/tests/unit/support.o $(libs)
 	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS) -lcmocka
 $O/tests/bench/verify: $O/client/evidence.o
-$(e2e_t) $(bench_t): $O/tests/%: $O/tests/%.o $O/tests/attestation.o $(libs)
+$(e2e_t) $(fault_t) $(bench_t): $O/tests/%: $O/tests/%.o $O/tests/attestation.o $(libs)
 	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS)
 # Without libFuzzer a target reads its corpus from files: the short form in `check`.
 $O/tests/fuzz/fuzz_submission: $(patsubst %,$O/log/%.o,submission entry config) $(store_o)
@@ -84,18 +85,23 @@ demo: deps
 check: deps
 	@tests/run.sh
 
-check-build: all $(unit_t) $(fuzz_t) $(e2e_t) $(bench_t)
+check-build: all $(unit_t) $(fuzz_t) $(e2e_t) $(fault_t) $(bench_t)
 
 # The vector tests alone, over VECTORS=DIR, with the count of cases.
 check-vectors: deps all $(filter $O/tests/unit/vectors_%,$(unit_t)) $(e2e_t)
 	@STELE_VECTORS=$(abspath $(or $(VECTORS),../shared/vectors)) STELE_BUILD=$(abspath $O) \
-		tests/run.sh vectors $(filter $O/tests/unit/%,$^) tests/e2e/test_witness.sh
+		tests/run.sh only $(filter $O/tests/unit/%,$^) tests/e2e/test_witness.sh
 
 print-warnings:
 	@echo '$(WARN)'
 
 fuzz: deps
 	@tests/fuzz/run.sh $(or $(SECONDS),60)
+
+# Every fault that a disk, a kill or a full file system can be, one by one; a sample of them is part of `check`.
+fault: deps
+	@$(MAKE) --no-print-directory -s all $(e2e_t) $(fault_t)
+	@tests/fault/run.sh
 
 bench: deps
 	@$(MAKE) --no-print-directory -s all $(bench_t)
@@ -116,6 +122,7 @@ help:
 	@echo 'make check               every test'
 	@echo 'make check-vectors       the vector tests, VECTORS=DIR'
 	@echo 'make fuzz                every parser under libFuzzer, SECONDS=60 each'
+	@echo 'make fault               faults injected one by one: syscalls that fail, kills, flipped bits, a full disk'
 	@echo 'make bench               throughput and latency beside the limits of this machine'
 	@echo 'make install             DESTDIR=, PREFIX=/usr/local'
 

@@ -1,14 +1,14 @@
 #!/bin/sh
 # Runs the tests and counts them. Test programs speak TAP; the last line is "N passed, N failed[, N skipped]".
 #   run.sh                    everything, plain and under the sanitizers
-#   run.sh vectors PROGRAM... these programs alone
+#   run.sh only PROGRAM...    these programs alone
 set -u
 cd "$(dirname "$0")/.." || exit 1
 out=$(mktemp -d) || exit 1
 trap 'rm -rf "$out"' EXIT
 : >"$out/all"
 jobs=$(nproc 2>/dev/null || echo 2)
-PATIENCE_S=400
+: "${PATIENCE_S:=400}"
 
 # one NAME COMMAND...: runs a TAP test, shows what is not "ok", and counts. A test that dies counts as failed.
 one() {
@@ -36,7 +36,7 @@ count() {
 }
 
 export CMOCKA_MESSAGE_OUTPUT=TAP
-if [ "${1:-}" = vectors ]; then
+if [ "${1:-}" = only ]; then
     shift
     for program in "$@"; do one "$(basename "$program")" "$program"; done
 else
@@ -59,6 +59,11 @@ else
             [ -e "$script" ] || continue
             one "$build $(basename "$script")" env STELE_BUILD="$PWD/build/$build" "$script"
         done
+    done
+    # Faults are injected with strace, which the sanitizers do not live under.
+    for script in tests/fault/test_*.sh; do
+        [ -e "$script" ] || continue
+        one "fault $(basename "$script")" env STELE_BUILD="$PWD/build/plain" FAULT=short "$script"
     done
     for script in tests/unit/check_*.sh; do
         [ -e "$script" ] || continue
