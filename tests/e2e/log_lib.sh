@@ -1,0 +1,71 @@
+# Shared by the log's end-to-end tests: requests to it, what comes back, and a log to ask. After lib.sh; makes the world.
+# shellcheck shell=sh
+world
+PATH=$STELE_BUILD/tests/e2e:$PATH
+origin=log.example/test
+
+# post FILE [CURL-OPTION...]: its status is printed; the body is in $W/body, the headers in $W/headers.
+post() {
+    file=$1
+    shift
+    curl -s -o "$W/body" -D "$W/headers" -w '%{http_code}' --data-binary "@$file" -H 'Content-Type: application/json' \
+        "$@" "$(url log)/attestations"
+}
+# look_up FILE: the same for POST /outputs.
+look_up() {
+    curl -s -o "$W/body" -D "$W/headers" -w '%{http_code}' --data-binary "@$1" -H 'Content-Type: text/plain' "$(url log)/outputs"
+}
+# answered: how many hash parts the last look_up was answered for.
+answered() { tr -d '\r' <"$W/headers" | sed -n 's/^[Ss]tele-[Aa]nswered: //p'; }
+# derivation FILE: the hash part of the derivation that an envelope names.
+derivation() {
+    sed 's/.*"payload":"//; s/".*//' "$1" | base64 -d | grep -o '"derivation":"/nix/store/[^-]*' | head -n 1 | sed 's|.*/||'
+}
+get() {
+    path=$1
+    shift
+    curl -s -o "$W/body" -D "$W/headers" -w '%{http_code}' "$@" "$(url log)$path"
+}
+# status WHAT WANT GOT
+status() {
+    if [ "$2" = "$3" ]; then ok "$1"; else
+        not_ok "$1: status $3, not $2"
+        head -c 600 "$W/body" | sed 's/^/# /'
+    fi
+}
+# indices: of the bundles in $W/body, verified under the policy.
+indices() { log_driver verify "$W/log/policy" <"$W/body" | cut -d' ' -f1 | tr '\n' ' '; }
+same() {
+    if [ "$2" = "$3" ]; then ok "$1"; else not_ok "$1: \"$3\", not \"$2\""; fi
+}
+serve() { start log stele-log serve "$W/log" --listen 127.0.0.1:0; }
+# serve_at: on $port, so that it can be killed and come back under a client.
+serve_at() { start log stele-log serve "$W/log" --listen "127.0.0.1:$port"; }
+# new_log: a fresh $W/log that one builder may use, with the policy lines given.
+new_log() {
+    rm -rf "$W/log"
+    stele-log init "$W/log" --origin $origin >/dev/null 2>&1
+    cat "$W/builder.pub" >>"$W/log/builders"
+    printf '%s\n' "$@" >>"$W/log/policy"
+}
+# soon WANT COMMAND...: runs it until it prints WANT, for ten seconds; prints what it said last.
+soon() {
+    want=$1
+    shift
+    tries=0
+    until said=$("$@") && [ "$said" = "$want" ] || [ $tries -gt 100 ]; do
+        tries=$((tries + 1))
+        sleep 0.1
+    done
+    echo "$said"
+}
+
+make_attestation key ci.example/builder "$W/builder"
+make_attestation key other.example/builder "$W/other"
+builder=$(tr -d '\n' <"$W/builder.pub" | sha256sum | cut -d' ' -f1)
+other=$(tr -d '\n' <"$W/other.pub" | sha256sum | cut -d' ' -f1)
+for i in 0 1 2; do make_attestation "$W/builder" $i 1 >"$W/e$i"; done
+make_attestation "$W/builder" 10 300 >"$W/many"
+make_attestation "$W/other" 0 1 >"$W/foreign"
+# part N: the hash part of the path that attestation N is about.
+part() { make_attestation path "$1" | cut -c 12-43; }

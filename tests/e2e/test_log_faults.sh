@@ -1,0 +1,121 @@
+#!/bin/sh
+# stele-log when things go wrong: killed under load, racing clients, a disk that is short or fails, bits that flip. TAP.
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/log_lib.sh"
+
+echo "# killed under load"
+new_log "quorum none"
+port=$(free_port)
+make_attestation "$W/builder" 5000 8000 >"$W/load"
+accepts "the log starts" serve_at
+log_driver load "http://127.0.0.1:$port" "$W/log/policy" "$W/load" "$W/notes" 8 2>"$W/load.err" &
+driver=$!
+kills=0
+while [ $kills -lt 10 ] && kill -0 $driver 2>/dev/null; do
+    sleep "0.$(($(od -An -N1 -tu1 /dev/urandom) % 20 + 10))"
+    stop log KILL
+    serve_at || break
+    kills=$((kills + 1))
+done
+echo "# killed $kills times"
+wait $driver
+same "every submission was answered in the end" 0 $?
+sed 's/^/# /' "$W/load.err"
+accepts "all at their index, once each, every head shown in one tree" log_driver check "$(url log)" "$W/log/policy" "$W/notes"
+same "and there is nothing else" 8000 "$(cat "$W/out")"
+stop log
+
+echo "# the same attestations from many clients at once"
+serve_at
+make_attestation "$W/builder" 30000 100 | awk '{ for (i = 0; i < 16; i++) print }' >"$W/load"
+accepts "all are answered" log_driver load "$(url log)" "$W/log/policy" "$W/load" "$W/notes" 32
+accepts "with one index each" log_driver check "$(url log)" "$W/log/policy" "$W/notes"
+same "and one entry each" 8100 "$(cat "$W/out")"
+: >"$W/pages"
+pages=0 last=
+while [ $pages -lt 100 ] && [ "$(get "/builder/$builder${last:+?after=$last}")" = 200 ]; do
+    indices | tr ' ' '\n' | sed '/^$/d' >>"$W/pages"
+    last=$(tail -n 1 "$W/pages") pages=$((pages + 1))
+done
+status "a builder's pages end" 404 "$(get "/builder/$builder?after=$last")"
+if seq 0 8099 | cmp -s - "$W/pages"; then ok "all $pages together are what it built"; else not_ok "$pages pages with $(wc -l <"$W/pages") entries"; fi
+stop log
+
+echo "# a disk that is short, and one that fails"
+new_log "quorum none"
+serve
+status "an attestation is taken" 200 "$(post "$W/e0")"
+stop log
+echo "free-space-floor 1000000000000000000" >>"$W/log/config"
+serve
+status "short of disk, nothing new is taken" 503 "$(post "$W/e1")"
+says "and that is said" 'disk space' "$W/body"
+says "with Retry-After" '^[Rr]etry-[Aa]fter: ' "$W/headers"
+status "what is known is answered" 200 "$(post "$W/e0")"
+stop log
+sed -i '/^free-space-floor/d' "$W/log/config"
+make_attestation "$W/builder" 40000 3000 >"$W/load"
+start log sh -c "ulimit -f 4096; exec stele-log serve '$W/log' --listen 127.0.0.1:0"
+log_driver load "$(url log)" "$W/log/policy" "$W/load" "$W/notes" 4 2>/dev/null &
+driver=$!
+tries=0
+until [ "$(get /healthz)" = 503 ] || [ $tries -gt 100 ]; do tries=$((tries + 1)); sleep 0.1; done
+status "a commit that fails ends the taking" 503 "$(get /healthz)"
+status "of everything" 503 "$(post "$W/e0")"
+size=$(curl -s "$(url log)/checkpoint" | sed -n 2p)
+status "what was published is still served" 200 "$(get /tile/0/000)"
+kill $driver
+wait $driver 2>/dev/null
+stop log
+accepts "with room again it starts" serve
+accepts "and nothing that was answered is lost" log_driver check "$(url log)" "$W/log/policy" "$W/notes"
+if [ "$(cat "$W/out")" -ge "$size" ]; then ok "the tree did not shrink"; else not_ok "the tree shrank"; fi
+status "it takes what was refused" 200 "$(post "$W/e1")"
+stop log
+
+echo "# stopped while something waits"
+fake_witness key w.example/witness "$W/w"
+start w fake_witness serve "$W/w" hang
+new_log "witness w $(cat "$W/w.pub") $(url w)" "quorum w"
+echo "quorum-timeout-ms 1000" >>"$W/log/config"
+serve
+post "$W/e0" >"$W/status" &
+poster=$!
+sleep 0.3
+pid=$(cat "$W/run/log.pid")
+kill -TERM "$pid"
+wait $poster
+status "SIGTERM: what waits is still answered" 503 "$(cat "$W/status")"
+says "in full" 'no quorum of witnesses in time' "$W/body"
+wait "$pid"
+same "before the end, which is clean" 0 $?
+
+echo "# a bit that flips before it is signed"
+new_log "witness w $(cat "$W/w.pub") $(url w)" "quorum w"
+echo "quorum-timeout-ms 1000" >>"$W/log/config"
+serve
+status "committed, but its head has no quorum" 503 "$(post "$W/e0")"
+stop log KILL
+cp -r "$W/log/data" "$W/good-data"
+sed -i 's/^quorum w/quorum none/' "$W/log/policy"
+sig=$(sed 's/.*"sig":"//; s/".*//' "$W/e0" | cut -c 1-40 | sed 's/[+/]/./g')
+case $sig in A*) letter=B ;; *) letter=A ;; esac
+LC_ALL=C sed -i "s/.\(${sig#?}\)/$letter\1/g" "$W/log/data/data.mdb"
+serve
+tries=0
+until [ "$(get /healthz)" = 503 ] || [ $tries -gt 50 ]; do tries=$((tries + 1)); sleep 0.1; done
+status "it is found when the entries are read back" 503 "$(get /healthz)"
+says "and nothing is signed" 'do not hash to the root' "$W/body"
+status "or published" 503 "$(get /checkpoint)"
+stop log
+LC_ALL=C sed -i "s/.\(${sig#?}\)/!\1/g" "$W/log/data/data.mdb"
+rm -rf "$W/log/index"
+refuses "where an entry to be indexed is none, the log does not start" "entry 0 is no attestation" \
+    timeout -k 5 20 stele-log serve "$W/log" --listen 127.0.0.1:0
+rm -rf "$W/log/data"; cp -r "$W/good-data" "$W/log/data"
+accepts "the control: with the good data it starts" serve
+status "the attestation has its proof" 200 "$(post "$W/e0")"
+same "at its index" "0 " "$(indices)"
+stop log
+stop w
+done_testing
