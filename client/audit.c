@@ -2,6 +2,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include <jansson.h>
+
 #include "client/local.h"
 #include "client/verbs.h"
 #include "lib/sys/cli.h"

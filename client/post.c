@@ -17,14 +17,14 @@ static bool refuses_body(const struct http_response *response)
 /* The `detail` of problem details, else the start of the body. */
 static void take_detail(struct why *why, const char *url, const struct http_response *response)
 {
-    json_t *problem = NULL;
+    struct json problem;
     struct span detail = span_buf(&response->body);
     if (json_read(detail, "the answer", &problem, NULL) == OK)
-        json_get_string(problem, "", "detail", &detail, NULL);
+        json_get_string(json_root(&problem), "", "detail", &detail, NULL);
     if (detail.len > 400)
         detail.len = 400;
     fail(why, ERR_REFUSED, "%s answered %u: %.*s", url, response->status, SPAN_FMT(detail));
-    json_decref(problem);
+    json_free(&problem);
 }
 
 static enum err post_one(struct http_client *client, struct span base, struct span lines, struct post_answer *out, struct why *why)

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include <jansson.h>
+
 #include "client/local.h"
 #include "client/verbs.h"
 #include "lib/sys/cli.h"

@@ -2,6 +2,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include <jansson.h>
+
 #include "client/gather.h"
 #include "client/refusals.h"
 #include "client/verbs.h"

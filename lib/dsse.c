@@ -2,8 +2,6 @@
 
 #include <stdlib.h>
 
-#include "lib/json.h"
-
 /* The one byte form, in pieces. */
 #define BEFORE_PAYLOAD "{\"payload\":\""
 #define BEFORE_KEYID   "\",\"payloadType\":\"" IN_TOTO_TYPE "\",\"signatures\":[{\"keyid\":\""
@@ -89,12 +87,12 @@ static bool decode_either(struct span text, struct buf *out)
     return base64_decode(text, out) || (!out->failed && base64url_decode(text, out));
 }
 
-static enum err take_signature(const json_t *item, struct dsse_signature *out, struct why *why)
+static enum err take_signature(const struct json_value *item, struct dsse_signature *out, struct why *why)
 {
     struct span sig;
     struct buf bytes = BUF_EMPTY;
-    const json_t *keyid = json_object_get(item, "keyid");
-    if (keyid != NULL && !json_is_null(keyid) && !json_is_string(keyid))
+    const struct json_value *keyid = json_member(item, "keyid");
+    if (keyid != NULL && !json_is(keyid, KIND_NULL) && !json_is(keyid, KIND_STRING))
         return fail(why, ERR_MALFORMED, "a signature's keyid is not a string");
     enum err err = json_get_string(item, "a signature", "sig", &sig, why);
     if (err != OK)
@@ -106,8 +104,7 @@ static enum err take_signature(const json_t *item, struct dsse_signature *out, s
     out->ed25519 = bytes.len == sizeof out->sig;
     if (out->ed25519)
         memcpy(out->sig, bytes.data, bytes.len);
-    if (json_is_string(keyid))
-        out->keyid = span_of(json_string_value(keyid), json_string_length(keyid));
+    out->keyid = json_text(keyid);
     buf_free(&bytes);
     return OK;
 }
@@ -115,31 +112,27 @@ static enum err take_signature(const json_t *item, struct dsse_signature *out, s
 static enum err read_members(struct dsse *out, struct why *why)
 {
     struct span payload;
-    const json_t *list, *item;
-    json_t *inner;
-    size_t i;
-    enum err err = json_get_string(out->json, "", "payloadType", &out->payload_type, why);
+    const struct json_value *root = json_root(&out->json), *list;
+    struct json inner;
+    enum err err = json_get_string(root, "", "payloadType", &out->payload_type, why);
     if (err == OK && !span_is(out->payload_type, IN_TOTO_TYPE))
         err = fail(why, ERR_MALFORMED, "the payloadType is %.*s, not " IN_TOTO_TYPE, SPAN_FMT(out->payload_type));
     if (err == OK)
-        err = json_get_string(out->json, "", "payload", &payload, why);
+        err = json_get_string(root, "", "payload", &payload, why);
     if (err == OK && !decode_either(payload, &out->payload))
         err = fail(why, ERR_MALFORMED, "the payload is not base64");
     if (err == OK)
-        err = json_get_array(out->json, "", "signatures", &list, why);
+        err = json_get_list(root, "", "signatures", &list, why);
     if (err == OK)
         err = json_read(span_buf(&out->payload), "the payload", &inner, why);
     if (err != OK)
         return err;
-    json_decref(inner);
-    out->signatures = calloc(json_array_size(list) + 1, sizeof *out->signatures);
+    json_free(&inner);
+    out->signatures = calloc(json_items(list) + 1, sizeof *out->signatures);
     if (out->signatures == NULL)
         return fail(why, ERR_ENV, "out of memory");
-    json_array_foreach(list, i, item)
-    {
-        if (err == OK)
-            err = take_signature(item, &out->signatures[out->n++], why);
-    }
+    for (const struct json_value *item = json_first(list); item != NULL && err == OK; item = json_next(list, item))
+        err = take_signature(item, &out->signatures[out->n++], why);
     return err;
 }
 
@@ -156,7 +149,7 @@ enum err dsse_read(struct span text, struct dsse *out, struct why *why)
 
 void dsse_free(struct dsse *dsse)
 {
-    json_decref(dsse->json);
+    json_free(&dsse->json);
     buf_free(&dsse->payload);
     free(dsse->signatures);
     *dsse = (struct dsse){ 0 };

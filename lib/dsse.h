@@ -9,8 +9,7 @@
 #ifndef STELE_DSSE_H
 #define STELE_DSSE_H
 
-#include <jansson.h>
-
+#include "lib/json.h"
 #include "lib/note.h"
 
 #define IN_TOTO_TYPE "application/vnd.in-toto+json"
@@ -44,7 +43,7 @@ struct dsse_signature {
     bool ed25519; /* the signature has 64 bytes; otherwise it is none of ours */
 };
 struct dsse {
-    json_t *json; /* owned; spans borrow from it */
+    struct json json; /* owned; spans borrow from it */
     struct span payload_type;
     struct buf payload;
     struct dsse_signature *signatures; /* owned */

@@ -1,82 +1,85 @@
+/* What was read, and how strings are written; lib/json_read.c reads. */
 #include "lib/json.h"
 
-#include "lib/limits.h"
-
-/* jansson's parser recurses to a fixed depth of 2,048; this bounds it before. Quotes decide what is a string, as in JSON. */
-static bool depth_ok(struct span text)
+const struct json_value *json_root(const struct json *json)
 {
-    size_t depth = 0;
-    bool in_string = false;
-    for (size_t i = 0; i < text.len; i++) {
-        uint8_t c = text.data[i];
-        if (in_string) {
-            if (c == '\\')
-                i++;
-            else if (c == '"')
-                in_string = false;
-        } else if (c == '"') {
-            in_string = true;
-        } else if (c == '{' || c == '[') {
-            if (++depth > JSON_DEPTH_MAX)
-                return false;
-        } else if ((c == '}' || c == ']') && depth > 0) {
-            depth--;
-        }
-    }
-    return true;
+    return json->n == 0 ? NULL : json->values;
 }
 
-enum err json_read(struct span text, const char *what, json_t **out, struct why *why)
+bool json_is(const struct json_value *value, enum json_kind kind)
 {
-    json_error_t error;
-    if (!depth_ok(text))
-        return fail(why, ERR_MALFORMED, "%s is nested more than %d deep", what, JSON_DEPTH_MAX);
-    *out = json_loadb((const char *)text.data, text.len, JSON_REJECT_DUPLICATES, &error);
-    if (*out == NULL)
-        return fail(why, ERR_MALFORMED, "%s is no JSON that is taken: %s at byte %d", what, error.text, error.position);
-    return OK;
+    return value != NULL && value->kind == kind;
 }
 
-static enum err member(const json_t *object, const char *path, const char *key, int type, const char *wanted, const json_t **out,
-                       struct why *why)
+const struct json_value *json_member(const struct json_value *object, const char *key)
 {
-    *out = json_is_object(object) ? json_object_get(object, key) : NULL;
+    if (!json_is(object, KIND_OBJECT))
+        return NULL;
+    struct span wanted = span_str(key);
+    const struct json_value *member = object + 1;
+    for (uint32_t i = 0; i < object->n; i++, member += member->spread)
+        if (span_eq(member->key, wanted))
+            return member;
+    return NULL;
+}
+
+size_t json_items(const struct json_value *list)
+{
+    return json_is(list, KIND_LIST) ? list->n : 0;
+}
+
+const struct json_value *json_first(const struct json_value *list)
+{
+    return json_items(list) == 0 ? NULL : list + 1;
+}
+
+const struct json_value *json_next(const struct json_value *list, const struct json_value *item)
+{
+    item += item->spread;
+    return item < list + list->spread ? item : NULL;
+}
+
+struct span json_text(const struct json_value *value)
+{
+    return json_is(value, KIND_STRING) ? value->text : span_of(NULL, 0);
+}
+
+static enum err member_of(const struct json_value *object, const char *path, const char *key, enum json_kind kind,
+                          const char *wanted, const struct json_value **out, struct why *why)
+{
+    *out = json_member(object, key);
     if (*out == NULL)
         return fail(why, ERR_MALFORMED, "%s%s%s is missing", path, *path != '\0' ? "." : "", key);
-    if (json_typeof(*out) != (json_type)type)
+    if (!json_is(*out, kind))
         return fail(why, ERR_MALFORMED, "%s%s%s is not %s", path, *path != '\0' ? "." : "", key, wanted);
     return OK;
 }
 
-enum err json_get_string(const json_t *object, const char *path, const char *key, struct span *out, struct why *why)
+enum err json_get_string(const struct json_value *object, const char *path, const char *key, struct span *out, struct why *why)
 {
-    const json_t *value;
-    enum err err = member(object, path, key, JSON_STRING, "a string", &value, why);
+    const struct json_value *value;
+    enum err err = member_of(object, path, key, KIND_STRING, "a string", &value, why);
     if (err == OK)
-        *out = span_of(json_string_value(value), json_string_length(value));
+        *out = value->text;
     return err;
 }
 
-enum err json_get_object(const json_t *object, const char *path, const char *key, const json_t **out, struct why *why)
+enum err json_get_list(const struct json_value *object, const char *path, const char *key, const struct json_value **out,
+                       struct why *why)
 {
-    return member(object, path, key, JSON_OBJECT, "an object", out, why);
+    return member_of(object, path, key, KIND_LIST, "a list", out, why);
 }
 
-enum err json_get_array(const json_t *object, const char *path, const char *key, const json_t **out, struct why *why)
+enum err json_get_count(const struct json_value *object, const char *path, const char *key, uint64_t *out, struct why *why)
 {
-    return member(object, path, key, JSON_ARRAY, "a list", out, why);
-}
-
-enum err json_get_count(const json_t *object, const char *path, const char *key, uint64_t *out, struct why *why)
-{
-    const json_t *value;
-    enum err err = member(object, path, key, JSON_INTEGER, "a whole number", &value, why);
-    if (err != OK)
+    const struct json_value *value;
+    enum err err = member_of(object, path, key, KIND_INTEGER, "a whole number", &value, why);
+    if (err != OK || span_is(value->text, "-0")) {
+        *out = 0;
         return err;
-    json_int_t number = json_integer_value(value);
-    if (number < 0 || number >= INT64_C(1) << 53)
+    }
+    if (!span_decimal(value->text, (UINT64_C(1) << 53) - 1, out))
         return fail(why, ERR_MALFORMED, "%s%s%s is not a whole number from 0 to 2^53 - 1", path, *path != '\0' ? "." : "", key);
-    *out = (uint64_t)number;
     return OK;
 }
 

@@ -3,7 +3,6 @@
 
 #include <stdlib.h>
 
-#include "lib/json.h"
 #include "lib/storepath.h"
 
 /* Why a statement does not count; it is logged and shown all the same. */
@@ -15,17 +14,12 @@ static bool foreign(struct statement *statement, const char *reason)
     return false;
 }
 
-static struct span string_of(const json_t *value)
+static struct span member_of(const struct json_value *object, const char *key)
 {
-    return json_is_string(value) ? span_of(json_string_value(value), json_string_length(value)) : span_of(NULL, 0);
+    return json_text(json_member(object, key));
 }
 
-static struct span member_of(const json_t *object, const char *key)
-{
-    return string_of(json_object_get(object, key));
-}
-
-static bool hash_member(const json_t *object, const char *key, struct hash *out)
+static bool hash_member(const struct json_value *object, const char *key, struct hash *out)
 {
     return hex_decode(member_of(object, key), out->b, sizeof out->b);
 }
@@ -65,10 +59,10 @@ const char *input_kind_name(enum input_kind kind)
 }
 
 /* A list of base names, sorted and each once. NULL, and *ok false, where it is none. */
-static enum err take_names(const json_t *list, struct span **out, size_t *n, bool *ok, struct why *why)
+static enum err take_names(const struct json_value *list, struct span **out, size_t *n, bool *ok, struct why *why)
 {
-    size_t count = json_array_size(list);
-    *ok = json_is_array(list) && count <= REFERENCES_MAX;
+    size_t count = json_items(list);
+    *ok = json_is(list, KIND_LIST) && count <= REFERENCES_MAX;
     *out = NULL;
     *n = 0;
     if (!*ok)
@@ -76,18 +70,19 @@ static enum err take_names(const json_t *list, struct span **out, size_t *n, boo
     *out = calloc(count + 1, sizeof **out);
     if (*out == NULL)
         return fail(why, ERR_ENV, "out of memory");
-    for (; *n < count && *ok; ++*n) {
+    const struct json_value *name = json_first(list);
+    for (; *n < count && *ok; ++*n, name = json_next(list, name)) {
         struct storepath path;
-        (*out)[*n] = string_of(json_array_get(list, *n));
+        (*out)[*n] = json_text(name);
         *ok = storepath_parse_base(&path, (*out)[*n], NULL) == OK && (*n == 0 || span_cmp((*out)[*n - 1], (*out)[*n]) < 0);
     }
     return OK;
 }
 
 /* What a complete subject has besides name and digest. */
-static enum err take_annotations(struct statement *out, struct subject *subject, const json_t *object, struct why *why)
+static enum err take_annotations(struct statement *out, struct subject *subject, const struct json_value *object, struct why *why)
 {
-    const json_t *annotations = json_object_get(object, "annotations"), *list = json_object_get(annotations, "references");
+    const struct json_value *annotations = json_member(object, "annotations"), *list = json_member(annotations, "references");
     bool ok = true;
     enum err err = OK;
     subject->output = member_of(annotations, "output");
@@ -101,7 +96,7 @@ static enum err take_annotations(struct statement *out, struct subject *subject,
         err = take_names(list, &subject->references, &subject->references_n, &ok, why);
         if (err == OK && ok)
             subject->references_digest = references_digest(subject->references, subject->references_n);
-        if (json_object_get(annotations, "referencesSha256") != NULL)
+        if (json_member(annotations, "referencesSha256") != NULL)
             ok = false;
     } else {
         ok = hash_member(annotations, "referencesSha256", &subject->references_digest);
@@ -113,18 +108,16 @@ static enum err take_annotations(struct statement *out, struct subject *subject,
 
 static enum err take_subjects(struct statement *out, struct why *why)
 {
-    const json_t *list, *item;
-    size_t i;
-    enum err err = json_get_array(out->json, "", "subject", &list, why);
+    const struct json_value *list;
+    enum err err = json_get_list(json_root(&out->json), "", "subject", &list, why);
     if (err != OK)
         return err;
-    if (json_array_size(list) > SUBJECTS_MAX)
+    if (json_items(list) > SUBJECTS_MAX)
         return fail(why, ERR_MALFORMED, "more than %d subjects", SUBJECTS_MAX);
-    out->subjects = calloc(json_array_size(list) + 1, sizeof *out->subjects);
+    out->subjects = calloc(json_items(list) + 1, sizeof *out->subjects);
     if (out->subjects == NULL)
         return fail(why, ERR_ENV, "out of memory");
-    json_array_foreach(list, i, item)
-    {
+    for (const struct json_value *item = json_first(list); item != NULL; item = json_next(list, item)) {
         struct subject *subject = &out->subjects[out->subjects_n];
         struct storepath path;
         subject->path = member_of(item, "name");
@@ -132,7 +125,7 @@ static enum err take_subjects(struct statement *out, struct why *why)
         if (storepath_parse(&path, subject->path, NULL) != OK)
             subject->path = member_of(item, "uri");
         if (storepath_parse(&path, subject->path, NULL) != OK ||
-            !hash_member(json_object_get(item, "digest"), "sha256", &subject->nar_hash)) {
+            !hash_member(json_member(item, "digest"), "sha256", &subject->nar_hash)) {
             foreign(out, "a subject is no store path with a digest.sha256");
             *subject = (struct subject){ 0 };
             continue;
@@ -159,10 +152,10 @@ static bool take_claim(struct statement *out, struct span text)
     return foreign(out, "internalParameters.claim is none of build, rebuild, backfill");
 }
 
-static enum err take_external(struct statement *out, const json_t *external, struct why *why)
+static enum err take_external(struct statement *out, const struct json_value *external, struct why *why)
 {
-    const json_t *list = json_object_get(external, "outputs"), *source = json_object_get(external, "source");
-    size_t n = json_array_size(list);
+    const struct json_value *list = json_member(external, "outputs"), *source = json_member(external, "source");
+    size_t n = json_items(list);
     struct storepath path;
     out->derivation = member_of(external, "derivation");
     if (storepath_parse(&path, out->derivation, NULL) != OK || !span_ends(path.name, ".drv"))
@@ -172,8 +165,8 @@ static enum err take_external(struct statement *out, const json_t *external, str
     out->outputs = calloc(n + 1, sizeof *out->outputs);
     if (out->outputs == NULL)
         return fail(why, ERR_ENV, "out of memory");
-    for (; out->outputs_n < n; out->outputs_n++) {
-        out->outputs[out->outputs_n] = string_of(json_array_get(list, out->outputs_n));
+    for (const struct json_value *item = json_first(list); item != NULL; item = json_next(list, item), out->outputs_n++) {
+        out->outputs[out->outputs_n] = json_text(item);
         if (out->outputs[out->outputs_n].len == 0)
             foreign(out, "externalParameters.outputs is no list of names");
     }
@@ -183,7 +176,7 @@ static enum err take_external(struct statement *out, const json_t *external, str
     return OK;
 }
 
-static void take_internal(struct statement *out, const json_t *internal)
+static void take_internal(struct statement *out, const struct json_value *internal)
 {
     struct span inputs = member_of(internal, "inputs");
     take_claim(out, member_of(internal, "claim"));
@@ -192,7 +185,7 @@ static void take_internal(struct statement *out, const json_t *internal)
     if (out->system.len == 0 || out->store_dir.len == 0)
         foreign(out, "internalParameters has no system or no storeDir");
     out->inputs_recorded = inputs.len == 0;
-    if (!out->inputs_recorded && (!span_is(inputs, "unrecorded") || json_object_get(internal, "closure") != NULL))
+    if (!out->inputs_recorded && (!span_is(inputs, "unrecorded") || json_member(internal, "closure") != NULL))
         foreign(out, "internalParameters.inputs is not `unrecorded`, or a closure is given all the same");
     if (out->inputs_recorded && !hash_member(internal, "closure", &out->closure))
         foreign(out, "internalParameters.closure is no hex SHA-256");
@@ -208,15 +201,15 @@ static bool take_kind(struct span text, enum input_kind *out)
     return false;
 }
 
-static enum err take_input(struct statement *out, struct input *input, const json_t *item, struct why *why)
+static enum err take_input(struct statement *out, struct input *input, const struct json_value *item, struct why *why)
 {
-    const json_t *annotations = json_object_get(item, "annotations"), *list = json_object_get(annotations, "references");
+    const struct json_value *annotations = json_member(item, "annotations"), *list = json_member(annotations, "references");
     struct storepath path;
     bool ok = true;
     input->path = member_of(item, "name");
     input->derivation = member_of(annotations, "derivation");
     if (storepath_parse_in(&path, input->path, out->store_dir, NULL) != OK ||
-        !hash_member(json_object_get(item, "digest"), "sha256", &input->nar_hash) ||
+        !hash_member(json_member(item, "digest"), "sha256", &input->nar_hash) ||
         !take_kind(member_of(annotations, "kind"), &input->kind))
         foreign(out, "an input has no path, digest.sha256 or kind");
     else if ((input->kind == INPUT_SOURCE) != (input->derivation.len == 0) ||
@@ -228,41 +221,41 @@ static enum err take_input(struct statement *out, struct input *input, const jso
     return err;
 }
 
-static enum err take_inputs(struct statement *out, const json_t *definition, struct why *why)
+static enum err take_inputs(struct statement *out, const struct json_value *definition, struct why *why)
 {
-    const json_t *list = json_object_get(definition, "resolvedDependencies"), *item;
-    size_t n = json_array_size(list), i;
+    const struct json_value *list = json_member(definition, "resolvedDependencies");
+    size_t n = json_items(list);
     enum err err = OK;
     if (!out->inputs_recorded && list != NULL)
         foreign(out, "resolvedDependencies are given although the inputs are unrecorded");
     if (!out->inputs_recorded)
         return OK;
-    if (!json_is_array(list))
+    if (!json_is(list, KIND_LIST))
         foreign(out, "resolvedDependencies is no list");
-    const json_t *first = json_array_get(list, 0);
+    const struct json_value *first = json_first(list);
     if (n == 1 && span_is(member_of(first, "name"), "inputs")) {
         out->has_input_list = true;
-        if (!hash_member(json_object_get(first, "digest"), "sha256", &out->input_list))
+        if (!hash_member(json_member(first, "digest"), "sha256", &out->input_list))
             foreign(out, "the input list has no digest.sha256");
         return OK;
     }
     out->inputs = calloc(n + 1, sizeof *out->inputs);
     if (out->inputs == NULL)
         return fail(why, ERR_ENV, "out of memory");
-    json_array_foreach(list, i, item)
-    {
-        err = take_input(out, &out->inputs[out->inputs_n++], item, why);
+    for (const struct json_value *item = json_first(list); item != NULL; item = json_next(list, item)) {
+        struct input *input = &out->inputs[out->inputs_n++];
+        err = take_input(out, input, item, why);
         if (err != OK)
             return err;
-        if (i > 0 && span_cmp(out->inputs[i - 1].path, out->inputs[i].path) >= 0)
+        if (input > out->inputs && span_cmp(input[-1].path, input->path) >= 0)
             foreign(out, "the inputs are not sorted by path");
     }
     return OK;
 }
 
-static void take_run(struct statement *out, const json_t *details)
+static void take_run(struct statement *out, const struct json_value *details)
 {
-    const json_t *builder = json_object_get(details, "builder"), *version = json_object_get(builder, "version");
+    const struct json_value *builder = json_member(details, "builder"), *version = json_member(builder, "version");
     struct span id = member_of(builder, "id");
     bool backfill = span_ends(id, "/backfill");
     if (!span_skip(&id, "https://") || id.len == 0) {
@@ -297,18 +290,18 @@ static void check_subjects(struct statement *out)
 
 static enum err take_predicate(struct statement *out, struct why *why)
 {
-    const json_t *predicate = json_object_get(out->json, "predicate"), *definition = json_object_get(predicate, "buildDefinition");
+    const struct json_value *predicate = json_member(json_root(&out->json), "predicate"), *definition = json_member(predicate, "buildDefinition");
     out->build_type = member_of(definition, "buildType");
-    if (!span_is(member_of(out->json, "predicateType"), SLSA_PROVENANCE_V1) || !span_is(out->build_type, NIX_BUILD_TYPE)) {
+    if (!span_is(member_of(json_root(&out->json), "predicateType"), SLSA_PROVENANCE_V1) || !span_is(out->build_type, NIX_BUILD_TYPE)) {
         foreign(out, "it is not of buildType " NIX_BUILD_TYPE);
         return OK;
     }
-    take_internal(out, json_object_get(definition, "internalParameters"));
-    enum err err = take_external(out, json_object_get(definition, "externalParameters"), why);
+    take_internal(out, json_member(definition, "internalParameters"));
+    enum err err = take_external(out, json_member(definition, "externalParameters"), why);
     if (err == OK)
         err = take_inputs(out, definition, why);
     if (err == OK) {
-        take_run(out, json_object_get(predicate, "runDetails"));
+        take_run(out, json_member(predicate, "runDetails"));
         check_subjects(out);
     }
     return err;
@@ -320,7 +313,7 @@ enum err statement_parse(struct statement *out, struct span payload, struct why 
     struct span type;
     enum err err = json_read(payload, "the statement", &out->json, why);
     if (err == OK)
-        err = json_get_string(out->json, "", "_type", &type, why);
+        err = json_get_string(json_root(&out->json), "", "_type", &type, why);
     if (err == OK && !span_is(type, STATEMENT_TYPE))
         err = fail(why, ERR_MALFORMED, "_type is %.*s, not " STATEMENT_TYPE, SPAN_FMT(type));
     if (err == OK)
@@ -341,7 +334,7 @@ void statement_free(struct statement *statement)
     free(statement->subjects);
     free(statement->outputs);
     free(statement->inputs);
-    json_decref(statement->json);
+    json_free(&statement->json);
     *statement = (struct statement){ 0 };
 }
 

@@ -8,9 +8,8 @@
 #ifndef STELE_STATEMENT_H
 #define STELE_STATEMENT_H
 
-#include <jansson.h>
-
 #include "lib/hash.h"
+#include "lib/json.h"
 #include "lib/limits.h"
 
 #define STATEMENT_TYPE     "https://in-toto.io/Statement/v1"
@@ -46,8 +45,8 @@ struct input {
 };
 
 struct statement {
-    json_t *json; /* owned by a parsed statement; its spans borrow from it */
-    bool foreign; /* not urn:stele:nix-build:v1, or not complete: never counts */
+    struct json json; /* owned by a parsed statement; its spans borrow from it */
+    bool foreign;     /* not urn:stele:nix-build:v1, or not complete: never counts */
     struct why why_foreign;
     struct subject *subjects; /* for a foreign one: those that are store paths with a sha256 digest */
     size_t subjects_n;

@@ -2,7 +2,6 @@
 #include <stdlib.h>
 
 #include "lib/dsse.h"
-#include "lib/json.h"
 #include "lib/statement.h"
 #include "lib/storepath.h"
 

@@ -3,7 +3,6 @@
 #include <stdlib.h>
 
 #include "lib/config.h"
-#include "lib/json.h"
 
 struct values {
     char *name;
@@ -94,80 +93,12 @@ static void globs(void **state)
     buf_free(&text);
 }
 
-static void json_is_strict(void **state)
-{
-    static const char *const right[] = { "{}", "[1,2]", " {\"a\" : \"b\\n\"} ", "{\"a\":{\"a\":1}}" };
-    static const char *const wrong[] = { "",
-                                         "{\"a\":1,\"a\":2}",
-                                         "{\"a\":1,\"\\u0061\":2}",
-                                         "{} {}",
-                                         "{,}",
-                                         "\"\\u0000\"",
-                                         "1e999",
-                                         "[\"\xff\"]",
-                                         "{\"a\":01}",
-                                         "nul",
-                                         "'a'" };
-    json_t *value;
-    struct why why;
-    (void)state;
-    for (size_t i = 0; i < sizeof right / sizeof *right; i++) {
-        assert_int_equal(json_read(span_str(right[i]), "it", &value, &why), OK);
-        json_decref(value);
-    }
-    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
-        assert_int_equal(json_read(span_str(wrong[i]), "it", &value, &why), ERR_MALFORMED);
-}
-
-static void json_depth(void **state)
-{
-    struct buf text = BUF_EMPTY;
-    json_t *value;
-    struct why why;
-    (void)state;
-    for (int depth = 31; depth <= 33; depth++) {
-        buf_clear(&text);
-        for (int i = 0; i < depth; i++)
-            buf_byte(&text, '[');
-        /* Brackets in strings do not count. */
-        buf_str(&text, "\"[[[[\\\"[[[[\"");
-        for (int i = 0; i < depth; i++)
-            buf_byte(&text, ']');
-        enum err err = json_read(span_buf(&text), "it", &value, &why);
-        assert_int_equal(err, depth <= 32 ? OK : ERR_MALFORMED);
-        if (err == OK)
-            json_decref(value);
-    }
-    buf_free(&text);
-}
-
-static void json_members(void **state)
-{
-    json_t *value;
-    struct why why;
-    struct span text;
-    uint64_t count;
-    (void)state;
-    assert_int_equal(json_read(span_str("{\"s\":\"x\",\"n\":5,\"r\":5.0,\"m\":-1,\"big\":9007199254740992}"), "it", &value, &why),
-                     OK);
-    assert_int_equal(json_get_string(value, "here", "s", &text, &why), OK);
-    assert_int_equal(json_get_count(value, "here", "n", &count, &why), OK);
-    assert_int_equal(count, 5);
-    assert_int_equal(json_get_string(value, "here", "n", &text, &why), ERR_MALFORMED);
-    assert_string_equal(why.text, "here.n is not a string");
-    assert_int_equal(json_get_string(value, "", "x", &text, &why), ERR_MALFORMED);
-    assert_string_equal(why.text, "x is missing");
-    assert_int_equal(json_get_count(value, "", "r", &count, &why), ERR_MALFORMED);
-    assert_int_equal(json_get_count(value, "", "m", &count, &why), ERR_MALFORMED);
-    assert_int_equal(json_get_count(value, "", "big", &count, &why), ERR_MALFORMED);
-    json_decref(value);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(right_lines),    cmocka_unit_test(wrong_lines), cmocka_unit_test(globs),
-        cmocka_unit_test(json_is_strict), cmocka_unit_test(json_depth),  cmocka_unit_test(json_members),
+        cmocka_unit_test(right_lines),
+        cmocka_unit_test(wrong_lines),
+        cmocka_unit_test(globs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
