@@ -17,6 +17,7 @@ struct heads {
     char *path;
     off_t end;       /* where the next record goes */
     uint64_t number; /* of the last record */
+    uint64_t batch;  /* number of the first record of the last batch */
     bool dead;
     struct head_record *records; /* newest of each origin */
     size_t n, cap;
@@ -86,6 +87,7 @@ static enum err take_record(void *ctx, const struct headsfile_record *record, st
         return fail(why, ERR_MALFORMED, "record %llu goes back behind, or contradicts, an earlier one",
                     (unsigned long long)record->number);
     heads->number = record->number;
+    heads->batch = record->batch;
     return put(heads, &one, why);
 }
 
@@ -104,7 +106,7 @@ static enum err compact(struct heads *heads, struct why *why)
     if (err == OK)
         err = file_replace(heads->path, 0600, span_buf(&file), why);
     if (err == OK) {
-        heads->number = heads->n;
+        heads->number = heads->batch = heads->n;
         heads->end = (off_t)file.len;
     }
     buf_free(&file);
@@ -137,6 +139,40 @@ static enum err load(struct heads *heads, struct why *why)
     return err == OK ? OK : fail_in(why, err, "%s", heads->path);
 }
 
+static enum err write_at(int fd, struct span bytes, off_t at)
+{
+    while (bytes.len > 0) {
+        ssize_t put_bytes = pwrite(fd, bytes.data, bytes.len, at);
+        if (put_bytes < 0 && errno == EINTR)
+            continue;
+        if (put_bytes <= 0)
+            return ERR_ENV;
+        bytes = span_cut(bytes, (size_t)put_bytes, bytes.len - (size_t)put_bytes);
+        at += put_bytes;
+    }
+    return OK;
+}
+
+/*
+ * Makes what was read durable. A torn last batch is cut off, so that no part of it ever stands behind a later one. The last whole
+ * one is written again: where its sync failed, the system may show it from memory, count it as written, and lose it.
+ */
+static enum err settle(struct heads *heads, struct why *why)
+{
+    struct buf last = BUF_EMPTY;
+    off_t from = (off_t)heads->batch * HEADSFILE_RECORD_BYTES;
+    size_t len = (size_t)(heads->end - from);
+    uint8_t *at = heads->batch == 0 ? NULL : buf_grow(&last, len);
+    enum err err = buf_done(&last, why);
+    if (err == OK && at != NULL &&
+        (pread(heads->fd, at, len, from) != (ssize_t)len || write_at(heads->fd, span_of(at, len), from) != OK))
+        err = fail(why, ERR_ENV, "cannot write the last batch of %s again: %s", heads->path, strerror(errno));
+    if (err == OK && (ftruncate(heads->fd, heads->end) != 0 || fsync(heads->fd) != 0))
+        err = fail(why, ERR_ENV, "cannot truncate %s: %s", heads->path, strerror(errno));
+    buf_free(&last);
+    return err;
+}
+
 enum err heads_open(struct heads **out, const char *path, struct why *why)
 {
     struct heads *heads = calloc(1, sizeof *heads);
@@ -153,9 +189,8 @@ enum err heads_open(struct heads **out, const char *path, struct why *why)
         if ((heads->fd = open_file(path)) < 0 && err == OK)
             err = fail(why, ERR_ENV, "cannot open %s: %s", path, strerror(errno));
     }
-    /* A torn last batch is cut off, so that no part of it ever stands behind a later one. */
-    if (err == OK && (ftruncate(heads->fd, heads->end) != 0 || fsync(heads->fd) != 0))
-        err = fail(why, ERR_ENV, "cannot truncate %s: %s", path, strerror(errno));
+    if (err == OK)
+        err = settle(heads, why);
     if (err != OK) {
         heads_close(heads);
         return err;
@@ -185,20 +220,6 @@ const struct head_record *heads_find(const struct heads *heads, const struct has
 size_t heads_count(const struct heads *heads)
 {
     return heads->n;
-}
-
-static enum err write_at(int fd, struct span bytes, off_t at)
-{
-    while (bytes.len > 0) {
-        ssize_t put_bytes = pwrite(fd, bytes.data, bytes.len, at);
-        if (put_bytes < 0 && errno == EINTR)
-            continue;
-        if (put_bytes <= 0)
-            return ERR_ENV;
-        bytes = span_cut(bytes, (size_t)put_bytes, bytes.len - (size_t)put_bytes);
-        at += put_bytes;
-    }
-    return OK;
 }
 
 enum err heads_add(struct heads *heads, const struct head_record *records, size_t n, struct why *why)

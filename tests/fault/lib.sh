@@ -1,0 +1,63 @@
+# What the fault tests share, beside tests/e2e/lib.sh: a log, a witness, and what must hold after any fault. Needs STELE_BUILD;
+# FAULT is short or long.
+# shellcheck shell=sh
+. "$(dirname "$0")/../e2e/lib.sh"
+PATH=$STELE_BUILD/tests/fault:$STELE_BUILD/tests/e2e:$PATH
+: "${FAULT:=long}"
+origin=log.example/fault
+made=0 # attestations, so that each load is of new ones
+
+# short: is this the short form?
+short() { [ "$FAULT" = short ]; }
+
+# can_trace: may system calls be traced here, also of a process that gives up its privileges?
+can_trace() {
+    command -v strace >/dev/null && strace -D -f -o "$W/can-trace" -e trace=exit_group true 2>/dev/null &&
+        sleep 0.2 && grep -q exited "$W/can-trace"
+}
+
+# new_log POLICY-LINE...: a fresh $W/log for one builder.
+new_log() {
+    rm -rf "$W/log"
+    [ -e "$W/builder" ] || make_attestation key ci.example/builder "$W/builder" >/dev/null 2>&1
+    stele-log init "$W/log" --origin $origin >/dev/null 2>&1 || return 1
+    cat "$W/builder.pub" >>"$W/log/builders"
+    printf '%s\n' "$@" >>"$W/log/policy"
+    : >"$W/notes"
+}
+
+# load N THREADS: in the background, N new attestations are submitted, each until it is answered. The answers' notes go to
+# $W/notes.now; `answered` waits for them all.
+load() {
+    make_attestation "$W/builder" $made "$1" >"$W/load"
+    made=$((made + $1))
+    : >"$W/notes.now"
+    log_driver load "http://127.0.0.1:$port" "$W/log/policy" "$W/load" "$W/notes.now" "$2" 2>"$W/load.err" &
+    driver=$!
+}
+
+loading() { kill -0 "$driver" 2>/dev/null; }
+
+answered() {
+    wait "$driver"
+    code=$?
+    driver=
+    cat "$W/notes.now" >>"$W/notes"
+    [ $code -eq 0 ] || sed 's/^/# /' "$W/load.err" >&2
+    return $code
+}
+
+# serve [COMMAND...]: the log on $port, by way of COMMAND.
+serve() { start log "$@" stele-log serve "$W/log" --listen "127.0.0.1:$port"; }
+
+health() { curl -s -o "$W/health" -m 5 -w '%{http_code}' "http://127.0.0.1:$port/healthz"; }
+
+# holds: the log starts, answers what waits, stands by everything that it ever answered, and fsck has nothing to say.
+# Otherwise it says what is wrong, and is false.
+holds() {
+    serve || return 1
+    if [ -n "$driver" ]; then answered || return 1; fi
+    log_driver check "http://127.0.0.1:$port" "$W/log/policy" "$W/notes" >"$W/out" 2>&1 || { cat "$W/out" && return 1; }
+    stop log
+    stele-log fsck "$W/log" --full >"$W/out" 2>&1 || { cat "$W/out" && return 1; }
+} >"$W/holds" 2>&1

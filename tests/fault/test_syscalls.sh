@@ -1,0 +1,138 @@
+#!/bin/sh
+# Each system call by which the server or its signer changes a file of the log fails once with EIO, once with ENOSPC, and once
+# is where the process is killed. One log goes through all of it, under load, with a witness that would notice a head that goes
+# back. After each fault it must start again, have answered everything, stand by every answer ever given, and pass fsck. TAP.
+#
+# strace counts the calls of each thread for itself, so that "the third" is the third of each thread that makes three; the
+# files are told apart by their paths.
+. "$(dirname "$0")/lib.sh"
+world
+driver=
+port=$(free_port)
+
+if ! can_trace; then
+    skipped "system calls that fail" "strace cannot trace here"
+    done_testing
+    exit
+fi
+
+stele-witness init "$W/w" --name w.example/witness >/dev/null 2>&1
+start w stele-witness serve "$W/w" --listen 127.0.0.1:0 || exit 1
+new_log "witness w $(stele-witness key "$W/w") $(url w)" "quorum w"
+stele-witness add-log "$W/w" "$(stele-log key "$W/log")" >"$W/out" 2>&1
+kill -HUP "$(cat "$W/run/w.pid")"
+
+# hit: did the fault come about?
+hit() { grep -Eq '\(INJECTED\)|killed by SIGKILL' "$W/trace"; }
+
+# traced INJECTION SYSCALL FILE: the log under strace; FILE is of the log's folder, or "any".
+traced() {
+    path=
+    [ "$3" = any ] || path="-P $W/log/$3"
+    : >"$W/trace"
+    # shellcheck disable=SC2086 # words
+    serve strace -D -f -o "$W/trace" $path -e trace="$2" -e inject="$2:$1" 2>"$W/out"
+}
+
+# stops: the traced log comes to its end when told to.
+stops() {
+    [ -e "$W/run/log.pid" ] || return 0
+    kill -TERM "$(cat "$W/run/log.pid")" 2>/dev/null
+    tries=0
+    while kill -0 "$(cat "$W/run/log.pid")" 2>/dev/null && [ $tries -lt 400 ]; do tries=$((tries + 1)) && sleep 0.02; done
+    [ $tries -lt 400 ] || echo "it does not stop" >"$W/holds"
+    stop log KILL
+    [ $tries -lt 400 ]
+}
+
+# one INJECTION SYSCALL FILE [final]: one fault. Where it is final, a log that lives must say that it takes nothing more, and why.
+# False where something did not hold; $W/trace says whether the fault came about.
+one() {
+    : >"$W/run/log.err"
+    driver=
+    $before
+    if traced "$1" "$2" "$3" && [ "$load_n" -gt 0 ]; then
+        load "$load_n" 4
+        while loading && ! hit; do sleep 0.02; done
+    fi
+    if hit && [ "${4:-}" = final ] && [ "${1#error}" != "$1" ]; then
+        tries=0
+        until [ "$(health)" != 200 ] || [ $tries -gt 100 ]; do tries=$((tries + 1)) && sleep 0.05; done
+        if ! grep -q "$W/log/${3%/*}.*: \(Input/output error\|No space left on device\)" "$W/run/log.err"; then
+            { echo "it does not say what failed:" && cat "$W/run/log.err"; } >"$W/holds"
+            stop log KILL
+            return 1
+        fi
+    fi
+    stops && holds
+}
+
+# every SYSCALL FILE [final]: the faults one by one, until a run has no such call any more; in the short form a few of them.
+every() {
+    for kind in error=EIO error=ENOSPC signal=KILL; do
+        n=1 hits=0 bad=
+        while one "$kind:when=$n" "$@" || bad="$bad $n"; do
+            case "$bad " in *" $n ")
+                sed 's/^/# /' "$W/holds"
+                tail -n 5 "$W/trace" | sed 's/^/# /'
+                [ -n "$driver" ] && kill "$driver" 2>/dev/null
+                stop log KILL
+                ;;
+            esac
+            hit || break
+            hits=$((hits + 1))
+            short && [ $n -ge 2 ] && break
+            n=$((n + 1))
+        done
+        if [ -n "$bad" ]; then
+            not_ok "$1 of $2, $kind: not at call$bad"
+        elif [ $hits -eq 0 ]; then
+            not_ok "$1 of $2, $kind: there was no such call"
+        else
+            ok "$1 of $2, $kind: held at $hits calls"
+        fi
+    done
+}
+
+before=true load_n=30
+accepts "the log starts" serve
+load 20 4
+accepts "and answers" answered
+stop log
+
+echo "# the data, the signer's heads, the indices, all other files"
+for call in pwrite64 writev fdatasync; do every $call data/data.mdb final; done
+for call in pwrite64 fdatasync ftruncate fsync; do every $call heads final; done
+for call in pwrite64,writev fdatasync; do every $call index/data.mdb; done
+for call in write rename fallocate; do every $call any; done
+
+echo "# a sync that failed counts as done once the system has forgotten the failure: what it was for is written again"
+traced error=EIO:when=2 fdatasync heads
+load 20 1
+while loading && ! hit; do sleep 0.02; done
+stops
+: >"$W/trace"
+serve strace -D -f -o "$W/trace" -P "$W/log/heads" -e trace=pwrite64,fsync,fdatasync
+answered
+if head -n 1 "$W/trace" | grep -q pwrite64 && sed -n 2p "$W/trace" | grep -q fsync; then ok "at the next start"; else
+    not_ok "at the next start"
+    head -n 3 "$W/trace" | sed 's/^/# /'
+fi
+stop log
+
+echo "# a heads file that is written anew at start"
+new_log "quorum none"
+serve
+load 1100 1
+answered
+stop log
+cp "$W/log/heads" "$W/heads"
+before="cp $W/heads $W/log/heads" load_n=0
+for call in write fsync rename ftruncate; do every $call any; done
+if [ "$(wc -c <"$W/log/heads")" -lt "$(wc -c <"$W/heads")" ]; then ok "it is smaller now"; else not_ok "it was not written anew"; fi
+
+echo "# the first start of a new log"
+fresh() { new_log "quorum none"; }
+before=fresh load_n=10
+for call in pwrite64 writev fdatasync fsync ftruncate fallocate write rename; do every $call any; done
+done_testing
