@@ -1,6 +1,6 @@
 /*
- * What the three files of the HTTP server share: http_server.c (socket, connections, start and stop), http_request.c (from
- * the first header to the whole request) and http_reply.c.
+ * What the files of the HTTP server share: http_server.c (socket, start and stop), http_peers.c (connections), http_head.c (is
+ * a request's head in the one form?), http_request.c (from the first header to the whole request) and http_reply.c.
  */
 #ifndef STELE_SYS_HTTP_INTERNAL_H
 #define STELE_SYS_HTTP_INTERNAL_H
@@ -16,19 +16,48 @@
 enum {
     HTTP_MEMORY_BYTES = 32 << 10,      /* libmicrohttpd's, for one connection: bounds a request's head */
     HTTP_BODIES_BYTES_MAX = 256 << 20, /* all request bodies held at once; beyond it 503 */
-    HTTP_REPLY_BYTES_PER_S_MIN = 1024, /* a peer that reads a fixed reply slower than this is cut off */
+    HTTP_LARGE_REPLY_BYTES = 64 << 10, /* from here on a reply counts below: */
+    HTTP_REPLIES_BYTES_MAX = 256 << 20, /* all large replies held at once; beyond it 503, above half slow readers are cut off */
+    HTTP_REPLY_BYTES_PER_S_MIN = 8192, /* a peer that reads a fixed reply slower than this is cut off */
+    HTTP_ADDRESS_BUCKETS = 4096,
+    HTTP_CONNECTIONS_SLACK = 512, /* that were cut off, or will be, and are still open */
     HTTP_TICK_MS = 250,                /* how exact deadlines are */
     HTTP_REMOTE_BYTES = 64,
 };
 
 #define HTTP_NO_DEADLINE UINT64_MAX
 
+struct http_address;
+struct http_connection;
+
+/* Connections in a line; each stands in two: that of all, and that of its address. */
+enum http_line_kind { HTTP_OF_ALL, HTTP_OF_ADDRESS, HTTP_LINES };
+struct http_line {
+    struct http_connection *first, *last;
+    unsigned n;
+};
+struct http_place {
+    struct http_connection *prev, *next;
+    unsigned turns; /* the connection's, when it was put here */
+};
+
 /* One accepted connection, from libmicrohttpd's first notice of it to the last. */
 struct http_connection {
-    struct http_connection *prev, *next;
+    struct http_place places[HTTP_LINES]; /* while `address` is not NULL, under the server's connections_lock */
+    struct http_address *address;
     int fd;
-    _Atomic uint64_t deadline_ms; /* shut down when it has passed */
+    uint64_t source;                 /* http_source_of its address */
+    _Atomic uint64_t deadline_ms;    /* shut down when it has passed */
+    _Atomic uint64_t large_reply_ms; /* since when a large reply is being sent; 0 for none */
+    atomic_uint turns;               /* even: waits for a request; odd: its request is being answered */
+    size_t target_len;               /* of the request at hand, as sent */
+    bool target_wrong;               /* it has characters that no URI has */
     char remote[HTTP_REMOTE_BYTES];
+};
+
+struct http_counts {
+    atomic_uint connections;
+    atomic_ullong requests, malformed, cut_for_room, no_room, too_slow;
 };
 
 struct http_server {
@@ -41,8 +70,12 @@ struct http_server {
     _Atomic uint64_t now_ms;    /* monotonic, as of the acceptor's last tick */
     atomic_size_t requests;     /* under way */
     atomic_size_t bodies_bytes; /* held */
-    pthread_mutex_t connections_lock;
-    struct http_connection *connections;
+    atomic_size_t replies_bytes; /* of large replies, held */
+    struct http_counts counts;
+    pthread_mutex_t connections_lock; /* for these: */
+    struct http_line all;
+    struct http_address *addresses[HTTP_ADDRESS_BUCKETS];
+    uint64_t addresses_seed;
     pthread_mutex_t deferred_lock;
     struct http_request *deferred; /* handed over and not answered yet */
     bool closing;                  /* nothing may be deferred any more */
@@ -68,14 +101,41 @@ struct http_request {
     struct MHD_Response *response; /* with its status and size: set before the state becomes HTTP_ANSWERED */
     unsigned status;
     uint64_t reply_bytes;
+    size_t large_bytes; /* of its reply, where it is a large one: counted in server->replies_bytes */
     bool streams;
     bool refused, too_large, overloaded;
+    bool chunked; /* its connection is closed after it */
     struct buf body;
     struct http_decoded *decoded;
     char remote[HTTP_REMOTE_BYTES];
     struct span method, path;
     char text[]; /* both, each with a NUL */
 };
+
+void http_wake_acceptor(struct http_server *server);
+
+/* http_peers.c */
+bool http_peers_init(struct http_server *server);
+void http_peers_free(struct http_server *server);
+/* libmicrohttpd's callback; `cls` is the server. */
+void http_on_connection(void *cls, struct MHD_Connection *connection, void **socket_context,
+                        enum MHD_ConnectionNotificationCode code);
+/* Shuts down what is past its deadline: libmicrohttpd's time-out is one of inactivity, and a byte now and then keeps a
+ * connection open for ever. A new one, and one between two requests, must bring a whole request within the idle time and the
+ * request time together. False where there is no connection. */
+bool http_peers_reap(struct http_server *server);
+
+/* http_head.c */
+struct http_head {
+    const char *wrong; /* what is wrong with it, and where that is said; or NULL */
+    bool chunked;
+    bool has_length;
+    uint64_t length; /* where has_length */
+};
+/* libmicrohttpd's callback for a request line; `cls` is not used. */
+void *http_on_uri(void *cls, const char *uri, struct MHD_Connection *connection);
+void http_head_read(struct http_head *out, struct MHD_Connection *connection, const struct http_connection *peer,
+                    const char *method, const char *version);
 
 /* http_request.c: libmicrohttpd's callbacks; `cls` is the server. */
 enum MHD_Result http_on_request(void *cls, struct MHD_Connection *connection, const char *url, const char *method,

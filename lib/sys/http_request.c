@@ -2,66 +2,12 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 /* Paths and arguments stay as they were sent; http_query decodes. */
 size_t http_on_unescape(void *cls, struct MHD_Connection *connection, char *text)
 {
     (void)cls, (void)connection;
     return strlen(text);
-}
-
-/* What frames a request, as counted over its headers. */
-struct framing {
-    unsigned hosts, lengths, encodings;
-    bool bad_bytes, bad_length, chunked;
-    uint64_t length;
-};
-
-/* libmicrohttpd takes "Content-Length :" for another header, and a bare CR for a part of a value; others do not. */
-static bool bytes_wrong(const char *name, const char *value)
-{
-    for (; *name != '\0'; name++)
-        if ((unsigned char)*name <= ' ' || (unsigned char)*name >= 0x7f)
-            return true;
-    for (; value != NULL && *value != '\0'; value++)
-        if (((unsigned char)*value < ' ' && *value != '\t') || *value == 0x7f)
-            return true;
-    return false;
-}
-
-static enum MHD_Result count_header(void *cls, enum MHD_ValueKind kind, const char *name, const char *value)
-{
-    struct framing *framing = cls;
-    (void)kind;
-    framing->bad_bytes |= bytes_wrong(name, value);
-    if (strcasecmp(name, MHD_HTTP_HEADER_HOST) == 0) {
-        framing->hosts++;
-    } else if (strcasecmp(name, MHD_HTTP_HEADER_CONTENT_LENGTH) == 0) {
-        framing->lengths++;
-        framing->bad_length |= value == NULL || !span_decimal(span_str(value), INT64_MAX, &framing->length);
-    } else if (strcasecmp(name, MHD_HTTP_HEADER_TRANSFER_ENCODING) == 0) {
-        framing->encodings++;
-        framing->chunked = value != NULL && strcasecmp(value, "chunked") == 0;
-    }
-    return MHD_YES;
-}
-
-/* Two parties that frame a request differently can be made to see different requests (RFC 9112 sections 3.2, 6.1, 6.3). What
- * is wrong with the head, or NULL. */
-static const char *framing_wrong(const struct framing *framing, const char *version)
-{
-    if (framing->bad_bytes)
-        return "a header has a space in its name or a control character in its value (RFC 9112 section 5)";
-    if (framing->hosts != 1)
-        return "a request has exactly one Host header (RFC 9112 section 3.2)";
-    if (framing->lengths > 1 || framing->bad_length)
-        return "a request has at most one Content-Length, a plain number (RFC 9112 section 6.3)";
-    if (framing->encodings > 0 && framing->lengths > 0)
-        return "a request has not both Content-Length and Transfer-Encoding (RFC 9112 section 6.1)";
-    if (framing->encodings > 1 || (framing->encodings == 1 && (!framing->chunked || strcmp(version, MHD_HTTP_VERSION_1_1) != 0)))
-        return "the only Transfer-Encoding is chunked, once, in HTTP/1.1 (RFC 9112 section 6.1)";
-    return NULL;
 }
 
 static enum MHD_Result queue(struct http_request *request, unsigned status, struct MHD_Response *response)
@@ -73,17 +19,32 @@ static enum MHD_Result queue(struct http_request *request, unsigned status, stru
     return queued;
 }
 
+static void add_close(struct MHD_Response *response, bool close)
+{
+    if (response != NULL && close)
+        MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
+}
+
 static enum MHD_Result queue_problem(struct http_request *request, unsigned status, bool close, const char *detail)
 {
     struct MHD_Response *response = http_problem(status, status == 503 ? 1 : 0, detail);
-    if (response != NULL && close)
-        MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
+    add_close(response, close);
     return queue(request, status, response);
+}
+
+/* Of an absolute-form target the path: servers take it too (RFC 9112 section 3.2.2). */
+static const char *target_path(const char *url)
+{
+    if (strncmp(url, "http://", 7) != 0 && strncmp(url, "https://", 8) != 0)
+        return url;
+    const char *slash = strchr(url + 8, '/');
+    return slash == NULL ? "/" : slash;
 }
 
 static struct http_request *request_new(struct http_server *server, struct MHD_Connection *connection, struct http_connection *peer,
                                         const char *url, const char *method)
 {
+    url = target_path(url);
     size_t method_len = strlen(method), path_len = strlen(url);
     struct http_request *request = calloc(1, sizeof *request + method_len + path_len + 2);
     if (request == NULL)
@@ -129,15 +90,17 @@ static enum MHD_Result begin(struct http_server *server, struct MHD_Connection *
     uint64_t deadline_ms = atomic_load_explicit(&server->now_ms, memory_order_relaxed) + 1000ull * server->config.request_timeout_s;
     if (deadline_ms < atomic_load_explicit(&peer->deadline_ms, memory_order_relaxed))
         atomic_store_explicit(&peer->deadline_ms, deadline_ms, memory_order_relaxed);
-    struct framing framing = { 0 };
-    MHD_get_connection_values(connection, MHD_HEADER_KIND, count_header, &framing);
-    const char *wrong = framing_wrong(&framing, version);
+    struct http_head head;
+    http_head_read(&head, connection, peer, method, version);
+    request->chunked = head.chunked;
     request->refused = true;
-    if (wrong != NULL)
-        return queue_problem(request, MHD_HTTP_BAD_REQUEST, true, wrong);
+    if (head.wrong != NULL) {
+        atomic_fetch_add(&server->counts.malformed, 1);
+        return queue_problem(request, MHD_HTTP_BAD_REQUEST, true, head.wrong);
+    }
     if (atomic_load(&server->stopping))
         return queue_problem(request, MHD_HTTP_SERVICE_UNAVAILABLE, true, "the server is stopping");
-    if (framing.lengths == 1 && framing.length > server->config.body_bytes_max)
+    if (head.has_length && head.length > server->config.body_bytes_max)
         return queue_problem(request, MHD_HTTP_CONTENT_TOO_LARGE, true, "the body is too large");
     request->refused = false;
     return MHD_YES;
@@ -215,6 +178,23 @@ static bool defer(struct http_request *request)
     return !threads && !closing;
 }
 
+/* Large replies are held until they were read: all together they have a bound. */
+static bool room_for_reply(struct http_request *request)
+{
+    struct http_server *server = request->server;
+    if (request->reply_bytes < HTTP_LARGE_REPLY_BYTES)
+        return true;
+    size_t bytes = (size_t)request->reply_bytes;
+    if (atomic_fetch_add(&server->replies_bytes, bytes) + bytes > HTTP_REPLIES_BYTES_MAX) {
+        atomic_fetch_sub(&server->replies_bytes, bytes);
+        return false;
+    }
+    request->large_bytes = bytes;
+    atomic_store_explicit(&request->peer->large_reply_ms, atomic_load_explicit(&server->now_ms, memory_order_relaxed),
+                          memory_order_relaxed);
+    return true;
+}
+
 /* The answer is known: takes it to libmicrohttpd. */
 static enum MHD_Result finish(struct http_request *request)
 {
@@ -234,6 +214,11 @@ static enum MHD_Result finish(struct http_request *request)
     }
     struct MHD_Response *response = request->response;
     request->response = NULL;
+    if (!room_for_reply(request)) {
+        MHD_destroy_response(response);
+        return queue_problem(request, MHD_HTTP_SERVICE_UNAVAILABLE, request->chunked, "too many large answers at once");
+    }
+    add_close(response, request->chunked);
     return queue(request, request->status, response);
 }
 
@@ -251,6 +236,8 @@ static enum MHD_Result hand_over(struct http_request *request)
 {
     struct http_server *server = request->server;
     atomic_store_explicit(&request->peer->deadline_ms, HTTP_NO_DEADLINE, memory_order_relaxed);
+    atomic_fetch_add_explicit(&request->peer->turns, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&server->counts.requests, 1, memory_order_relaxed);
     if (request->too_large || request->overloaded) {
         request->refused = true;
         return request->too_large ? queue_problem(request, MHD_HTTP_CONTENT_TOO_LARGE, false, "the body is too large")
@@ -290,8 +277,13 @@ void http_on_completed(void *cls, struct MHD_Connection *connection, void **cont
     *context = NULL;
     uint64_t deadline_ms = atomic_load_explicit(&server->now_ms, memory_order_relaxed) +
                            1000ull * (server->config.idle_timeout_s + server->config.request_timeout_s);
-    atomic_store_explicit(&request->peer->deadline_ms, deadline_ms, memory_order_relaxed);
+    struct http_connection *peer = request->peer;
+    atomic_store_explicit(&peer->deadline_ms, deadline_ms, memory_order_relaxed);
+    atomic_store_explicit(&peer->large_reply_ms, 0, memory_order_relaxed);
+    atomic_fetch_add_explicit(&peer->turns, atomic_load_explicit(&peer->turns, memory_order_relaxed) % 2, memory_order_relaxed);
     atomic_fetch_sub(&server->bodies_bytes, request->body.len);
+    if (request->large_bytes > 0)
+        atomic_fetch_sub(&server->replies_bytes, request->large_bytes);
     request->connection = NULL;
     request->peer = NULL;
     atomic_fetch_sub(&server->requests, 1);

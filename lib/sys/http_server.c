@@ -13,7 +13,7 @@
 
 #include "lib/sys/clock.h"
 
-enum { LISTEN_BACKLOG = 1024, ACCEPTS_A_ROUND = 256, STOP_POLL_MS = 10 };
+enum { LISTEN_BACKLOG = 1024, ACCEPTS_A_ROUND = 256, STOP_POLL_MS = 10, CROWDED_MS = 10 };
 
 /* Splits "ADDRESS:PORT"; an IPv6 address stands in brackets. */
 static bool split_listen(const char *listen, char address[256], char port[8])
@@ -67,76 +67,25 @@ static enum err listen_on(struct http_server *server, struct why *why)
     return OK;
 }
 
-static void wake_acceptor(struct http_server *server)
+void http_wake_acceptor(struct http_server *server)
 {
     uint64_t one = 1;
     ssize_t woken = write(server->wake_fd, &one, sizeof one);
     (void)woken; /* an eventfd that is full wakes as well */
 }
 
-/* libmicrohttpd's time-out is one of inactivity: a byte now and then keeps a connection open for ever. So every connection
- * has a deadline: a new one, and one between two requests, must bring a whole request within the idle time and the request
- * time together. */
-static void on_connection(void *cls, struct MHD_Connection *connection, void **socket_context,
-                          enum MHD_ConnectionNotificationCode code)
+/* Are so many connections open that some must be closed first? Those that were cut off are, in a moment. */
+static bool crowded(struct http_server *server)
 {
-    struct http_server *server = cls;
-    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
-        struct http_connection *peer = calloc(1, sizeof *peer);
-        if (peer == NULL)
-            return; /* its requests are refused */
-        peer->fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
-        const struct sockaddr *from = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr;
-        if (from->sa_family == AF_INET)
-            inet_ntop(AF_INET, &((const struct sockaddr_in *)(const void *)from)->sin_addr, peer->remote, sizeof peer->remote);
-        else if (from->sa_family == AF_INET6)
-            inet_ntop(AF_INET6, &((const struct sockaddr_in6 *)(const void *)from)->sin6_addr, peer->remote, sizeof peer->remote);
-        peer->deadline_ms = clock_monotonic_ms() + 1000ull * (server->config.idle_timeout_s + server->config.request_timeout_s);
-        *socket_context = peer;
-        pthread_mutex_lock(&server->connections_lock);
-        peer->next = server->connections;
-        if (peer->next != NULL)
-            peer->next->prev = peer;
-        server->connections = peer;
-        bool first = peer->next == NULL;
-        pthread_mutex_unlock(&server->connections_lock);
-        if (first)
-            wake_acceptor(server); /* it waits without a tick while there is none */
-    } else if (*socket_context != NULL) {
-        struct http_connection *peer = *socket_context;
-        pthread_mutex_lock(&server->connections_lock);
-        if (peer->next != NULL)
-            peer->next->prev = peer->prev;
-        if (peer->prev != NULL)
-            peer->prev->next = peer->next;
-        else
-            server->connections = peer->next;
-        pthread_mutex_unlock(&server->connections_lock);
-        free(peer);
-        *socket_context = NULL;
-    }
+    return atomic_load(&server->counts.connections) >= server->config.connections_max + HTTP_CONNECTIONS_SLACK / 2;
 }
 
-/* Shuts down what is past its deadline; libmicrohttpd then sees the end of the stream and closes. Its notice of the end,
- * which takes the lock, comes before it closes the socket: the number is still the connection's own. */
-static bool reap(struct http_server *server)
-{
-    uint64_t now_ms = atomic_load(&server->now_ms);
-    pthread_mutex_lock(&server->connections_lock);
-    bool any = server->connections != NULL;
-    for (struct http_connection *peer = server->connections; peer != NULL; peer = peer->next)
-        if (atomic_load_explicit(&peer->deadline_ms, memory_order_relaxed) < now_ms) {
-            shutdown(peer->fd, SHUT_RDWR);
-            atomic_store_explicit(&peer->deadline_ms, HTTP_NO_DEADLINE, memory_order_relaxed);
-        }
-    pthread_mutex_unlock(&server->connections_lock);
-    return any;
-}
-
-/* Returns false where the system has no descriptor left: then to wait is better than to try again. */
+/* Returns false where there is no room, or the system has no descriptor left: then to wait is better than to try again. */
 static bool accept_some(struct http_server *server)
 {
     for (int i = 0; i < ACCEPTS_A_ROUND; i++) {
+        if (crowded(server))
+            return false;
         struct sockaddr_storage from;
         socklen_t from_len = sizeof from;
         int fd = accept(server->listen_fd, (struct sockaddr *)&from, &from_len);
@@ -157,12 +106,12 @@ static void *accept_loop(void *ctx)
     while (!atomic_load(&server->stopping)) {
         struct pollfd wait[2] = { { .fd = server->wake_fd, .events = POLLIN },
                                   { .fd = server->listen_fd, .events = room ? POLLIN : 0 } };
-        int ready = poll(wait, 2, any || !room ? HTTP_TICK_MS : -1);
+        int ready = poll(wait, 2, !room ? CROWDED_MS : any ? HTTP_TICK_MS : -1);
         atomic_store(&server->now_ms, clock_monotonic_ms());
-        room = ready <= 0 || (wait[1].revents & POLLIN) == 0 || accept_some(server);
+        room = wait[1].revents == 0 ? !crowded(server) : accept_some(server);
         bool woken = ready > 0 && read(server->wake_fd, &wakes, sizeof wakes) > 0;
         if (woken || server->now_ms >= reap_ms) {
-            any = reap(server);
+            any = http_peers_reap(server);
             reap_ms = server->now_ms + HTTP_TICK_MS;
         }
     }
@@ -178,13 +127,12 @@ static enum err start_daemon(struct http_server *server, struct why *why)
     struct MHD_OptionItem pool[2] = { { MHD_OPTION_END, 0, NULL }, { MHD_OPTION_END, 0, NULL } };
     if (!config->thread_per_connection && config->threads > 1)
         pool[0] = (struct MHD_OptionItem){ MHD_OPTION_THREAD_POOL_SIZE, config->threads, NULL };
-    server->daemon =
-        MHD_start_daemon(flags, 0, NULL, NULL, http_on_request, server, MHD_OPTION_ARRAY, pool, MHD_OPTION_NOTIFY_COMPLETED,
-                         http_on_completed, server, MHD_OPTION_NOTIFY_CONNECTION, on_connection, server,
-                         MHD_OPTION_UNESCAPE_CALLBACK, http_on_unescape, server, MHD_OPTION_STRICT_FOR_CLIENT, 1,
-                         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_MEMORY_BYTES, MHD_OPTION_CONNECTION_LIMIT,
-                         config->connections_max, MHD_OPTION_PER_IP_CONNECTION_LIMIT, config->connections_per_ip_max,
-                         MHD_OPTION_CONNECTION_TIMEOUT, config->idle_timeout_s, MHD_OPTION_END);
+    server->daemon = MHD_start_daemon(
+        flags, 0, NULL, NULL, http_on_request, server, MHD_OPTION_ARRAY, pool, MHD_OPTION_NOTIFY_COMPLETED, http_on_completed, server,
+        MHD_OPTION_NOTIFY_CONNECTION, http_on_connection, server, MHD_OPTION_UNESCAPE_CALLBACK, http_on_unescape, server,
+        MHD_OPTION_URI_LOG_CALLBACK, http_on_uri, NULL, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_MEMORY_BYTES,
+        MHD_OPTION_CONNECTION_LIMIT, config->connections_max + HTTP_CONNECTIONS_SLACK, MHD_OPTION_CONNECTION_TIMEOUT,
+        config->idle_timeout_s, MHD_OPTION_END);
     return server->daemon != NULL ? OK : fail(why, ERR_ENV, "the HTTP server does not start: %s", strerror(errno));
 }
 
@@ -196,7 +144,7 @@ static void server_free(struct http_server *server)
         close(server->listen_fd);
     if (server->wake_fd >= 0)
         close(server->wake_fd);
-    pthread_mutex_destroy(&server->connections_lock);
+    http_peers_free(server);
     pthread_mutex_destroy(&server->deferred_lock);
     free(server);
 }
@@ -209,10 +157,10 @@ enum err http_server_start(struct http_server **out, const struct http_server_co
     server->config = *config;
     server->listen_fd = -1;
     server->now_ms = clock_monotonic_ms();
-    pthread_mutex_init(&server->connections_lock, NULL);
     pthread_mutex_init(&server->deferred_lock, NULL);
     server->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    enum err err = server->wake_fd >= 0 ? OK : fail(why, ERR_ENV, "eventfd: %s", strerror(errno));
+    bool ready = http_peers_init(server) && server->wake_fd >= 0;
+    enum err err = ready ? OK : fail(why, ERR_ENV, "the HTTP server does not start: %s", strerror(errno));
     if (err == OK)
         err = listen_on(server, why);
     if (err == OK)
@@ -232,10 +180,26 @@ unsigned http_server_port(const struct http_server *server)
     return server->port;
 }
 
+void http_server_counts(const struct http_server *server, struct http_server_counts *out)
+{
+    *out = (struct http_server_counts){
+        .connections = atomic_load(&server->counts.connections),
+        .connections_max = server->config.connections_max,
+        .requests_now = atomic_load(&server->requests),
+        .bodies_bytes = atomic_load(&server->bodies_bytes),
+        .replies_bytes = atomic_load(&server->replies_bytes),
+        .requests = atomic_load(&server->counts.requests),
+        .malformed = atomic_load(&server->counts.malformed),
+        .cut_for_room = atomic_load(&server->counts.cut_for_room),
+        .no_room = atomic_load(&server->counts.no_room),
+        .too_slow = atomic_load(&server->counts.too_slow),
+    };
+}
+
 void http_server_stop(struct http_server *server, unsigned grace_ms)
 {
     atomic_store(&server->stopping, true);
-    wake_acceptor(server);
+    http_wake_acceptor(server);
     pthread_join(server->acceptor, NULL);
     close(server->listen_fd);
     server->listen_fd = -1;

@@ -18,6 +18,8 @@ struct http_server_config {
     bool thread_per_connection; /* for handlers that block and stream; otherwise a pool of epoll threads */
     unsigned threads;           /* of the pool */
     size_t body_bytes_max;      /* a larger body gets 413 */
+    /* An address is an IPv4 address or the /64 of an IPv6 one. Where there are more, those that wait longest for their next
+     * request are closed; where all are being answered, the new ones. */
     unsigned connections_max, connections_per_ip_max;
     unsigned idle_timeout_s;    /* between requests, and without any progress */
     unsigned request_timeout_s; /* for a request to arrive whole, however it trickles */
@@ -32,6 +34,18 @@ unsigned http_server_port(const struct http_server *server);
  * may be read. */
 void http_server_stop(struct http_server *server, unsigned grace_ms);
 
+/* From any thread. */
+struct http_server_counts {
+    unsigned connections, connections_max;
+    size_t requests_now;                /* under way */
+    size_t bodies_bytes, replies_bytes; /* held: of requests, and of large answers */
+    uint64_t requests;                  /* since the start, as all that follow: that came whole */
+    uint64_t malformed;                 /* heads refused */
+    uint64_t cut_for_room, no_room;     /* connections closed for a new one, and new ones closed at once */
+    uint64_t too_slow;                  /* connections closed at their deadline */
+};
+void http_server_counts(const struct http_server *server, struct http_server_counts *out);
+
 /* About a request; all borrowed until it is answered. */
 struct span http_method(const struct http_request *request);
 struct span http_path(const struct http_request *request); /* as sent, without the query */
@@ -41,6 +55,8 @@ const char *http_request_header(const struct http_request *request, const char *
 /* The value of query argument `name`, percent-decoded; NULL where absent. */
 const char *http_query(const struct http_request *request, const char *name);
 const char *http_remote(const struct http_request *request); /* the address, without port */
+/* An address as a number: what one party is taken to hold, an IPv4 address or the /64 of an IPv6 one. 0 for no address. */
+uint64_t http_source_of(const char *address);
 
 struct http_header {
     const char *name, *value;

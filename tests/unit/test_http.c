@@ -1,16 +1,15 @@
 #include "tests/unit/support.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#include <arpa/inet.h>
 #include <sys/socket.h>
 
 #include "lib/sys/clock.h"
 #include "lib/sys/http_server.h"
+#include "tests/raw.h"
 
 /* What the handler is told to keep: answered by another thread, or never. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -117,86 +116,47 @@ static struct http_server *server_start(bool threads, unsigned request_timeout_s
     return server;
 }
 
-static int raw_open(const struct http_server *server)
-{
-    struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons((uint16_t)http_server_port(server)) };
-    inet_pton(AF_INET, "127.0.0.1", &to.sin_addr);
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    assert_true(fd >= 0);
-    struct timeval patience = { .tv_sec = 10 };
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-    assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
-    return fd;
-}
-
-static void raw_send(int fd, const char *text)
-{
-    send(fd, text, strlen(text), MSG_NOSIGNAL);
-}
-
-/* Reads until `text` has come, or the peer closed; the end of what was read is in `out`. */
-static bool raw_until(int fd, const char *text, char *out, size_t max)
-{
-    size_t len = 0;
-    out[0] = '\0';
-    while (strstr(out, text) == NULL) {
-        ssize_t got = len + 1 < max ? recv(fd, out + len, 1, 0) : 0;
-        if (got <= 0)
-            return false;
-        out[++len] = '\0';
-    }
-    return true;
-}
-
-/* Did the peer close (rather than wait for more)? */
-static bool raw_closed(int fd)
-{
-    char byte;
-    for (;;) {
-        ssize_t got = recv(fd, &byte, 1, 0);
-        if (got <= 0)
-            return got == 0 || errno == ECONNRESET;
-    }
-}
-
-/* Sends one request on a connection of its own; the first line of the answer, and whether the connection stayed open for
- * another. */
-static unsigned raw_one(const struct http_server *server, const char *request, bool *stays)
-{
-    char out[4096];
-    int fd = raw_open(server);
-    raw_send(fd, request);
-    unsigned status = 0;
-    if (raw_until(fd, "\r\n", out, sizeof out))
-        sscanf(out, "HTTP/1.1 %u", &status);
-    raw_until(fd, "\r\n\r\n", out, sizeof out);
-    /* A second request, sent only now: whoever was to close does not answer it. */
-    raw_send(fd, "GET /about2 HTTP/1.1\r\nHost: h\r\n\r\n");
-    *stays = raw_until(fd, "GET /about2", out, sizeof out);
-    close(fd);
-    return status;
-}
-
 static void keeps_connections(void **state)
 {
     (void)state;
     for (int threads = 0; threads < 2; threads++) {
         struct http_server *server = server_start(threads, 5);
         char out[4096];
-        int fd = raw_open(server);
+        int fd = raw_open(http_server_port(server));
         for (int i = 0; i < 20; i++) {
             raw_send(fd, "GET /hello HTTP/1.1\r\nHost: h\r\n\r\n");
             assert_true(raw_until(fd, "\r\n\r\nhello\n", out, sizeof out));
             assert_non_null(strstr(out, "Content-Type: text/plain"));
             raw_send(fd, "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n12345");
             assert_true(raw_until(fd, "\r\n\r\n12345", out, sizeof out));
-            raw_send(fd, "POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n");
-            assert_true(raw_until(fd, "\r\n\r\nabcde", out, sizeof out));
         }
         /* Two at once. */
         raw_send(fd, "GET /hello HTTP/1.1\r\nHost: h\r\n\r\nGET /about HTTP/1.1\r\nHost: h\r\n\r\n");
         assert_true(raw_until(fd, "hello\n", out, sizeof out));
         assert_true(raw_until(fd, "from=127.0.0.1", out, sizeof out));
+        /* What follows a chunked body is not read: chunks are framed more loosely than we can see. */
+        raw_send(fd, "POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n"
+                     "GET /hello HTTP/1.1\r\nHost: h\r\n\r\n");
+        assert_true(raw_until(fd, "\r\n\r\nabcde", out, sizeof out));
+        assert_non_null(strstr(out, "Connection: close"));
+        assert_false(raw_until(fd, "HTTP/1.1", out, sizeof out));
+        close(fd);
+        http_server_stop(server, 1000);
+    }
+}
+
+/* Who closes his half after the request is answered all the same. */
+static void answers_half_closed(void **state)
+{
+    (void)state;
+    for (int threads = 0; threads < 2; threads++) {
+        struct http_server *server = server_start(threads, 5);
+        char out[4096];
+        int fd = raw_open(http_server_port(server));
+        raw_send(fd, "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n12345");
+        shutdown(fd, SHUT_WR);
+        assert_true(raw_until(fd, "\r\n\r\n12345", out, sizeof out));
+        assert_true(raw_closed(fd));
         close(fd);
         http_server_stop(server, 1000);
     }
@@ -207,7 +167,7 @@ static void answers_head_queries_and_problems(void **state)
     (void)state;
     struct http_server *server = server_start(false, 5);
     char out[4096];
-    int fd = raw_open(server);
+    int fd = raw_open(http_server_port(server));
     raw_send(fd, "HEAD /hello HTTP/1.1\r\nHost: h\r\n\r\n");
     assert_true(raw_until(fd, "\r\n\r\n", out, sizeof out));
     assert_non_null(strstr(out, "Content-Length: 6"));
@@ -245,7 +205,7 @@ static void answers_later_from_another_thread(void **state)
         int fds[16];
         char out[4096];
         for (size_t i = 0; i < 16; i++)
-            fds[i] = raw_open(server);
+            fds[i] = raw_open(http_server_port(server));
         for (int round = 0; round < 10; round++) {
             for (size_t i = 0; i < 16; i++)
                 raw_send(fds[i], "POST /later HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nxy");
@@ -268,7 +228,7 @@ static void gives_up_when_it_stops(void **state)
     (void)state;
     for (int threads = 0; threads < 2; threads++) {
         struct http_server *server = server_start(threads, 5);
-        int fd = raw_open(server);
+        int fd = raw_open(http_server_port(server));
         raw_send(fd, "GET /never HTTP/1.1\r\nHost: h\r\n\r\n");
         for (size_t n = 0; n == 0; usleep(1000)) {
             pthread_mutex_lock(&lock);
@@ -287,130 +247,13 @@ static void gives_up_when_it_stops(void **state)
     }
 }
 
-#define CHUNKED "POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
-
-static void bounds_bodies(void **state)
-{
-    (void)state;
-    struct http_server *server = server_start(false, 5);
-    char request[4096], out[4096];
-    bool stays;
-    char *body = calloc(1, 1002);
-    memset(body, 'b', 1001);
-    snprintf(request, sizeof request, "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\n%.1000s", body);
-    assert_int_equal(raw_one(server, request, &stays), 200);
-    snprintf(request, sizeof request, "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 1001\r\n\r\n%s", body);
-    assert_int_equal(raw_one(server, request, &stays), 413);
-    assert_false(stays);
-    snprintf(request, sizeof request, CHUNKED "3e8\r\n%.1000s\r\n0\r\n\r\n", body);
-    assert_int_equal(raw_one(server, request, &stays), 200);
-    snprintf(request, sizeof request, CHUNKED "3e9\r\n%s\r\n0\r\n\r\n", body);
-    assert_int_equal(raw_one(server, request, &stays), 413);
-    /* 100-continue: asked for where the body will be read, not where it will not. */
-    int fd = raw_open(server);
-    raw_send(fd, "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n");
-    assert_true(raw_until(fd, "\r\n\r\n", out, sizeof out));
-    assert_memory_equal(out, "HTTP/1.1 100", 12);
-    raw_send(fd, "abc");
-    assert_true(raw_until(fd, "\r\n\r\nabc", out, sizeof out));
-    raw_send(fd, "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 3000\r\nExpect: 100-continue\r\n\r\n");
-    assert_true(raw_until(fd, "\r\n\r\n", out, sizeof out));
-    assert_memory_equal(out, "HTTP/1.1 413", 12);
-    assert_true(raw_closed(fd));
-    close(fd);
-    free(body);
-    http_server_stop(server, 1000);
-}
-
-/* Each form that two parties could frame differently is refused, and the connection closed; its control is served. */
-static void refuses_smuggling(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *request;
-        unsigned status;
-    } cases[] = {
-        { "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc", 200 },
-        { "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabc", 400 },
-        { "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd", 400 },
-        { "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 3, 3\r\n\r\nabc", 400 },
-        { "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: +3\r\n\r\nabc", 400 },
-        { "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 0x3\r\n\r\nabc", 400 },
-        { "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length:\r\n\r\nabc", 400 },
-        { "POST /echo HTTP/1.1\r\nHost: h\r\ncontent-length: 3\r\nCONTENT-LENGTH: 3\r\n\r\nabc", 400 },
-        { "POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", 200 },
-        { "POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n3\r\nabc\r\n0\r\n\r\n", 400 },
-        { "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nTransfer-Encoding: identity\r\n\r\nabc", 400 },
-        { "POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: identity\r\n\r\nabc", 400 },
-        { "POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip, chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", 400 },
-        { "POST /echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400 },
-        { "POST /echo HTTP/1.1\r\nTransfer-Encoding: x\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400 },
-        { "POST /echo HTTP/1.0\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", 400 },
-        { "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length : 3\r\n\r\nabc", 400 },
-        { "POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding\t: chunked\r\nContent-Length: 3\r\n\r\nabc", 400 },
-        { "POST /echo HTTP/1.1\r\nHost: h\r\nX: a\rContent-Length: 3\r\n\r\nabc", 400 },
-        { "POST /echo HTTP/1.1\r\nHost: h\r\nX:\ta b\r\nContent-Length: 3\r\n\r\nabc", 200 },
-        { "GET /hello HTTP/1.1\r\nHost: h\r\n\r\n", 200 },
-        { "GET /hello HTTP/1.1\r\n\r\n", 400 },
-        { "GET /hello HTTP/1.0\r\n\r\n", 400 },
-        { "GET /hello HTTP/1.1\r\nHost: h\r\nHost: h\r\n\r\n", 400 },
-        { "GET /hello HTTP/1.1\r\nHost: h\r\nHost: i\r\n\r\n", 400 },
-    };
-    for (int threads = 0; threads < 2; threads++) {
-        struct http_server *server = server_start(threads, 5);
-        for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-            bool stays = false;
-            unsigned status = raw_one(server, cases[i].request, &stays);
-            if (status != cases[i].status || stays != (status == 200))
-                print_error("%s: %u%s\n", cases[i].request, status, stays ? ", connection kept" : "");
-            assert_int_equal(status, cases[i].status);
-            assert_int_equal(stays, status == 200);
-        }
-        http_server_stop(server, 1000);
-    }
-}
-
-/* A byte now and then does not hold a connection for ever, wherever in the request; others are served meanwhile. */
-static void reaps_slow_senders(void **state)
-{
-    (void)state;
-    for (int threads = 0; threads < 2; threads++) {
-        struct http_server *server = server_start(threads, 1);
-        static const char head[] = "GET /hello HTTP/1.1\r\nHost: h\r\nX: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
-        int slow_head = raw_open(server), slow_body = raw_open(server), honest = raw_open(server);
-        char out[4096];
-        raw_send(slow_body, "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 900\r\n\r\n");
-        bool head_open = true, body_open = true;
-        uint64_t start_ms = clock_monotonic_ms(), body_ms = 0;
-        for (size_t i = 0; i < sizeof head - 1 && (head_open || body_open); i++) {
-            head_open = head_open && send(slow_head, head + i, 1, MSG_NOSIGNAL) == 1;
-            if (body_open && send(slow_body, "b", 1, MSG_NOSIGNAL) != 1) {
-                body_open = false;
-                body_ms = clock_monotonic_ms() - start_ms;
-            }
-            raw_send(honest, "GET /hello HTTP/1.1\r\nHost: h\r\n\r\n");
-            assert_true(raw_until(honest, "\r\n\r\nhello\n", out, sizeof out));
-            usleep(100 * 1000);
-        }
-        /* The body has 1 s; the head, on a fresh connection, 2 s of idle time and 1 s. */
-        assert_false(body_open);
-        assert_false(head_open);
-        assert_in_range(body_ms, 900, 2500);
-        assert_in_range(clock_monotonic_ms() - start_ms, 2900, 4800);
-        close(slow_head);
-        close(slow_body);
-        close(honest);
-        http_server_stop(server, 1000);
-    }
-}
-
 static void streams(void **state)
 {
     (void)state;
     struct http_server *server = server_start(true, 5);
     static char out[1100000];
     sources_done = 0;
-    int fd = raw_open(server);
+    int fd = raw_open(http_server_port(server));
     raw_send(fd, "GET /stream HTTP/1.1\r\nHost: h\r\n\r\n");
     assert_true(raw_until(fd, "\r\n\r\n", out, 4096));
     assert_non_null(strstr(out, "Content-Length: 1000000"));
@@ -432,7 +275,7 @@ static void streams(void **state)
     assert_true(raw_closed(fd));
     close(fd);
     /* A peer that goes away: the source is closed, not read to its end. */
-    fd = raw_open(server);
+    fd = raw_open(http_server_port(server));
     raw_send(fd, "GET /stream HTTP/1.1\r\nHost: h\r\n\r\n");
     assert_true(raw_until(fd, "\r\n\r\nzz", out, 4096));
     close(fd);
@@ -442,42 +285,15 @@ static void streams(void **state)
     http_server_stop(server, 1000);
 }
 
-static void bounds_connections(void **state)
-{
-    (void)state;
-    struct http_server *server = server_start(false, 5);
-    int fds[60], served = 0;
-    char out[4096];
-    for (size_t i = 0; i < 60; i++) {
-        fds[i] = raw_open(server);
-        raw_send(fds[i], "GET /hello HTTP/1.1\r\nHost: h\r\n\r\n");
-        served += raw_until(fds[i], "hello\n", out, sizeof out);
-    }
-    assert_int_equal(served, 50);
-    for (size_t i = 0; i < 60; i++)
-        close(fds[i]);
-    http_server_stop(server, 1000);
-    struct http_server_config config = { .listen = "127.0.0.1", .handle = handle };
-    struct why why;
-    assert_int_equal(http_server_start(&server, &config, &why), ERR_USAGE);
-    config.listen = "127.0.0.1:70000";
-    assert_int_equal(http_server_start(&server, &config, &why), ERR_USAGE);
-    config.listen = "192.0.2.1:80";
-    assert_int_equal(http_server_start(&server, &config, &why), ERR_ENV);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keeps_connections),
+        cmocka_unit_test(answers_half_closed),
         cmocka_unit_test(answers_head_queries_and_problems),
         cmocka_unit_test(answers_later_from_another_thread),
         cmocka_unit_test(gives_up_when_it_stops),
-        cmocka_unit_test(bounds_bodies),
-        cmocka_unit_test(refuses_smuggling),
-        cmocka_unit_test(reaps_slow_senders),
         cmocka_unit_test(streams),
-        cmocka_unit_test(bounds_connections),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
