@@ -34,6 +34,8 @@ enum {
     WITNESS_BACKOFF_MS = 100,       /* after the first failure; doubled with each */
     WITNESS_BACKOFF_MS_MAX = 5 * 1000,
     WITNESS_RETRY_AFTER_S_MAX = 3600,  /* a longer Retry-After is taken as this */
+    WITNESS_START_MS = 1000,           /* so long the start waits for witnesses where no quorum of them answers */
+    WITNESS_CLOCK_S_MAX = 3600,        /* a cosignature whose time is further from ours does not count */
     FULL_HEAD_INTERVAL_MS = 10 * 1000, /* so often one head is asked of all witnesses */
     COSIGN_AGAIN_MS = 10 * 60 * 1000,  /* an idle log's head is cosigned again */
 

@@ -37,6 +37,7 @@ struct pipeline {
     size_t queue_bytes;
     uint64_t committed, signed_size, published_size;
     uint64_t behind_since_ms;   /* since when no head was published though one should be; 0: none is due */
+    bool compared;              /* a quorum of witnesses has said which head it has: new ones may be committed and signed */
     struct policy *next_policy; /* reread, not in use yet */
     bool draining;              /* takes nothing new */
     bool stopping;
@@ -46,7 +47,7 @@ struct pipeline {
 };
 
 /* Starts the three threads. All that `pipeline` points to was set by the caller; `policy` is owned from here on. ERR_REFUSED
- * where the log's data contradicts its signer or its published checkpoint: the log must not go on. */
+ * where the log's data contradicts its signer, its published checkpoint or what a witness shows: the log must not go on. */
 enum err pipeline_start(struct pipeline *pipeline, struct policy *policy, struct why *why);
 /* Ends the threads, and refuses what is not answered then. */
 void pipeline_stop(struct pipeline *pipeline);

@@ -16,23 +16,11 @@
 #include "lib/sys/file.h"
 #include "lib/sys/report.h"
 #include "log/limits.h"
-#include "log/pipeline.h"
+#include "log/publisher_internal.h"
 
 enum { STEP_MS_MAX = 1000, CLOCK_BEHIND_MS = 1000 };
 
-struct publisher {
-    struct pipeline *pipeline;
-    struct policy *policy;       /* owned */
-    struct frontier frontier;    /* recomputed from the entries */
-    struct head last;            /* signed */
-    struct signed_head *out;     /* signed, waits for its quorum */
-    struct signed_head *current; /* published */
-    uint64_t next_sign_ms;
-    char *checkpoint_file;
-    struct tile_cache cache;
-};
-
-static void drop(struct policy *policy)
+void publisher_drop_policy(struct policy *policy)
 {
     if (policy == NULL)
         return;
@@ -40,58 +28,13 @@ static void drop(struct policy *policy)
     free(policy);
 }
 
-/* Reads the entries from the frontier's size to `size`, in short transactions. */
-static enum err read_back(struct publisher *publisher, uint64_t size, struct why *why)
-{
-    enum err err = OK;
-    while (err == OK && publisher->frontier.size < size) {
-        struct store_view view;
-        if ((err = store_view_begin(publisher->pipeline->store, &view, why)) != OK)
-            return err;
-        struct store_walk walk;
-        store_walk_start(&walk, &view, publisher->frontier.size);
-        for (unsigned i = 0; i < READ_BACK_ENTRIES_MAX && publisher->frontier.size < size; i++) {
-            struct span entry;
-            if ((err = store_walk_next(&walk, &entry, why)) != OK)
-                break;
-            struct hash leaf = merkle_leaf_hash(entry);
-            frontier_append(&publisher->frontier, &leaf);
-        }
-        store_view_end(&view);
-    }
-    return err;
-}
-
-/* The root that the tiles give. */
-static enum err tiles_root(struct publisher *publisher, uint64_t size, struct hash *root, struct why *why)
-{
-    struct store_view view;
-    enum err err = store_view_begin(publisher->pipeline->store, &view, why);
-    if (err != OK)
-        return err;
-    view.tiles.cache = &publisher->cache;
-    struct hash_reader reader = store_view_tiles(&view, size);
-    err = merkle_root(size, &reader, root, why);
-    store_view_end(&view);
-    return err;
-}
-
-static enum err prove(void *ctx, uint64_t old, uint64_t size, struct hash proof[PROOF_HASHES_MAX], size_t *n, struct why *why)
+enum err publisher_prove(void *ctx, uint64_t old, uint64_t size, struct hash proof[PROOF_HASHES_MAX], size_t *n, struct why *why)
 {
     struct publisher *publisher = ctx;
-    struct store_view view;
-    enum err err = store_view_begin(publisher->pipeline->store, &view, why);
-    if (err != OK)
-        return err;
-    view.tiles.cache = &publisher->cache;
-    struct hash_reader reader = store_view_tiles(&view, size);
-    err = merkle_consistency_prove(old, size, &reader, proof, n, why);
-    store_view_end(&view);
-    return err;
+    return tree_prove(&publisher->tree, old, size, proof, n, why);
 }
 
-/* Keeps DIR/checkpoint and what the routes show. */
-static enum err show(struct publisher *publisher, struct why *why)
+enum err publisher_show(struct publisher *publisher, struct why *why)
 {
     struct signed_head *full = witnesses_full_head(publisher->pipeline->witnesses);
     bool satisfied = false;
@@ -137,14 +80,14 @@ static enum err try_publish(struct publisher *publisher, struct why *why)
     signed_head_release(publisher->current);
     publisher->current = publisher->out;
     publisher->out = NULL;
-    if ((err = show(publisher, why)) != OK)
+    if ((err = publisher_show(publisher, why)) != OK)
         return err;
     release_waiting(publisher->pipeline, publisher->current->head.size);
     return keep_file(publisher, why);
 }
 
 /* A witness's cosignature came in. That of a head which is shown already, a straggler's, is shown too. */
-static enum err cosigned(void *ctx, struct signed_head *head, struct why *why)
+enum err publisher_cosigned(void *ctx, struct signed_head *head, struct why *why)
 {
     struct publisher *publisher = ctx;
     if (head == publisher->out)
@@ -153,7 +96,7 @@ static enum err cosigned(void *ctx, struct signed_head *head, struct why *why)
         return OK;
     enum err err = OK;
     if (head == publisher->current || head == witnesses_full_head(publisher->pipeline->witnesses))
-        err = show(publisher, why);
+        err = publisher_show(publisher, why);
     if (err == OK && head == publisher->current)
         err = keep_file(publisher, why);
     return err;
@@ -180,21 +123,15 @@ static enum err put_out(struct publisher *publisher, const struct head *head, st
     return try_publish(publisher, why);
 }
 
-/* Recomputes the tree of `size` leaves and has its head signed. */
-static enum err sign(struct publisher *publisher, uint64_t size, struct why *why)
+enum err publisher_sign(struct publisher *publisher, uint64_t size, struct why *why)
 {
-    struct hash root, proof[PROOF_HASHES_MAX];
+    struct hash proof[PROOF_HASHES_MAX];
+    struct head head;
     size_t n;
-    enum err err = read_back(publisher, size, why);
+    enum err err = tree_recompute(&publisher->tree, size, &head, why);
     if (err == OK)
-        err = tiles_root(publisher, size, &root, why);
+        err = tree_prove(&publisher->tree, publisher->last.size, size, proof, &n, why);
     if (err != OK)
-        return err;
-    struct head head = { size, frontier_root(&publisher->frontier) };
-    if (!hash_eq(&head.root, &root))
-        return fail(why, ERR_ENV, "the entries up to %llu do not hash to the root that the tiles give: nothing is signed",
-                    (unsigned long long)size);
-    if ((err = prove(publisher, publisher->last.size, size, proof, &n, why)) != OK)
         return err;
     struct buf text = BUF_EMPTY;
     struct checkpoint checkpoint = { .origin = span_str(publisher->pipeline->config->origin), .size = size, .root = head.root };
@@ -222,8 +159,9 @@ static enum err sign(struct publisher *publisher, uint64_t size, struct why *why
 static enum err sign_what_is_due(struct publisher *publisher, unsigned *wait_ms, struct why *why)
 {
     struct pipeline *pipeline = publisher->pipeline;
-    if (publisher->out != NULL)
-        return OK;
+    enum err err = publisher_compare(publisher, why);
+    if (err != OK || publisher->out != NULL)
+        return err;
     uint64_t now_ms = clock_monotonic_ms();
     pthread_mutex_lock(&pipeline->lock);
     uint64_t size = pipeline->committed;
@@ -235,12 +173,14 @@ static enum err sign_what_is_due(struct publisher *publisher, unsigned *wait_ms,
         witnesses_ask(pipeline->witnesses, publisher->current);
         return OK;
     }
+    if (!pipeline->compared && size != publisher->last.size)
+        return OK; /* until a quorum of witnesses was asked whether there is a later head */
     if (now_ms < publisher->next_sign_ms) {
         uint64_t until_ms = publisher->next_sign_ms - now_ms;
         *wait_ms = until_ms < *wait_ms ? (unsigned)until_ms : *wait_ms;
         return OK;
     }
-    return sign(publisher, size, why);
+    return publisher_sign(publisher, size, why);
 }
 
 /* 503 for those whose time is over; what they sent may be in the log already, and then a retry gets its index. */
@@ -269,7 +209,7 @@ static enum err change_policy(struct publisher *publisher, struct policy *policy
     struct pipeline *pipeline = publisher->pipeline;
     bool satisfied = true;
     enum err err = witnesses_use(pipeline->witnesses, policy, why);
-    drop(publisher->policy);
+    publisher_drop_policy(publisher->policy);
     publisher->policy = policy;
     if (err == OK && publisher->current != NULL)
         err = signed_head_satisfies(publisher->current, policy, &satisfied, why);
@@ -290,7 +230,7 @@ static enum err change_policy(struct publisher *publisher, struct policy *policy
     }
     if (publisher->out != NULL)
         return try_publish(publisher, why);
-    return publisher->current != NULL ? show(publisher, why) : OK;
+    return publisher->current != NULL ? publisher_show(publisher, why) : OK;
 }
 
 static enum err one_round(struct publisher *publisher, struct why *why)
@@ -323,122 +263,4 @@ void *publisher_run(void *ctx)
         if (one_round(pipeline->publisher, &why) != OK)
             pipeline_fail(pipeline, "publish", &why);
     }
-}
-
-/* Holds the store what was signed? A log whose data was lost, or changed, must not go on. */
-static enum err check_head(struct publisher *publisher, const struct head *head, const char *whose, struct why *why)
-{
-    struct pipeline *pipeline = publisher->pipeline;
-    struct hash root;
-    if (pipeline->committed < head->size)
-        return fail(why, ERR_REFUSED,
-                    "%s/data holds %llu entries, but %s has %llu: data was lost or an old copy was put back. To recover, put "
-                    "back a copy of data that holds at least as many; never remove heads",
-                    pipeline->config->dir, (unsigned long long)pipeline->committed, whose, (unsigned long long)head->size);
-    enum err err = tiles_root(publisher, head->size, &root, why);
-    if (err == OK && !hash_eq(&root, &head->root))
-        err = fail(why, ERR_REFUSED,
-                   "%s/data has another root at size %llu than %s: the data was changed. To recover, put back a copy of data "
-                   "that was not; never remove heads",
-                   pipeline->config->dir, (unsigned long long)head->size, whose);
-    return err;
-}
-
-/* The published checkpoint as the last run left it: served at once where it is the signer's newest head. */
-static enum err load_checkpoint(struct publisher *publisher, struct why *why)
-{
-    struct pipeline *pipeline = publisher->pipeline;
-    struct buf text = BUF_EMPTY;
-    struct signed_head *head = NULL;
-    struct why reason;
-    bool found, satisfied = false;
-    enum err err = file_read_if(publisher->checkpoint_file, NOTE_BYTES_MAX, &text, &found, why);
-    if (err != OK || !found)
-        goto out;
-    const struct vkey *key = signer_key(pipeline->signer);
-    if (signed_head_parse(&head, span_buf(&text), key, publisher->policy, clock_monotonic_ms(), &reason) != OK) {
-        report_why(REPORT_WARN, "checkpoint-passed-over", &reason);
-        goto out;
-    }
-    if ((err = check_head(publisher, &head->head, "the published checkpoint", why)) != OK)
-        goto out;
-    err = signed_head_satisfies(head, publisher->policy, &satisfied, why);
-    if (err != OK || !satisfied || head->head.size != publisher->last.size || !hash_eq(&head->head.root, &publisher->last.root))
-        goto out;
-    publisher->current = signed_head_keep(head);
-    witnesses_ask(pipeline->witnesses, head);
-    pipeline->published_size = head->head.size;
-    err = show(publisher, why);
-out:
-    signed_head_release(head);
-    buf_free(&text);
-    return err;
-}
-
-static enum err start(struct publisher *publisher, struct why *why)
-{
-    struct pipeline *pipeline = publisher->pipeline;
-    struct head_record record;
-    bool found;
-    enum err err = signer_last(pipeline->signer, span_str(pipeline->config->origin), &found, &record, why);
-    if (err != OK)
-        return err;
-    publisher->last = found ? record.head : (struct head){ 0, merkle_empty_root() };
-    pipeline->committed = store_size(pipeline->store);
-    pipeline->signed_size = publisher->last.size;
-    if (!found && pipeline->committed > 0)
-        return fail(why, ERR_REFUSED,
-                    "%s/data holds %llu entries, but %s/heads knows no head of this log: it was lost or made anew. To recover, "
-                    "put back the heads file that belongs to this key",
-                    pipeline->config->dir, (unsigned long long)pipeline->committed, pipeline->config->dir);
-    if ((err = check_head(publisher, &publisher->last, "the signer's last head", why)) != OK)
-        return err;
-    struct store_view view;
-    if ((err = store_view_begin(pipeline->store, &view, why)) != OK)
-        return err;
-    struct hash_reader reader = store_view_tiles(&view, publisher->last.size);
-    err = frontier_load(&publisher->frontier, publisher->last.size, &reader, why);
-    store_view_end(&view);
-    if (err == OK)
-        err = witnesses_use(pipeline->witnesses, publisher->policy, why);
-    if (err == OK)
-        err = load_checkpoint(publisher, why);
-    if (err != OK)
-        return err;
-    if (pipeline->committed > pipeline->published_size || publisher->current == NULL)
-        pipeline->behind_since_ms = clock_monotonic_ms();
-    /* The empty head is signed before anything can be committed: data without a signed head is always a lost head. */
-    return found ? OK : sign(publisher, 0, why);
-}
-
-enum err publisher_new(struct publisher **out, struct pipeline *pipeline, struct policy *policy, struct why *why)
-{
-    *out = NULL;
-    struct publisher *publisher = calloc(1, sizeof *publisher);
-    if (publisher == NULL) {
-        drop(policy);
-        return fail(why, ERR_ENV, "out of memory");
-    }
-    *publisher = (struct publisher){ .pipeline = pipeline, .policy = policy };
-    publisher->checkpoint_file = path_join(pipeline->config->dir, "checkpoint");
-    struct witnesses_hooks hooks = { .prove = prove, .cosigned = cosigned, .ctx = publisher };
-    enum err err =
-        publisher->checkpoint_file == NULL ? fail(why, ERR_ENV, "out of memory") : witnesses_new(&pipeline->witnesses, &hooks, why);
-    if (err == OK)
-        err = start(publisher, why);
-    *out = publisher;
-    return err;
-}
-
-void publisher_free(struct publisher *publisher)
-{
-    if (publisher == NULL)
-        return;
-    signed_head_release(publisher->out);
-    signed_head_release(publisher->current);
-    witnesses_free(publisher->pipeline->witnesses);
-    publisher->pipeline->witnesses = NULL;
-    drop(publisher->policy);
-    free(publisher->checkpoint_file);
-    free(publisher);
 }

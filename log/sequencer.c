@@ -56,7 +56,12 @@ static bool stalled(struct pipeline *pipeline, const struct batch *batch, struct
 {
     pthread_mutex_lock(&pipeline->lock);
     uint64_t behind_since_ms = pipeline->behind_since_ms, ahead = pipeline->committed - pipeline->signed_size;
+    bool compared = pipeline->compared;
     pthread_mutex_unlock(&pipeline->lock);
+    if (!compared) {
+        fail(why, ERR_ENV, "no quorum of witnesses has said yet which head of this log it has: nothing new is taken before");
+        return true;
+    }
     if (behind_since_ms > 0 && clock_monotonic_ms() - behind_since_ms > pipeline_patience_ms(pipeline)) {
         fail(why, ERR_ENV, "the log's head has no quorum of witnesses at the moment: nothing new is taken until it has");
         return true;

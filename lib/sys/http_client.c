@@ -104,10 +104,22 @@ static size_t gather_body(char *data, size_t size, size_t n, void *ctx)
     return gather->response->body.failed ? CURL_WRITEFUNC_ERROR : len;
 }
 
+static size_t count_header(char *data, size_t size, size_t n, void *ctx)
+{
+    struct http_gather *gather = ctx;
+    (void)data;
+    gather->header_bytes += size * n;
+    gather->headers_too_large = gather->header_bytes > HTTP_HEADER_BYTES_MAX;
+    return gather->headers_too_large ? CURL_WRITEFUNC_ERROR : size * n;
+}
+
 void http_easy_gather(CURL *easy, struct http_gather *gather)
 {
     http_response_clear(gather->response);
-    gather->too_large = false;
+    gather->too_large = gather->headers_too_large = false;
+    gather->header_bytes = 0;
+    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, count_header);
+    curl_easy_setopt(easy, CURLOPT_HEADERDATA, gather);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, gather_body);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, gather);
 }
@@ -135,14 +147,18 @@ enum err http_easy_end(CURL *easy, CURLcode code, const char *url, struct http_g
         snprintf(reason, sizeof reason, "the answer has more than %zu bytes", gather->bytes_max);
         return http_url_fail(url, reason, why);
     }
+    if (gather->headers_too_large)
+        return http_url_fail(url, "the answer's headers do not end", why);
     if (file && code == CURLE_FILE_COULDNT_READ_FILE) {
         response->status = 404;
         return OK;
     }
     if (code != CURLE_OK)
         return http_url_fail(url, curl_easy_strerror(code), why);
-    long status = 0;
+    long status = 0, connections = 0;
     curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
+    curl_easy_getinfo(easy, CURLINFO_NUM_CONNECTS, &connections);
+    response->connections = (unsigned)connections;
     response->status = file ? 200 : (unsigned)status;
     if (file)
         return OK;

@@ -24,13 +24,14 @@ struct http_response {
     char content_type[128];
     uint64_t retry_after_s; /* 0 where absent or not a number of seconds */
     char location[2048];    /* of a redirect, empty otherwise */
+    unsigned connections;   /* opened for it: 0 where a kept-alive one served */
 };
 void http_response_free(struct http_response *response);
 
 enum err http_client_new(struct http_client **out, const struct http_client_config *config, struct why *why);
 void http_client_free(struct http_client *client);
 
-/* Any HTTP status is OK here. ERR_ENV where there is no answer, or the body exceeds `bytes_max`. `response` is emptied
+/* Any HTTP status is OK here. ERR_ENV where there is no answer, the body exceeds `bytes_max`, or the headers 64 KiB. `response` is emptied
  * first and its memory used again. `headers` ends with NULL and may be NULL: "Name: value". */
 enum err http_get(struct http_client *client, const char *url, const char *const *headers, size_t bytes_max,
                   struct http_response *response, struct why *why);
@@ -46,21 +47,23 @@ enum err http_stream_open(struct http_stream **out, const struct http_client_con
 ptrdiff_t http_stream_read(struct http_stream *stream, uint8_t *out, size_t max, struct why *why);
 void http_stream_close(struct http_stream *stream);
 
-/* POSTs to several peers at once over kept-alive connections, one request in flight a slot: how the log asks its
- * witnesses. Used by one thread, but for http_posts_wake. */
-struct http_posts;
-enum err http_posts_new(struct http_posts **out, size_t slots, struct why *why);
-void http_posts_free(struct http_posts *posts);
-bool http_posts_busy(const struct http_posts *posts, size_t slot);
-/* Starts a POST in an idle slot; `body` is copied. */
-enum err http_posts_start(struct http_posts *posts, size_t slot, const char *url, struct span body, unsigned timeout_ms,
-                          size_t bytes_max, struct why *why);
+/* Several peers asked at once over kept-alive connections, one request in flight a slot: how the log asks its witnesses.
+ * Used by one thread, but for http_calls_wake. */
+struct http_calls;
+enum err http_calls_new(struct http_calls **out, size_t slots, struct why *why);
+void http_calls_free(struct http_calls *calls);
+bool http_calls_busy(const struct http_calls *calls, size_t slot);
+/* Starts a request in an idle slot; `body` is copied. */
+enum err http_calls_post(struct http_calls *calls, size_t slot, const char *url, struct span body, unsigned timeout_ms,
+                         size_t bytes_max, struct why *why);
+enum err http_calls_get(struct http_calls *calls, size_t slot, const char *url, unsigned timeout_ms, size_t bytes_max,
+                        struct why *why);
 /* Waits up to `timeout_ms` for something to happen, and calls `done` for each slot that ended: with a response, or with NULL
  * and why there is none. */
-enum err http_posts_wait(struct http_posts *posts, unsigned timeout_ms,
+enum err http_calls_wait(struct http_calls *calls, unsigned timeout_ms,
                          void (*done)(void *ctx, size_t slot, const struct http_response *response, const struct why *why),
                          void *ctx, struct why *why);
 /* From another thread: ends a wait early. */
-void http_posts_wake(struct http_posts *posts);
+void http_calls_wake(struct http_calls *calls);
 
 #endif

@@ -11,13 +11,14 @@
 enum {
     HTTP_CONNECT_TIMEOUT_MS = 5 * 1000,
     HTTP_TOTAL_TIMEOUT_MS = 30 * 1000,
+    HTTP_HEADER_BYTES_MAX = 64 << 10, /* of an answer, those of interim (1xx) ones included */
 };
 
-/* A transfer whose body is gathered, up to a bound. */
+/* A transfer whose body is gathered, up to a bound, and whose headers are counted: libcurl keeps them all. */
 struct http_gather {
     struct http_response *response;
-    size_t bytes_max;
-    bool too_large;
+    size_t bytes_max, header_bytes;
+    bool too_large, headers_too_large;
 };
 
 /* Resets `easy` (its connections stay) and sets what every transfer has, the URL included. */

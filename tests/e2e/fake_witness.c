@@ -1,24 +1,138 @@
 /*
- * A witness that is not one: what the log must bear.
- *   fake_witness key NAME FILE       a witness's key: FILE and FILE.pub
- *   fake_witness serve FILE MODE     prints "listening on URL"; MODE says what every add-checkpoint gets:
- *     good      a cosignature, unchecked          hang      no answer, ever
- *     ahead     409 and a size far ahead          liar      409 and another size each time, none of them true
- *     garbage   200 and no signature line         elsewhere 200 and a cosignature over another text
- *     huge      200 and more than the log reads   later     429 with Retry-After: 3600
+ * A witness that is not one: what the log must bear. It speaks over bare sockets, since much of it is not HTTP.
+ *   fake_witness key NAME FILE            a witness's key: FILE and FILE.pub
+ *   fake_witness serve FILE MODE [NOTE]   prints "listening on URL". GET …/checkpoint shows the file NOTE, or is a 404; GET /counts
+ *                                         gives "add-checkpoint requests, connections, requests for any other path". MODE says what
+ *                                         every add-checkpoint gets:
+ *     good      a cosignature, unchecked               mute      no answer, ever
+ *     hang      nothing at all is answered, ever       drip      a byte a second
+ *     ahead     409 and a size far ahead               liar      409 and another size each time, none of them true
+ *     garbage   200 and no signature line              later     429 with Retry-After: 3600
+ *     elsewhere a cosignature over another log's head  fork      a cosignature over another root of this size
+ *     otherkey  a cosignature by another key           stale     a cosignature two days old
+ *     future    a cosignature of the day after         typed     a good cosignature that claims to be a picture
+ *     huge      200 and 10 GB                          headers   200 and headers without end
+ *     interim   100 Continue without end               redirect  302 to another path, where a cosignature would be had
+ *     closes    the connection is closed               babble    no HTTP
  *     back      like good, but the first three requests get 409 with sizes 0, 1, 0
  */
+#include <arpa/inet.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
+#include "lib/checkpoint.h"
 #include "lib/sys/clock.h"
-#include "lib/sys/http_server.h"
+#include "lib/sys/file.h"
 #include "lib/sys/key.h"
 
+enum { REQUEST_BYTES_MAX = 1 << 20, DAY_S = 24 * 3600 };
+
 static const char *mode;
-static struct secret_key *key;
-static atomic_uint requests;
+static struct secret_key *key, *other_key;
+static struct buf note;
+static atomic_uint posts, connections, elsewhere;
+
+static bool is(const char *name)
+{
+    return strcmp(mode, name) == 0;
+}
+
+static bool send_all(int fd, struct span bytes)
+{
+    while (bytes.len > 0) {
+        ssize_t sent = send(fd, bytes.data, bytes.len, MSG_NOSIGNAL);
+        if (sent <= 0)
+            return false;
+        bytes = span_of(bytes.data + sent, bytes.len - (size_t)sent);
+    }
+    return true;
+}
+
+static bool reply(int fd, const char *status, const char *headers, struct span body)
+{
+    struct buf out = BUF_EMPTY;
+    buf_fmt(&out, "HTTP/1.1 %s\r\n%sContent-Length: %zu\r\n\r\n", status, headers, body.len);
+    buf_span(&out, body);
+    bool sent = !out.failed && send_all(fd, span_buf(&out));
+    buf_free(&out);
+    return sent;
+}
+
+static bool send_for_ever(int fd, struct span bytes)
+{
+    while (send_all(fd, bytes))
+        continue;
+    return false;
+}
+
+static bool never(int fd)
+{
+    uint8_t byte;
+    while (read(fd, &byte, 1) > 0)
+        continue;
+    return false;
+}
+
+static bool conflict(int fd, unsigned size)
+{
+    char body[16];
+    snprintf(body, sizeof body, "%u\n", size);
+    return reply(fd, "409 Conflict", "Content-Type: text/x.tlog.size\r\n", span_str(body));
+}
+
+static bool cosign(int fd, const struct secret_key *by, struct span text, int64_t shift_s, const char *headers)
+{
+    uint8_t cosignature[72];
+    struct buf body = BUF_EMPTY;
+    struct vkey vkey = secret_key_vkey(key); /* whoever signs, the line says it was this witness */
+    struct why why;
+    if (secret_key_cosign(by, (uint64_t)((int64_t)clock_posix_s() + shift_s), text, cosignature, &why) != OK)
+        return reply(fd, "500 Oops", "", span_str(why.text));
+    note_sig_render(&body, &vkey, span_of(cosignature, sizeof cosignature));
+    bool sent = reply(fd, "200 OK", headers, span_buf(&body));
+    buf_free(&body);
+    return sent;
+}
+
+/* The same origin and size, another root. */
+static bool cosign_fork(int fd, struct span text)
+{
+    struct checkpoint checkpoint;
+    struct buf other = BUF_EMPTY;
+    struct why why;
+    if (checkpoint_parse(&checkpoint, text, &why) != OK)
+        return reply(fd, "400 Bad", "", span_str(why.text));
+    checkpoint.root.b[0] ^= 1;
+    checkpoint_render(&other, &checkpoint);
+    bool sent = cosign(fd, key, span_buf(&other), 0, "");
+    buf_free(&other);
+    return sent;
+}
+
+/* A good answer, a byte a second. */
+static bool drip(int fd)
+{
+    static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nx\n";
+    for (size_t i = 0; i + 1 < sizeof answer && send_all(fd, span_of(answer + i, 1)); i++)
+        sleep(1);
+    return false;
+}
+
+static bool huge(int fd)
+{
+    static uint8_t zeros[1 << 16];
+    return send_all(fd, span_str("HTTP/1.1 200 OK\r\nContent-Length: 10737418240\r\n\r\n")) && send_for_ever(fd, span_of(zeros, sizeof zeros));
+}
+
+static bool headers_for_ever(int fd)
+{
+    return send_all(fd, span_str("HTTP/1.1 200 OK\r\n")) && send_for_ever(fd, span_str("X-Header: of an answer that never begins\r\n"));
+}
 
 /* The note's text in a request: after the first empty line, up to the next. */
 static bool find_text(struct span body, struct span *text)
@@ -34,54 +148,140 @@ static bool find_text(struct span body, struct span *text)
     return true;
 }
 
-static void cosign(struct http_request *request, struct span text)
+static bool add_checkpoint(int fd, struct span body)
 {
-    uint8_t cosignature[72];
-    struct buf body = BUF_EMPTY;
-    struct vkey vkey = secret_key_vkey(key);
-    struct why why;
-    if (secret_key_cosign(key, clock_posix_s(), text, cosignature, &why) != OK) {
-        http_reply_problem(request, 500, 0, "%s", why.text);
-        return;
-    }
-    note_sig_render(&body, &vkey, span_of(cosignature, sizeof cosignature));
-    http_reply_take(request, 200, NULL, &body);
-}
-
-static void conflict(struct http_request *request, unsigned size)
-{
-    const struct http_header headers[] = { { "Content-Type", "text/x.tlog.size" }, { NULL, NULL } };
-    struct buf body = BUF_EMPTY;
-    buf_fmt(&body, "%u\n", size);
-    http_reply_take(request, 409, headers, &body);
-}
-
-static void handle(void *ctx, struct http_request *request)
-{
-    (void)ctx;
-    unsigned number = atomic_fetch_add(&requests, 1);
+    unsigned number = atomic_fetch_add(&posts, 1);
     struct span text;
-    struct buf huge = BUF_EMPTY;
-    if (strcmp(mode, "hang") == 0)
-        return;
-    if (strcmp(mode, "ahead") == 0)
-        conflict(request, 1000000000);
-    else if (strcmp(mode, "liar") == 0)
-        conflict(request, number % 2);
-    else if (strcmp(mode, "garbage") == 0)
-        http_reply(request, 200, NULL, span_str("\xe2\x80\x94 nobody AAAA\nand more\n"));
-    else if (strcmp(mode, "huge") == 0 && buf_grow(&huge, 8 << 20) != NULL)
-        http_reply_take(request, 200, NULL, &huge);
-    else if (strcmp(mode, "later") == 0)
-        http_reply_problem(request, 429, 3600, "later");
-    else if (strcmp(mode, "back") == 0 && number < 3)
-        conflict(request, number % 2);
-    else if (strcmp(mode, "elsewhere") == 0)
-        cosign(request, span_str("another.example/log\n0\n47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n"));
-    else if (find_text(http_body(request), &text))
-        cosign(request, text);
-    else
-        http_reply_problem(request, 400, 0, "no checkpoint");
+    if (!find_text(body, &text))
+        return reply(fd, "400 Bad", "", span_str("no checkpoint"));
+    if (is("mute"))
+        return never(fd);
+    if (is("drip"))
+        return drip(fd);
+    if (is("ahead"))
+        return conflict(fd, 1000000000);
+    if (is("liar"))
+        return conflict(fd, number % 2);
+    if (is("back") && number < 3)
+        return conflict(fd, number % 2);
+    if (is("garbage"))
+        return reply(fd, "200 OK", "", span_str("\xe2\x80\x94 nobody AAAA\nand more\n"));
+    if (is("later"))
+        return reply(fd, "429 Later", "Retry-After: 3600\r\n", span_str("later"));
+    if (is("elsewhere"))
+        return cosign(fd, key, span_str("another.example/log\n0\n47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n"), 0, "");
+    if (is("fork"))
+        return cosign_fork(fd, text);
+    if (is("otherkey"))
+        return cosign(fd, other_key, text, 0, "");
+    if (is("stale") || is("future"))
+        return cosign(fd, key, text, is("stale") ? -2 * DAY_S : DAY_S, "");
+    if (is("typed"))
+        return cosign(fd, key, text, 0, "Content-Type: image/png\r\nContent-Encoding: identity\r\n");
+    if (is("huge"))
+        return huge(fd);
+    if (is("headers"))
+        return headers_for_ever(fd);
+    if (is("interim"))
+        return send_for_ever(fd, span_str("HTTP/1.1 100 Continue\r\n\r\n"));
+    if (is("redirect"))
+        return reply(fd, "302 Found", "Location: /elsewhere\r\n", span_str("go elsewhere"));
+    if (is("closes"))
+        return false;
+    if (is("babble"))
+        return send_all(fd, span_str("no HTTP at all\n")) && false;
+    return cosign(fd, key, text, 0, "");
+}
+
+static bool get_counts(int fd)
+{
+    char body[64];
+    snprintf(body, sizeof body, "%u %u %u\n", posts, connections, elsewhere);
+    return reply(fd, "200 OK", "", span_str(body));
+}
+
+/* False where the connection is to be closed. */
+static bool answer(int fd, struct span head, struct span body)
+{
+    struct span line;
+    span_line(&head, &line);
+    bool get = span_starts(line, "GET ");
+    if (get && span_starts(line, "GET /counts"))
+        return get_counts(fd);
+    if (is("hang"))
+        return never(fd);
+    if (get && span_ends(line, "/checkpoint HTTP/1.1\r"))
+        return note.len > 0 ? reply(fd, "200 OK", "Content-Type: text/plain\r\n", span_buf(&note)) : reply(fd, "404 No", "", span_str("none\n"));
+    if (span_starts(line, "POST /add-checkpoint "))
+        return add_checkpoint(fd, body);
+    elsewhere++;
+    return reply(fd, "404 No", "", span_str("none\n"));
+}
+
+/* Where the head of a request ends, its empty line included; 0 where it has not come yet. */
+static size_t head_end(struct span got)
+{
+    for (size_t i = 4; i <= got.len; i++)
+        if (memcmp(got.data + i - 4, "\r\n\r\n", 4) == 0)
+            return i;
+    return 0;
+}
+
+static uint64_t content_length(struct span head)
+{
+    struct span line;
+    uint64_t length = 0;
+    while (span_line(&head, &line))
+        if (span_skip(&line, "Content-Length: "))
+            span_decimal(span_cut(line, 0, line.len - 1), REQUEST_BYTES_MAX, &length);
+    return length;
+}
+
+static void *serve_connection(void *ctx)
+{
+    int fd = *(int *)ctx;
+    struct buf got = BUF_EMPTY;
+    free(ctx);
+    for (bool open = true; open;) {
+        size_t head = head_end(span_buf(&got));
+        size_t whole = head == 0 ? 0 : head + content_length(span_cut(span_buf(&got), 0, head));
+        if (whole > 0 && whole <= got.len) {
+            struct span all = span_buf(&got);
+            open = answer(fd, span_cut(all, 0, head), span_cut(all, head, whole - head));
+            memmove(got.data, got.data + whole, got.len - whole);
+            got.len -= whole;
+            continue;
+        }
+        uint8_t *room = got.len > REQUEST_BYTES_MAX ? NULL : buf_grow(&got, 4096);
+        ssize_t n = room == NULL ? 0 : read(fd, room, 4096);
+        got.len -= room == NULL ? 0 : 4096 - (size_t)(n < 0 ? 0 : n);
+        open = n > 0;
+    }
+    buf_free(&got);
+    close(fd);
+    return NULL;
+}
+
+static enum err serve(struct why *why)
+{
+    struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t len = sizeof address;
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
+    if (listener < 0 || bind(listener, (struct sockaddr *)&address, len) != 0 || listen(listener, 64) != 0 ||
+        getsockname(listener, (struct sockaddr *)&address, &len) != 0)
+        return fail(why, ERR_ENV, "cannot listen");
+    printf("listening on http://127.0.0.1:%u\n", ntohs(address.sin_port));
+    fflush(stdout);
+    for (;;) {
+        pthread_t thread;
+        int *fd = malloc(sizeof *fd);
+        if (fd == NULL || (*fd = accept(listener, NULL, NULL)) < 0)
+            return fail(why, ERR_ENV, "cannot accept");
+        connections++;
+        if (pthread_create(&thread, NULL, serve_connection, fd) != 0)
+            return fail(why, ERR_ENV, "no thread");
+        pthread_detach(thread);
+    }
 }
 
 static enum err run(int argc, char **argv, struct why *why)
@@ -90,29 +290,15 @@ static enum err run(int argc, char **argv, struct why *why)
         enum err err = secret_key_new(&key, span_str(argv[2]), SIG_COSIGNATURE, why);
         return err == OK ? secret_key_save(key, argv[3], why) : err;
     }
-    if (argc != 4 || strcmp(argv[1], "serve") != 0)
+    if ((argc != 4 && argc != 5) || strcmp(argv[1], "serve") != 0)
         return fail(why, ERR_USAGE, "see the top of fake_witness.c");
-    struct http_server *server;
-    struct http_server_config config = {
-        .listen = "127.0.0.1:0",
-        .threads = 1,
-        .body_bytes_max = 1 << 20,
-        .connections_max = 64,
-        .connections_per_ip_max = 64,
-        .idle_timeout_s = 600,
-        .request_timeout_s = 60,
-        .handle = handle,
-    };
     mode = argv[3];
     enum err err = secret_key_load(&key, argv[2], SIG_COSIGNATURE, why);
     if (err == OK)
-        err = http_server_start(&server, &config, why);
-    if (err != OK)
-        return err;
-    printf("listening on http://127.0.0.1:%u\n", http_server_port(server));
-    fflush(stdout);
-    for (;;)
-        pause();
+        err = secret_key_new(&other_key, span_str("other.example/witness"), SIG_COSIGNATURE, why);
+    if (err == OK && argc == 5)
+        err = file_read(argv[4], 1 << 20, &note, why);
+    return err == OK ? serve(why) : err;
 }
 
 int main(int argc, char **argv)
@@ -124,5 +310,6 @@ int main(int argc, char **argv)
     if (err != OK)
         fprintf(stderr, "fake_witness: %s\n", why.text);
     secret_key_free(key);
+    secret_key_free(other_key);
     return (int)err;
 }

@@ -75,7 +75,7 @@ stop log
 
 echo "# stopped while something waits"
 fake_witness key w.example/witness "$W/w"
-start w fake_witness serve "$W/w" hang
+start w fake_witness serve "$W/w" mute
 new_log "witness w $(cat "$W/w.pub") $(url w)" "quorum w"
 echo "quorum-timeout-ms 1000" >>"$W/log/config"
 serve

@@ -206,22 +206,22 @@ static void race_done(void *ctx, size_t slot, const struct http_response *respon
 static void race(const struct peer *peer, struct own_log *log, uint64_t old)
 {
     struct race result = { .ended = 0 };
-    struct http_posts *posts;
+    struct http_calls *calls;
     struct buf body = BUF_EMPTY;
     struct why why;
-    if (http_posts_new(&posts, RACERS, &why) != OK)
-        driver_die("posts", &why);
+    if (http_calls_new(&calls, RACERS, &why) != OK)
+        driver_die("calls", &why);
     for (size_t i = 0; i < RACERS; i++) {
         own_request(&body, log, old, old + 1 + i);
-        if (http_posts_start(posts, i, peer_url(peer, "add-checkpoint"), span_buf(&body), 20000, 1 << 20, &why) != OK)
-            driver_die("posts", &why);
+        if (http_calls_post(calls, i, peer_url(peer, "add-checkpoint"), span_buf(&body), 20000, 1 << 20, &why) != OK)
+            driver_die("calls", &why);
     }
     while (result.ended < RACERS)
-        if (http_posts_wait(posts, 20000, race_done, &result, &why) != OK)
-            driver_die("posts", &why);
+        if (http_calls_wait(calls, 20000, race_done, &result, &why) != OK)
+            driver_die("calls", &why);
     if (result.statuses[200] != 1 || result.statuses[409] != RACERS - 1)
         failed("racing requests", "%u were cosigned, %u in conflict", result.statuses[200], result.statuses[409]);
-    http_posts_free(posts);
+    http_calls_free(calls);
     buf_free(&body);
 }
 
