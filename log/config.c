@@ -2,8 +2,11 @@
 
 #include <stdlib.h>
 
+#include "lib/sys/address.h"
 #include "lib/sys/file.h"
 #include "log/limits.h"
+
+#define NOT_GIVEN UINT64_MAX
 
 /* A file's path, relative ones from DIR. */
 static enum err take_path(void *ctx, const struct config_key *key, struct span value, struct why *why)
@@ -44,7 +47,26 @@ static const struct config_key keys[] = {
     KEY("free-space-floor", config_take_count, free_space_floor_bytes),
     KEY("connections-max", config_take_count, connections_max),
     KEY("connections-per-address-max", config_take_count, connections_per_ip_max),
+    KEY("builder-rate", config_take_count, builder_rate),
+    KEY("builder-burst", config_take_count, builder_burst),
+    KEY("address-rate", config_take_count, address_rate),
+    KEY("address-burst", config_take_count, address_burst),
+    KEY("proxy", config_take_str, proxy),
 };
+
+/* What was not given: no limit for builders that the operator chose, one for anybody. */
+static enum err check_rate(const char *file, const char *name, bool open, uint64_t *rate, uint64_t *burst, struct why *why)
+{
+    if (*rate == NOT_GIVEN)
+        *rate = open ? OPEN_RATE : 0;
+    if (*burst == NOT_GIVEN)
+        *burst = *rate > BURST_MAX / BURST_SECONDS  ? BURST_MAX
+                 : *rate > BURST_MIN / BURST_SECONDS ? *rate * BURST_SECONDS
+                                                     : BURST_MIN;
+    if (*rate <= RATE_MAX && *burst >= 1 && *burst <= BURST_MAX)
+        return OK;
+    return fail(why, ERR_MALFORMED, "%s: `%s-rate` is from 0 to %d, `%s-burst` from 1 to %d", file, name, RATE_MAX, name, BURST_MAX);
+}
 
 static enum err check(struct log_config *config, const char *file, struct why *why)
 {
@@ -64,6 +86,14 @@ static enum err check(struct log_config *config, const char *file, struct why *w
         config->connections_per_ip_max > config->connections_max)
         return fail(why, ERR_MALFORMED, "%s: `connections-max` is from 1 to 65536, `connections-per-address-max` from 1 to that",
                     file);
+    if (config->proxy != NULL && address_party(config->proxy) == 0)
+        return fail(why, ERR_MALFORMED, "%s: `proxy` is no address", file);
+    enum err err =
+        check_rate(file, "builder", config->builders_open, &config->builder_rate, &config->builder_burst, why);
+    if (err == OK)
+        err = check_rate(file, "address", config->builders_open, &config->address_rate, &config->address_burst, why);
+    if (err != OK)
+        return err;
     if (config->listen == NULL && (config->listen = span_dup_str(span_str(LOG_LISTEN))) == NULL)
         return fail(why, ERR_ENV, "out of memory");
     return OK;
@@ -76,6 +106,10 @@ enum err log_config_load(struct log_config *out, const char *dir, struct why *wh
         .free_space_floor_bytes = 64 << 20,
         .connections_max = HTTP_CONNECTIONS_MAX,
         .connections_per_ip_max = HTTP_CONNECTIONS_PER_IP_MAX,
+        .builder_rate = NOT_GIVEN,
+        .builder_burst = NOT_GIVEN,
+        .address_rate = NOT_GIVEN,
+        .address_burst = NOT_GIVEN,
         .dir = span_dup_str(span_str(dir)),
     };
     struct buf text = BUF_EMPTY;
@@ -100,6 +134,7 @@ void log_config_free(struct log_config *config)
     free(config->listen);
     free(config->policy_file);
     free(config->builders_file);
+    free(config->proxy);
     *config = (struct log_config){ 0 };
 }
 

@@ -15,6 +15,9 @@ struct log_config {
     bool builders_open;
     uint64_t head_interval_ms, quorum_timeout_ms, free_space_floor_bytes;
     uint64_t connections_max, connections_per_ip_max;
+    /* Attestations a second, and at once, of a builder's key and of an address; a rate of 0 for no limit. */
+    uint64_t builder_rate, builder_burst, address_rate, address_burst;
+    char *proxy; /* the reverse proxy's address: X-Forwarded-For says who asks there; NULL for none */
 };
 
 #define LOG_LISTEN "127.0.0.1:7380"

@@ -56,7 +56,17 @@ enum {
     LOOKUP_PARTS_MAX = 10000,      /* hash parts in one request */
     LOOKUP_STEPS_MAX = 256 * 1024, /* hash parts times builders in one answer */
 
+    /* Admission. */
     BUILDERS_BYTES_MAX = 16 << 20, /* the builders file */
+    OPEN_RATE = 1000,              /* attestations a second, of a key and of an address, where anybody may submit */
+    BURST_SECONDS = 10,            /* of the rate: the burst where none is given, but no less than */
+    BURST_MIN = 4096,              /* one full request */
+    RATE_MAX = 1000 * 1000,
+    BURST_MAX = 1000 * 1000 * 1000,
+    /* Bad signatures of one address; above it what comes from there waits for a thread of its own. */
+    FORGERIES_RATE = 1,
+    FORGERIES_BURST = 16,
+    SUSPECTS_MAX = 256, /* requests that wait for it; beyond it 503 */
 };
 
 #endif

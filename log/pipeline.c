@@ -69,7 +69,6 @@ static bool takes(struct pipeline *pipeline, struct why *why)
         fail(why, ERR_ENV, "the log's queue is full");
     else
         return true;
-    pipeline->refused_full++;
     return false;
 }
 

@@ -43,7 +43,7 @@ struct pipeline {
     bool stopping;
     bool failed; /* a storage error: nothing is committed, signed or answered any more */
     struct why why_failed;
-    uint64_t submitted, refused_full, timed_out; /* submissions */
+    uint64_t submitted, timed_out; /* submissions */
 };
 
 /* Starts the three threads. All that `pipeline` points to was set by the caller; `policy` is owned from here on. ERR_REFUSED

@@ -1,34 +1,23 @@
 /* The table of routes, and the one that writes. */
 #include "log/routes.h"
 
-#include <stdlib.h>
-
 #include "log/limits.h"
 
-/* Parses and verifies here, in the server's thread; the answer comes from the pipeline. */
+/* Parses and verifies; the answer comes from the pipeline. */
 static void route_attestations(struct routes *routes, struct http_request *request, struct span rest)
 {
     struct pipeline *pipeline = routes->pipeline;
-    struct submission *submission;
+    struct submission *submission = NULL;
     struct why why;
-    unsigned status;
     (void)rest;
-    if (!pipeline_takes(pipeline, &why)) {
-        http_reply_problem(request, 503, RETRY_AFTER_S, "%s", why.text);
+    bool takes = pipeline_takes(pipeline, &why);
+    if (takes && (submission = admission_read(&routes->admission, request, pipeline->store)) == NULL)
         return;
-    }
-    pthread_rwlock_rdlock(&routes->builders_lock);
-    enum err err = submission_parse(&submission, http_body(request), routes->builders, pipeline->store, &status, &why);
-    pthread_rwlock_unlock(&routes->builders_lock);
-    if (err != OK) {
-        http_reply_problem(request, status, status == 503 ? RETRY_AFTER_S : 0, "%s", why.text);
+    if (takes && pipeline_submit(pipeline, submission, &why))
         return;
-    }
-    submission->request = request;
-    if (!pipeline_submit(pipeline, submission, &why)) {
-        http_reply_problem(request, 503, RETRY_AFTER_S, "%s", why.text);
-        submission_free(submission);
-    }
+    admission_count(&routes->admission, 503);
+    http_reply_problem(request, 503, RETRY_AFTER_S, "%s", why.text);
+    submission_free(submission);
 }
 
 /* By which thread a route is answered: what waits for nothing by the HTTP thread itself. */
@@ -68,12 +57,27 @@ static void wrong_method(struct http_request *request, bool post)
     http_reply_take(request, 405, headers, &body);
 }
 
+/* False where the queue is full. */
+static bool hand_to_verifiers(struct routes *routes, struct http_request *request, const struct job *job)
+{
+    switch (admission_ask(&routes->admission, request)) {
+    case ADMIT_TRUSTED: return workers_take(routes->pipeline->verifiers, job);
+    case ADMIT_SUSPECT: return workers_take(routes->admission.suspects, job);
+    default: return true;
+    }
+}
+
 static void hand_out(struct routes *routes, const struct route *route, struct http_request *request, struct span rest)
 {
     const struct job job = { .answer = route->answer, .routes = routes, .request = request, .rest = rest };
+    bool taken = true;
     if (route->by == BY_HTTP)
         route->answer(routes, request, rest);
-    else if (!workers_take(route->by == BY_VERIFIERS ? routes->pipeline->verifiers : routes->lookups, &job))
+    else if (route->by == BY_VERIFIERS)
+        taken = hand_to_verifiers(routes, request, &job);
+    else
+        taken = workers_take(routes->lookups, &job);
+    if (!taken)
         http_reply_problem(request, 503, RETRY_AFTER_S, "the log has too much to do at the moment");
 }
 
@@ -93,15 +97,4 @@ void routes_handle(void *ctx, struct http_request *request)
         return;
     }
     http_reply_problem(request, 404, 0, "this log has no such route");
-}
-
-void routes_use_builders(struct routes *routes, struct builders *builders)
-{
-    pthread_rwlock_wrlock(&routes->builders_lock);
-    struct builders *before = routes->builders;
-    routes->builders = builders;
-    pthread_rwlock_unlock(&routes->builders_lock);
-    if (before != NULL)
-        builders_free(before);
-    free(before);
 }

@@ -5,18 +5,17 @@
 #define STELE_LOG_ROUTES_H
 
 #include "lib/sys/http_server.h"
+#include "log/admission.h"
 #include "log/pipeline.h"
 
 struct routes {
     struct pipeline *pipeline;
     struct workers *lookups; /* answer what may take long */
-    pthread_rwlock_t builders_lock;
-    struct builders *builders; /* owned; replaced as a whole */
+    struct admission admission;
 };
 
 /* struct http_server_config.handle, with a struct routes as its ctx. */
 void routes_handle(void *routes, struct http_request *request);
-void routes_use_builders(struct routes *routes, struct builders *builders);
 
 /* The reading half (routes_read.c). `rest` is the path after the route's own part. */
 void route_checkpoint(struct routes *routes, struct http_request *request, struct span rest);

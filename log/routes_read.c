@@ -179,10 +179,12 @@ void route_metrics(struct routes *routes, struct http_request *request, struct s
     metric(&out, "queue_bytes", pipeline->queue_bytes);
     metric(&out, "waiting_submissions", pipeline->waiting.n);
     metric(&out, "submissions_total", pipeline->submitted);
-    metric(&out, "submissions_refused_total", pipeline->refused_full);
     metric(&out, "submissions_timed_out_total", pipeline->timed_out);
     metric(&out, "failed", pipeline->failed);
     pthread_mutex_unlock(&pipeline->lock);
+    for (size_t i = 0; admission_statuses[i] != 0; i++)
+        buf_fmt(&out, "stele_log_submissions_refused_total{status=\"%u\"} %llu\n", admission_statuses[i],
+                (unsigned long long)atomic_load(&routes->admission.refused[i]));
     struct store_metrics store;
     store_metrics(pipeline->store, &store);
     metric(&out, "data_bytes", store.data_bytes);

@@ -68,6 +68,17 @@ static enum err load_builders(const struct serving *serving, struct builders **o
     return err;
 }
 
+static enum err start_admission(struct serving *serving, struct why *why)
+{
+    struct builders *builders = NULL;
+    enum err err = load_builders(serving, &builders, why);
+    if (err == OK && (err = admission_start(&serving->routes.admission, &serving->config, builders, why)) != OK) {
+        builders_free(builders);
+        free(builders);
+    }
+    return err;
+}
+
 static enum err start_http(struct serving *serving, const char *listen, struct why *why)
 {
     /* Half of the cores: the verifiers have them all, and what an HTTP thread does itself is quick. */
@@ -111,7 +122,7 @@ static enum err start(struct serving *serving, const char *listen, struct why *w
     if (err == OK)
         err = http_client_system_start(why);
     if (err == OK)
-        err = load_builders(serving, &serving->routes.builders, why);
+        err = start_admission(serving, why);
     if (err == OK)
         err = store_open(&pipeline->store, &store_config, why);
     if (err == OK && (pipeline->published = published_new()) == NULL)
@@ -136,7 +147,7 @@ static void reread(struct serving *serving)
     struct policy *policy;
     struct builders *builders;
     if (load_builders(serving, &builders, &why) == OK)
-        routes_use_builders(&serving->routes, builders);
+        admission_use_builders(&serving->routes.admission, builders);
     else
         report_why(REPORT_ERROR, "builders-not-reread", &why);
     if (load_policy(serving, &policy, &why) == OK)
@@ -152,26 +163,14 @@ static void stop(struct serving *serving)
         pipeline_drain(&serving->pipeline);
     if (serving->server != NULL)
         http_server_stop(serving->server, (unsigned)pipeline_patience_ms(&serving->pipeline) + STOP_EXTRA_MS);
+    admission_stop(&serving->routes.admission);
     workers_stop(serving->routes.lookups);
     if (serving->pipeline_started)
         pipeline_stop(&serving->pipeline);
     published_free(serving->pipeline.published);
     store_close(serving->pipeline.store);
     signer_stop(serving->pipeline.signer);
-    if (serving->routes.builders != NULL)
-        builders_free(serving->routes.builders);
-    free(serving->routes.builders);
-    pthread_rwlock_destroy(&serving->routes.builders_lock);
     log_config_free(&serving->config);
-}
-
-static void init_locks(struct serving *serving)
-{
-    pthread_rwlockattr_t attr;
-    pthread_rwlockattr_init(&attr);
-    pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP); /* submissions never stop coming */
-    pthread_rwlock_init(&serving->routes.builders_lock, &attr);
-    pthread_rwlockattr_destroy(&attr);
 }
 
 enum err cmd_serve(int argc, char **argv, struct why *why)
@@ -193,7 +192,6 @@ enum err cmd_serve(int argc, char **argv, struct why *why)
     serving.pipeline.config = &serving.config;
     serving.routes.pipeline = &serving.pipeline;
     report_start("stele-log", REPORT_INFO);
-    init_locks(&serving);
     service_block_signals(&serving.signals);
     files_open_many(); /* every connection is a descriptor */
     err = start(&serving, listen, why);

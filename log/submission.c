@@ -4,6 +4,8 @@
 #include <stdlib.h>
 
 #include "lib/statement.h"
+#include "lib/sys/clock.h"
+#include "lib/sys/rate.h"
 #include "log/entry.h"
 
 #define INPUTS_PREFIX "{\"inputs\":\""
@@ -49,11 +51,11 @@ void submission_free(struct submission *submission)
 /* One body on its way to a submission. */
 struct reading {
     struct submission *out;
-    const struct builders *builders;
+    const struct submission_rules *rules;
     struct store *store;
     bool *list_used;    /* of each list read */
     struct buf payload; /* of the envelope at hand */
-    unsigned status;
+    struct submission_refusal refusal;
 };
 
 static enum err refuse(struct reading *reading, unsigned status, struct why *why, const char *fmt, ...) STELE_PRINTF(4, 5);
@@ -64,7 +66,7 @@ static enum err refuse(struct reading *reading, unsigned status, struct why *why
     va_start(args, fmt);
     vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
-    reading->status = status;
+    reading->refusal.status = status;
     return fail(why, status == 503 ? ERR_ENV : ERR_REFUSED, "%s", text);
 }
 
@@ -72,7 +74,7 @@ static enum err refuse(struct reading *reading, unsigned status, struct why *why
 static enum err refused(struct reading *reading, unsigned status, enum err err)
 {
     if (err != OK)
-        reading->status = err == ERR_ENV ? 503 : status;
+        reading->refusal.status = err == ERR_ENV ? 503 : status;
     return err;
 }
 
@@ -134,6 +136,22 @@ static enum err find_list(struct reading *reading, const struct hash *hash, stru
                           "spec/log.md, \"POST /attestations\")");
 }
 
+static enum err admit(struct reading *reading, const struct store_entry *entry, const struct envelope *envelope, struct why *why)
+{
+    const struct submission_rules *rules = reading->rules;
+    if (!builders_allow(rules->builders, &entry->builder))
+        return refuse(reading, 403, why, "this log takes no attestations by %.*s: its operator lists the builders' vkeys",
+                      SPAN_FMT(envelope->key.name));
+    /* Once a run: many envelopes of one builder are the rule. */
+    bool asked = reading->out->part.n > 1 && hash_eq(&entry[-1].builder, &entry->builder);
+    if (rules->rate == NULL || asked)
+        return OK;
+    reading->refusal.wait_ms = rate_wait_ms(rules->rate, span_of(entry->builder.b, 32), clock_monotonic_us());
+    return reading->refusal.wait_ms == 0 ? OK
+                                         : refuse(reading, 429, why, "%.*s has submitted as much as this log takes of one builder",
+                                                  SPAN_FMT(envelope->key.name));
+}
+
 /* Cheap checks first: nobody makes the log verify signatures of builders that it does not take. */
 static enum err read_envelope(struct reading *reading, struct span line, struct why *why)
 {
@@ -144,13 +162,11 @@ static enum err read_envelope(struct reading *reading, struct span line, struct 
     if (err != OK)
         return err;
     entry_start(entry, &envelope);
-    if (!builders_allow(reading->builders, &entry->builder))
-        return refuse(reading, 403, why, "this log takes no attestations by %.*s: its operator lists the builders' vkeys",
-                      SPAN_FMT(envelope.key.name));
-    if ((err = refused(reading, 403, envelope_verify(&envelope, why))) != OK)
+    if ((err = admit(reading, entry, &envelope, why)) != OK)
         return err;
-    err = refused(reading, 400, entry_describe(entry, &envelope, why));
-    return err == OK && entry->has_input_list ? find_list(reading, &entry->input_list, why) : err;
+    err = refused(reading, 403, envelope_verify(&envelope, why));
+    reading->refusal.forged = err == ERR_REFUSED;
+    return err == OK ? refused(reading, 400, entry_describe(entry, &envelope, why)) : err;
 }
 
 /* Takes a line; the last one may lack its newline. */
@@ -183,14 +199,23 @@ static enum err allocate(struct reading *reading, struct span body, struct why *
     return OK;
 }
 
+/* The envelopes, then the lists and who needs them: nobody makes the log read lists without a good signature. */
 static enum err read_lines(struct reading *reading, struct span body, struct why *why)
 {
-    struct span line;
+    struct span line, rest = body;
     enum err err = OK;
-    size_t number = 0;
-    while (err == OK && next_line(&body, &line)) {
-        number++;
-        err = is_list(line) ? read_list(reading, line, why) : read_envelope(reading, line, why);
+    size_t number = 0, entry = 0;
+    for (; err == OK && next_line(&rest, &line); number++)
+        err = is_list(line) ? OK : read_envelope(reading, line, why);
+    if (err != OK)
+        return fail_in(why, err, "line %zu", number);
+    for (rest = body, number = 0; err == OK && next_line(&rest, &line); number++) {
+        if (is_list(line)) {
+            err = read_list(reading, line, why);
+        } else {
+            const struct store_entry *named = &reading->out->part.entries[entry++];
+            err = named->has_input_list ? find_list(reading, &named->input_list, why) : OK;
+        }
     }
     if (err != OK)
         return fail_in(why, err, "line %zu", number);
@@ -200,17 +225,17 @@ static enum err read_lines(struct reading *reading, struct span body, struct why
     return OK;
 }
 
-enum err submission_parse(struct submission **out, struct span body, const struct builders *builders, struct store *store,
-                          unsigned *status, struct why *why)
+enum err submission_parse(struct submission **out, struct span body, const struct submission_rules *rules, struct store *store,
+                          struct submission_refusal *refusal, struct why *why)
 {
     *out = NULL;
-    struct reading reading = { .builders = builders, .store = store, .out = calloc(1, sizeof *reading.out) };
+    struct reading reading = { .rules = rules, .store = store, .out = calloc(1, sizeof *reading.out) };
     enum err err = reading.out == NULL ? refuse(&reading, 503, why, "out of memory") : allocate(&reading, body, why);
     if (err == OK)
         err = read_lines(&reading, body, why);
     free(reading.list_used);
     buf_free(&reading.payload);
-    *status = reading.status;
+    *refusal = reading.refusal;
     if (err != OK) {
         submission_free(reading.out);
         return err;

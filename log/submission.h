@@ -8,6 +8,19 @@
 #include "log/store.h"
 
 struct http_request;
+struct rate;
+
+/* Who may submit, and how much. */
+struct submission_rules {
+    const struct builders *builders;
+    struct rate *rate; /* of each builder's key; NULL for no limit */
+};
+
+struct submission_refusal {
+    unsigned status; /* 400, 403, 413, 429, or 503 where the store or memory failed */
+    uint64_t wait_ms; /* for a 429 */
+    bool forged;      /* its signature did not verify */
+};
 
 struct submission {
     struct submission *next;
@@ -28,9 +41,10 @@ void submission_list_add(struct submission_list *list, struct submission *submis
 struct submission *submission_list_take(struct submission_list *list); /* NULL where it is empty */
 
 /* Parses and verifies a body: a line an envelope, and before the envelopes that name it a line {"inputs":"<base64>"}. All or
- * nothing. *status is the HTTP status of a refusal: 400, 403, 413, or 503 where the store or memory failed. */
-enum err submission_parse(struct submission **out, struct span body, const struct builders *builders, struct store *store,
-                          unsigned *status, struct why *why);
+ * nothing. What is cheap comes first: whether a builder may submit, and so much, is asked before its signature is verified, and
+ * that of every envelope before a list is looked at. */
+enum err submission_parse(struct submission **out, struct span body, const struct submission_rules *rules, struct store *store,
+                          struct submission_refusal *refusal, struct why *why);
 void submission_free(struct submission *submission);
 
 #endif

@@ -46,7 +46,7 @@ struct http_connection {
     struct http_place places[HTTP_LINES]; /* while `address` is not NULL, under the server's connections_lock */
     struct http_address *address;
     int fd;
-    uint64_t source;                 /* http_source_of its address */
+    uint64_t party;                  /* address_party of its address */
     _Atomic uint64_t deadline_ms;    /* shut down when it has passed */
     _Atomic uint64_t large_reply_ms; /* since when a large reply is being sent; 0 for none */
     atomic_uint turns;               /* even: waits for a request; odd: its request is being answered */

@@ -14,6 +14,7 @@
 #include <arpa/inet.h>
 #include <sys/socket.h>
 
+#include "lib/sys/address.h"
 #include "lib/sys/clock.h"
 
 enum {
@@ -23,7 +24,7 @@ enum {
 
 struct http_address {
     struct http_address *next; /* in its bucket */
-    uint64_t source;
+    uint64_t party;
     struct http_line line;
 };
 
@@ -45,22 +46,22 @@ void http_peers_free(struct http_server *server)
     pthread_mutex_destroy(&server->connections_lock);
 }
 
-static struct http_address **bucket(struct http_server *server, uint64_t source)
+static struct http_address **bucket(struct http_server *server, uint64_t party)
 {
-    uint64_t hash = (source ^ server->addresses_seed) * 0x9e3779b97f4a7c15u;
+    uint64_t hash = (party ^ server->addresses_seed) * 0x9e3779b97f4a7c15u;
     hash = (hash ^ hash >> 32 ^ server->addresses_seed >> 7) * 0xd6e8feb86659fd93u;
     return &server->addresses[(hash >> 32) % HTTP_ADDRESS_BUCKETS];
 }
 
 /* NULL where memory is short. */
-static struct http_address *address_of(struct http_server *server, uint64_t source)
+static struct http_address *address_of(struct http_server *server, uint64_t party)
 {
-    struct http_address **head = bucket(server, source), *address = *head;
-    while (address != NULL && address->source != source)
+    struct http_address **head = bucket(server, party), *address = *head;
+    while (address != NULL && address->party != party)
         address = address->next;
     if (address != NULL || (address = calloc(1, sizeof *address)) == NULL)
         return address;
-    address->source = source;
+    address->party = party;
     address->next = *head;
     *head = address;
     return address;
@@ -68,7 +69,7 @@ static struct http_address *address_of(struct http_server *server, uint64_t sour
 
 static void address_forget(struct http_server *server, struct http_address *address)
 {
-    struct http_address **at = bucket(server, address->source);
+    struct http_address **at = bucket(server, address->party);
     while (*at != address)
         at = &(*at)->next;
     *at = address->next;
@@ -143,13 +144,13 @@ static bool make_room(struct http_server *server, struct http_line *line, enum h
 /* With the lock held. False where there is no room. */
 static bool admit(struct http_server *server, struct http_connection *peer)
 {
-    struct http_address *address = address_of(server, peer->source);
+    struct http_address *address = address_of(server, peer->party);
     if (address == NULL)
         return false;
     bool room = address->line.n < server->config.connections_per_ip_max || make_room(server, &address->line, HTTP_OF_ADDRESS);
     /* The address may have lost its last connection, and be gone with it. */
     room = room && (server->all.n < server->config.connections_max || make_room(server, &server->all, HTTP_OF_ALL));
-    address = address_of(server, peer->source);
+    address = address_of(server, peer->party);
     if (room && address != NULL) {
         line_add(&server->all, peer, HTTP_OF_ALL);
         line_add(&address->line, peer, HTTP_OF_ADDRESS);
@@ -160,7 +161,6 @@ static bool admit(struct http_server *server, struct http_connection *peer)
     return peer->address != NULL;
 }
 
-/* An IPv4 address, or the /64 of an IPv6 one: who has one address of it has them all. */
 static void describe(struct http_connection *peer, const struct sockaddr *from)
 {
     if (from->sa_family == AF_INET) {
@@ -170,20 +170,7 @@ static void describe(struct http_connection *peer, const struct sockaddr *from)
         const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)(const void *)from;
         inet_ntop(AF_INET6, &in6->sin6_addr, peer->remote, sizeof peer->remote);
     }
-    peer->source = http_source_of(peer->remote);
-}
-
-uint64_t http_source_of(const char *address)
-{
-    struct in6_addr in6;
-    struct in_addr in;
-    if (inet_pton(AF_INET, address, &in) == 1)
-        return (uint64_t)1 << 32 | ntohl(in.s_addr); /* as a /64 this would be 0:1::, which nobody has */
-    if (inet_pton(AF_INET6, address, &in6) != 1)
-        return 0;
-    if (IN6_IS_ADDR_V4MAPPED(&in6))
-        return (uint64_t)1 << 32 | get_be32(&in6.s6_addr[12]);
-    return get_be64(in6.s6_addr);
+    peer->party = address_party(peer->remote);
 }
 
 static void started(struct http_server *server, struct MHD_Connection *connection, void **socket_context)

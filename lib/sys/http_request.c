@@ -2,6 +2,9 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
+
+#include "lib/sys/address.h"
 
 /* Paths and arguments stay as they were sent; http_query decodes. */
 size_t http_on_unescape(void *cls, struct MHD_Connection *connection, char *text)
@@ -329,6 +332,33 @@ const char *http_remote(const struct http_request *request)
 const char *http_request_header(const struct http_request *request, const char *name)
 {
     return request->connection == NULL ? NULL : MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);
+}
+
+static enum MHD_Result take_forwarded(void *cls, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+    const char **last = cls;
+    (void)kind;
+    if (strcasecmp(name, "X-Forwarded-For") == 0)
+        *last = value;
+    return MHD_YES;
+}
+
+uint64_t http_party(const struct http_request *request, const char *proxy)
+{
+    uint64_t party = address_party(request->remote);
+    const char *forwarded = NULL;
+    if (proxy == NULL || request->connection == NULL || party != address_party(proxy))
+        return party;
+    MHD_get_connection_values(request->connection, MHD_HEADER_KIND, take_forwarded, &forwarded);
+    struct span list = span_str(forwarded == NULL ? "" : forwarded), address = list, blanks;
+    for (ptrdiff_t comma; (comma = span_find(address, ',')) >= 0;)
+        address = span_cut(address, (size_t)comma + 1, address.len - (size_t)comma - 1);
+    char text[HTTP_REMOTE_BYTES] = "";
+    blanks = address;
+    if (span_word(&blanks, &address) && address.len < sizeof text)
+        memcpy(text, address.data, address.len);
+    uint64_t asking = address_party(text);
+    return asking != 0 ? asking : party;
 }
 
 static int hex_digit(char c)

@@ -18,7 +18,7 @@ struct http_server_config {
     bool thread_per_connection; /* for handlers that block and stream; otherwise a pool of epoll threads */
     unsigned threads;           /* of the pool */
     size_t body_bytes_max;      /* a larger body gets 413 */
-    /* An address is an IPv4 address or the /64 of an IPv6 one. Where there are more, those that wait longest for their next
+    /* By address_party (lib/sys/address.h). Where there are more, those that wait longest for their next
      * request are closed; where all are being answered, the new ones. */
     unsigned connections_max, connections_per_ip_max;
     unsigned idle_timeout_s;    /* between requests, and without any progress */
@@ -55,8 +55,9 @@ const char *http_request_header(const struct http_request *request, const char *
 /* The value of query argument `name`, percent-decoded; NULL where absent. */
 const char *http_query(const struct http_request *request, const char *name);
 const char *http_remote(const struct http_request *request); /* the address, without port */
-/* An address as a number: what one party is taken to hold, an IPv4 address or the /64 of an IPv6 one. 0 for no address. */
-uint64_t http_source_of(const char *address);
+/* Who asks, as address_party (lib/sys/address.h) has it. What comes from the reverse proxy at address `proxy` (NULL for none) is
+ * asked by the last address of its last X-Forwarded-For, the one that the proxy itself wrote. */
+uint64_t http_party(const struct http_request *request, const char *proxy);
 
 struct http_header {
     const char *name, *value;

@@ -1,6 +1,6 @@
 /*
  * The body of POST /attestations: envelopes and input lists, a line each.
- * link: log/submission.c log/entry.c log/store.c log/store_read.c log/config.c lib/sys/kv.c lib/sys/file.c lib/sys/clock.c -llmdb -lpthread */
+ * link: log/submission.c log/entry.c log/config.c log/store*.c log/index*.c log/seen.c lib/sys/kv.c lib/sys/file.c lib/sys/clock.c lib/sys/rate.c lib/sys/address.c lib/sys/report.c -llmdb -lpthread */
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -61,12 +61,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     struct submission *submission;
     struct span body = span_of(data, len);
     struct why why = { "" };
-    unsigned status = 0;
-    if (submission_parse(&submission, body, &anybody, store, &status, &why) == OK) {
+    const struct submission_rules rules = { .builders = &anybody };
+    struct submission_refusal refusal;
+    if (submission_parse(&submission, body, &rules, store, &refusal, &why) == OK) {
         check(submission, body);
         submission_free(submission);
     } else {
-        assert(status == 400 || status == 403 || status == 413);
+        assert(refusal.status == 400 || refusal.status == 403 || refusal.status == 413);
         assert(why.text[0] != '\0');
     }
     return 0;

@@ -8,6 +8,7 @@
 
 #include <sys/socket.h>
 
+#include "lib/sys/address.h"
 #include "lib/sys/clock.h"
 #include "lib/sys/http_server.h"
 #include "tests/raw.h"
@@ -25,6 +26,11 @@ static void handle(void *ctx, struct http_request *request)
         http_reply(request, 200, NULL, span_str("hello\n"));
     } else if (span_is(path, "/echo")) {
         http_reply(request, 200, NULL, http_body(request));
+    } else if (span_is(path, "/party")) {
+        char text[32];
+        const char *proxy = http_request_header(request, "Proxy");
+        unsigned long long party = http_party(request, strcmp(proxy, "none") == 0 ? NULL : proxy);
+        http_reply(request, 200, NULL, span_of(text, (size_t)snprintf(text, sizeof text, "%llx.", party)));
     } else if (span_is(path, "/later")) {
         pthread_mutex_lock(&lock);
         assert_true(kept_n < 64);
@@ -326,17 +332,47 @@ static void keeps_what_it_answers(void **state)
     http_server_stop(server, 1000);
 }
 
-/* What is one party: an IPv4 address however it is written, and a /64. */
-static void tells_addresses_apart(void **state)
+/* Who asks: the connection's address, or behind a proxy what the proxy says, and not what the client made it repeat. */
+static void tells_parties_apart(void **state)
 {
     (void)state;
-    assert_int_equal(http_source_of("2001:db8:1:2::1"), http_source_of("2001:db8:1:2:ffff:ffff:ffff:ffff"));
-    assert_int_not_equal(http_source_of("2001:db8:1:2::1"), http_source_of("2001:db8:1:3::1"));
-    assert_int_equal(http_source_of("192.0.2.1"), http_source_of("::ffff:192.0.2.1"));
-    assert_int_not_equal(http_source_of("192.0.2.1"), http_source_of("192.0.2.2"));
-    assert_int_not_equal(http_source_of("0.0.0.0"), http_source_of("::1"));
-    assert_int_equal(http_source_of("192.0.2.1:80"), 0);
-    assert_int_equal(http_source_of("nonsense"), 0);
+    static const struct {
+        const char *proxy, *headers, *want;
+    } cases[] = {
+        { "none", "", "127.0.0.1" },
+        { "none", "X-Forwarded-For: 192.0.2.1\r\n", "127.0.0.1" },
+        { "127.0.0.2", "X-Forwarded-For: 192.0.2.1\r\n", "127.0.0.1" },
+        { "127.0.0.1", "", "127.0.0.1" },
+        { "127.0.0.1", "X-Forwarded-For: 192.0.2.1\r\n", "192.0.2.1" },
+        { "127.0.0.1", "x-forwarded-for: 192.0.2.2, 2001:db8::1 ,\t192.0.2.1 \r\n", "192.0.2.1" },
+        { "::ffff:127.0.0.1", "X-Forwarded-For: 192.0.2.2\r\nX-Forwarded-For: 192.0.2.1\r\n", "192.0.2.1" },
+        { "127.0.0.1", "X-Forwarded-For: 2001:db8:1:2:3::4\r\n", "2001:db8:1:2::" },
+        { "127.0.0.1", "X-Forwarded-For: unknown\r\n", "127.0.0.1" },
+        { "127.0.0.1", "X-Forwarded-For: 192.0.2.1,\r\n", "127.0.0.1" },
+    };
+    struct http_server *server = server_start(false, 5);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char request[512], want[64], out[4096];
+        int fd = raw_open(http_server_port(server));
+        snprintf(request, sizeof request, "GET /party HTTP/1.1\r\nHost: h\r\nProxy: %s\r\nConnection: close\r\n%s\r\n",
+                 cases[i].proxy, cases[i].headers);
+        snprintf(want, sizeof want, "\r\n\r\n%llx.", (unsigned long long)address_party(cases[i].want));
+        raw_send(fd, request);
+        bool right = raw_until(fd, want, out, sizeof out);
+        if (!right)
+            print_error("%s: %s\n", cases[i].headers, out);
+        assert_true(right);
+        close(fd);
+    }
+    http_server_stop(server, 1000);
+    assert_int_equal(address_party("2001:db8:1:2::1"), address_party("2001:db8:1:2:ffff:ffff:ffff:ffff"));
+    assert_int_not_equal(address_party("2001:db8:1:2::1"), address_party("2001:db8:1:3::1"));
+    assert_int_equal(address_party("192.0.2.1"), address_party("::ffff:192.0.2.1"));
+    assert_int_not_equal(address_party("192.0.2.1"), address_party("192.0.2.2"));
+    assert_int_not_equal(address_party("0.0.0.0"), address_party("::1"));
+    assert_int_not_equal(address_party("::1"), 0);
+    assert_int_equal(address_party("192.0.2.1:80"), 0);
+    assert_int_equal(address_party("nonsense"), 0);
 }
 
 static void refuses_to_listen(void **state)
@@ -362,7 +398,7 @@ int main(void)
         cmocka_unit_test(reaps_slow_senders),
         cmocka_unit_test(bounds_connections),
         cmocka_unit_test(keeps_what_it_answers),
-        cmocka_unit_test(tells_addresses_apart),
+        cmocka_unit_test(tells_parties_apart),
         cmocka_unit_test(refuses_to_listen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
