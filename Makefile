@@ -61,6 +61,7 @@ store_o := $(patsubst %,$O/log/%.o,store store_open store_read index index_memor
 $O/tests/unit/test_store $O/tests/unit/test_index: $(store_o)
 $O/tests/unit/test_evidence: $O/client/evidence.o $O/tests/attestation.o
 $O/tests/unit/test_client_config: $O/client/config.o
+$O/tests/unit/test_quota: $O/witness/quota.o
 $O/tests/unit/test_json $O/tests/fuzz/fuzz_json: $O/tests/json_peer.o
 $O/tests/unit/test_http $O/tests/unit/test_http_strict: $O/tests/raw.o
 

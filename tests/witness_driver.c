@@ -9,6 +9,8 @@
 
 #include <sys/wait.h>
 
+#include <sodium.h>
+
 #include "lib/sys/file.h"
 
 void driver_die(const char *what, const struct why *why)
@@ -124,13 +126,31 @@ void peer_note_path(struct span origin, char out[64 + sizeof "/checkpoint"])
     buf_free(&hex);
 }
 
-void own_log_make(struct own_log *log, const char *origin, size_t leaves_n)
+/* The key whose seed is the hash of origin and number. */
+static struct secret_key *make_key(const char *origin, unsigned number)
 {
+    struct secret_key *key;
+    struct buf text = BUF_EMPTY, seeded = BUF_EMPTY;
     struct why why;
-    struct buf text = BUF_EMPTY;
-    *log = (struct own_log){ .leaves_n = leaves_n };
-    if (secret_key_new(&log->key, span_str(origin), SIG_ED25519, &why) != OK)
+    uint8_t bytes[33] = { SIG_ED25519 }, public[32], secret[64];
+    buf_fmt(&seeded, "%s %u", origin, number);
+    struct hash seed = sha256_of(span_buf(&seeded));
+    memcpy(bytes + 1, seed.b, sizeof seed.b);
+    crypto_sign_seed_keypair(public, secret, seed.b);
+    struct vkey vkey = vkey_make(span_str(origin), SIG_ED25519, public);
+    buf_fmt(&text, "PRIVATE+KEY+%s+%08x+", origin, (unsigned)vkey.id);
+    base64_encode(&text, span_of(bytes, sizeof bytes));
+    if (secret_key_parse(&key, span_buf(&text), SIG_ED25519, &why) != OK)
         driver_die("a key", &why);
+    buf_free(&text);
+    buf_free(&seeded);
+    return key;
+}
+
+void own_log_make(struct own_log *log, const char *origin, unsigned key, size_t leaves_n)
+{
+    struct buf text = BUF_EMPTY;
+    *log = (struct own_log){ .leaves_n = leaves_n, .key = make_key(origin, key) };
     log->vkey = secret_key_vkey(log->key);
     vkey_render(&text, &log->vkey);
     memcpy(log->vkey_text, text.data, text.len);
@@ -141,6 +161,13 @@ void own_log_make(struct own_log *log, const char *origin, size_t leaves_n)
     for (size_t i = 0; i < leaves_n; i++)
         log->nodes[0][i] = merkle_leaf_hash(span_of(&i, sizeof i));
     own_log_hash(log, 0);
+}
+
+void own_log_fork(struct own_log *log, size_t from)
+{
+    for (size_t i = from; i < log->leaves_n; i++)
+        log->nodes[0][i] = merkle_leaf_hash(span_of(&log->nodes[0][i], sizeof log->nodes[0][i]));
+    own_log_hash(log, from);
 }
 
 void own_log_hash(struct own_log *log, size_t from)

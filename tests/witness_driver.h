@@ -40,8 +40,8 @@ const char *peer_url(const struct peer *peer, const char *path);
 /* The monitoring route's path for an origin. */
 void peer_note_path(struct span origin, char out[64 + sizeof "/checkpoint"]);
 
-/* A log: its key, and all nodes of its tree. Leaf i is `leaves[i]`, which a test may change: own_log_hash then makes the nodes
- * above the leaves from `from` on anew. */
+/* A log: its key (number `key` of this origin, always the same) and all nodes of its tree. Leaf i is nodes[0][i], which a test may
+ * change: own_log_hash then makes the nodes above the leaves from `from` on anew. */
 struct own_log {
     struct secret_key *key;
     struct vkey vkey; /* its name is the origin */
@@ -49,7 +49,9 @@ struct own_log {
     size_t leaves_n;
     struct hash *nodes[OWN_LEVELS]; /* nodes[0] are the leaves */
 };
-void own_log_make(struct own_log *log, const char *origin, size_t leaves_n);
+void own_log_make(struct own_log *log, const char *origin, unsigned key, size_t leaves_n);
+/* Other leaves from `from` on. */
+void own_log_fork(struct own_log *log, size_t from);
 void own_log_hash(struct own_log *log, size_t from);
 void own_log_free(struct own_log *log);
 

@@ -1,6 +1,7 @@
 /* c2sp.org/tlog-witness, "add-checkpoint", up to the log's signature; the rest is the committer's. */
 #include <stdlib.h>
 
+#include "lib/sys/clock.h"
 #include "witness/limits.h"
 #include "witness/routes.h"
 
@@ -37,6 +38,27 @@ static enum err verify(struct witness *witness, struct job *job, struct why *why
     return err == OK ? buf_done(&job->log_lines, why) : err;
 }
 
+/* Within the log's limits? Otherwise answers 429. */
+static bool within_limits(struct witness *witness, const struct job *job)
+{
+    struct log *log = job->log;
+    struct logs *logs = &witness->logs;
+    uint64_t qpd = atomic_load(&log->qpd);
+    unsigned wait_s = 1;
+    bool fits = atomic_load(&log->queued) < QUEUED_A_LOG_MAX;
+    if (fits && qpd > 0) {
+        bool grows = job->parsed.checkpoint.size > atomic_load(&log->size);
+        pthread_mutex_lock(&logs->quota_lock);
+        fits = quota_allows(&log->quota, grows, qpd, clock_monotonic_ms(), &wait_s);
+        pthread_mutex_unlock(&logs->quota_lock);
+    }
+    if (!fits) {
+        atomic_fetch_add(&log->counts[OUTCOME_LIMITED], 1);
+        http_reply_problem(job->request, 429, wait_s, "this log has asked for as much as it may");
+    }
+    return fits;
+}
+
 void add_checkpoint(struct witness *witness, struct http_request *request)
 {
     struct why why = { "" };
@@ -57,6 +79,10 @@ void add_checkpoint(struct witness *witness, struct http_request *request)
             atomic_fetch_add(&job->log->counts[OUTCOME_NOT_SIGNED], 1);
             http_reply_problem(request, 403, 0, "%s", why.text);
         }
+    }
+    if (err == OK && !within_limits(witness, job)) {
+        job_free(job);
+        return;
     }
     if (err == OK && committer_queue(witness->committer, job))
         return;

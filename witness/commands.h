@@ -12,6 +12,7 @@ enum err cmd_init(int argc, char **argv, struct why *why);
 enum err cmd_serve(int argc, char **argv, struct why *why);
 enum err cmd_key(int argc, char **argv, struct why *why);
 enum err cmd_add_log(int argc, char **argv, struct why *why);
+enum err cmd_remove_log(int argc, char **argv, struct why *why);
 enum err cmd_logs(int argc, char **argv, struct why *why);
 
 #endif

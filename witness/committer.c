@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "lib/sys/clock.h"
 #include "lib/sys/report.h"
 #include "witness/limits.h"
 #include "witness/notes.h"
@@ -68,6 +69,16 @@ static void report_refused(const struct job *job, const struct signer_answer *an
     buf_free(&root);
 }
 
+static void take_quota(struct committer *committer, struct log *log, bool grew)
+{
+    uint64_t qpd = atomic_load(&log->qpd);
+    if (qpd == 0)
+        return;
+    pthread_mutex_lock(&committer->logs->quota_lock);
+    quota_take(&log->quota, grew, qpd, clock_monotonic_ms());
+    pthread_mutex_unlock(&committer->logs->quota_lock);
+}
+
 /* c2sp.org/tlog-witness, "add-checkpoint": the statuses. */
 static void answer(struct committer *committer, struct job *job, const struct signer_answer *answer)
 {
@@ -99,6 +110,7 @@ static void answer(struct committer *committer, struct job *job, const struct si
     if (answer->clock_behind)
         report_why(REPORT_ERROR, "clock-behind", &answer->why);
     atomic_fetch_add(&job->log->counts[outcome], 1);
+    take_quota(committer, job->log, outcome == OUTCOME_COSIGNED && job->parsed.checkpoint.size > answer->last.size);
 }
 
 /* Takes jobs off the list, as many as the signer is given at once. */
@@ -136,6 +148,7 @@ static void commit(struct committer *committer, size_t n)
             http_reply_problem(job->request, 503, 60, "the witness cannot sign until it is restarted");
             atomic_fetch_add(&job->log->counts[OUTCOME_UNAVAILABLE], 1);
         }
+        atomic_fetch_sub(&job->log->queued, 1);
         job_free(job);
     }
 }
@@ -181,6 +194,7 @@ bool committer_queue(struct committer *committer, struct job *job)
     pthread_mutex_lock(&committer->lock);
     bool room = committer->queued < QUEUE_REQUESTS_MAX;
     if (room) {
+        atomic_fetch_add(&job->log->queued, 1);
         job->next = NULL;
         *committer->end = job;
         committer->end = &job->next;

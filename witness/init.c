@@ -8,10 +8,12 @@
 #include "witness/commands.h"
 
 static const char config_text[] = "# The configuration of a Stele witness.\n"
-                                  "listen " WITNESS_LISTEN "\n";
+                                  "listen " WITNESS_LISTEN "\n"
+                                  "# Log lists of the witness network, files or URLs, read every hour; what is new is added.\n"
+                                  "#log-list https://witness-network.org/lists/testing/log-list.1\n";
 
 static const char logs_text[] = "# Whose checkpoints are cosigned, one key a line: log VKEY [ORIGIN]\n"
-                                "# `stele-witness add-log` adds lines; a running witness rereads them on SIGHUP.\n";
+                                "# add-log, remove-log and log lists change it; a running witness rereads it on SIGHUP.\n";
 
 static enum err write_file(const char *dir, const char *name, const char *text, struct why *why)
 {

@@ -12,8 +12,18 @@ enum {
     /* What the signer is given at once (with SIGNER_BATCH_MAX requests): its frames have 16 MiB. */
     BATCH_BYTES_MAX = 4 << 20,
 
-    LOGS_BYTES_MAX = 16 << 20, /* DIR/logs */
+    QUEUED_A_LOG_MAX = 512, /* of these, one log's; above it 429 */
+    ADDRESS_PER_S = 1000,   /* requests of one address; loopback is not counted */
+    ADDRESSES_MAX = 8192,   /* remembered for that */
+    ADDRESS_WAYS = 4,       /* addresses that share a place in the table */
+    PAGE_COST = 100,        /* what a page about all logs costs an address, in requests */
+
+    LOGS_BYTES_MAX = 16 << 20, /* DIR/logs, and a log list */
     ORIGIN_KEYS_MAX = 64,      /* keys of one origin */
+
+    LISTS_MAX = 64,          /* log lists */
+    LIST_INTERVAL_S = 3600,  /* how often they are read */
+    LIST_TIMEOUT_MS = 10000, /* for one of them */
 
     FLUSH_MS = 500,          /* how late a note may reach DIR/checkpoints */
     LOCK_PATIENCE_MS = 2000, /* a witness that was just killed still has its signer for a moment */

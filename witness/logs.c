@@ -4,75 +4,19 @@
 
 #include "lib/sys/file.h"
 #include "witness/limits.h"
+#include "witness/logs_file.h"
 #include "witness/notes.h"
 
-static int by_key(const void *a, const void *b)
-{
-    return memcmp(((const struct logsfile_line *)a)->key.key, ((const struct logsfile_line *)b)->key.key, 32);
-}
-
-static int by_origin(const void *a, const void *b)
-{
-    const struct logsfile_line *x = a, *y = b;
-    int order = span_cmp(x->origin, y->origin);
-    return order != 0 ? order : x->number < y->number ? -1 : x->number > y->number;
-}
-
-static enum err check_lines(struct logsfile_line *lines, size_t n, const char *file, struct why *why)
-{
-    if (n > 1)
-        qsort(lines, n, sizeof *lines, by_key);
-    for (size_t i = 1; i < n; i++)
-        if (memcmp(lines[i - 1].key.key, lines[i].key.key, 32) == 0)
-            return fail(why, ERR_MALFORMED, "%s: lines %u and %u have the same public key", file, lines[i - 1].number,
-                        lines[i].number);
-    if (n > 1)
-        qsort(lines, n, sizeof *lines, by_origin);
-    for (size_t i = ORIGIN_KEYS_MAX; i < n; i++)
-        if (span_eq(lines[i - ORIGIN_KEYS_MAX].origin, lines[i].origin))
-            return fail(why, ERR_MALFORMED, "%s: more than %d keys of the origin %.*s", file, ORIGIN_KEYS_MAX,
-                        SPAN_FMT(lines[i].origin));
-    return OK;
-}
-
-enum err logs_parse(struct span text, const char *file, struct logsfile_line **lines, size_t *n, struct why *why)
-{
-    struct lines walk;
-    size_t cap = 0;
-    bool found = true;
-    *lines = NULL;
-    *n = 0;
-    enum err err = lines_start(&walk, text, file, why);
-    while (err == OK && found) {
-        if (*n == cap) {
-            cap = cap == 0 ? 64 : 2 * cap;
-            struct logsfile_line *longer = realloc(*lines, cap * sizeof *longer);
-            if (longer == NULL) {
-                err = fail(why, ERR_ENV, "out of memory");
-                break;
-            }
-            *lines = longer;
-        }
-        err = logsfile_next(&walk, &(*lines)[*n], &found, why);
-        *n += err == OK && found;
-    }
-    if (err == OK)
-        err = check_lines(*lines, *n, file, why);
-    if (err != OK) {
-        free(*lines);
-        *lines = NULL;
-    }
-    return err;
-}
-
-void logs_init(struct logs *logs, const char *dir, struct signer *signer)
+void logs_init(struct logs *logs, const char *dir, struct signer *signer, uint64_t qpd)
 {
     pthread_rwlockattr_t attr;
-    *logs = (struct logs){ .dir = dir, .signer = signer };
+    *logs = (struct logs){ .dir = dir, .signer = signer, .qpd = qpd };
     pthread_rwlockattr_init(&attr);
     pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP); /* requests never stop coming */
     pthread_rwlock_init(&logs->lock, &attr);
     pthread_rwlockattr_destroy(&attr);
+    pthread_mutex_init(&logs->load_lock, NULL);
+    pthread_mutex_init(&logs->quota_lock, NULL);
     pthread_mutex_init(&logs->notes_lock, NULL);
     pthread_cond_init(&logs->notes_changed, NULL);
 }
@@ -91,9 +35,12 @@ void logs_free(struct logs *logs)
     for (size_t i = 0; i < logs->n; i++)
         log_free(logs->items[i]);
     free(logs->items);
+    free(logs->by_hash);
     free(logs->keys);
     buf_free(&logs->text);
     pthread_rwlock_destroy(&logs->lock);
+    pthread_mutex_destroy(&logs->load_lock);
+    pthread_mutex_destroy(&logs->quota_lock);
     pthread_mutex_destroy(&logs->notes_lock);
     pthread_cond_destroy(&logs->notes_changed);
 }
@@ -141,10 +88,20 @@ struct log *logs_find(const struct logs *logs, struct span origin)
 
 struct log *logs_find_hex(const struct logs *logs, struct span hex)
 {
-    /* For monitors, seldom: a scan will do. */
-    for (size_t i = 0; i < logs->n; i++)
-        if (logs->items[i]->keys_n > 0 && span_is(hex, logs->items[i]->hex))
-            return logs->items[i];
+    struct hash wanted;
+    size_t low = 0, high = logs->n;
+    if (!hex_decode(hex, wanted.b, sizeof wanted.b))
+        return NULL;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int order = memcmp(wanted.b, logs->by_hash[middle]->origin_hash.b, sizeof wanted.b);
+        if (order == 0)
+            return logs->by_hash[middle]->keys_n > 0 ? logs->by_hash[middle] : NULL;
+        if (order < 0)
+            high = middle;
+        else
+            low = middle + 1;
+    }
     return NULL;
 }
 
@@ -153,13 +110,18 @@ static int log_order(const void *a, const void *b)
     return span_cmp(span_str((*(struct log *const *)a)->origin), span_str((*(struct log *const *)b)->origin));
 }
 
+static int hash_order(const void *a, const void *b)
+{
+    return memcmp((*(struct log *const *)a)->origin_hash.b, (*(struct log *const *)b)->origin_hash.b, sizeof(struct hash));
+}
+
 /* What logs_load puts in place at once. */
 struct loaded {
     struct buf text;
     struct logsfile_line *lines;
     size_t lines_n;
     struct vkey *keys;
-    struct log **items; /* all: those known before, and the new ones */
+    struct log **items, **by_hash; /* all: those known before, and the new ones */
     size_t items_n;
     struct log **fresh; /* the new ones */
     size_t fresh_n;
@@ -169,15 +131,17 @@ static enum err gather(const struct logs *logs, struct loaded *loaded, struct wh
 {
     loaded->keys = calloc(loaded->lines_n + 1, sizeof *loaded->keys);
     loaded->items = calloc(logs->n + loaded->lines_n + 1, sizeof *loaded->items);
+    loaded->by_hash = calloc(logs->n + loaded->lines_n + 1, sizeof *loaded->by_hash);
     loaded->fresh = calloc(loaded->lines_n + 1, sizeof *loaded->fresh);
-    if (loaded->keys == NULL || loaded->items == NULL || loaded->fresh == NULL)
+    if (loaded->keys == NULL || loaded->items == NULL || loaded->by_hash == NULL || loaded->fresh == NULL)
         return fail(why, ERR_ENV, "out of memory");
     for (size_t i = 0; i < logs->n; i++)
         loaded->items[loaded->items_n++] = logs->items[i];
     for (size_t i = 0; i < loaded->lines_n; i++) {
         const struct logsfile_line *line = &loaded->lines[i];
         loaded->keys[i] = line->key;
-        if ((i > 0 && span_eq(line->origin, line[-1].origin)) || find(logs->items, logs->n, line->origin) != NULL)
+        if (line->kind != LOGSFILE_LOG || (i > 0 && span_eq(line->origin, line[-1].origin)) ||
+            find(logs->items, logs->n, line->origin) != NULL)
             continue;
         struct log *log = log_new(line->origin);
         if (log == NULL)
@@ -191,24 +155,34 @@ static enum err gather(const struct logs *logs, struct loaded *loaded, struct wh
 static void put_in_place(struct logs *logs, struct loaded *loaded)
 {
     free(logs->items);
+    free(logs->by_hash);
     free(logs->keys);
     buf_free(&logs->text);
     logs->items = loaded->items;
+    logs->by_hash = loaded->by_hash;
     logs->n = loaded->items_n;
     logs->keys = loaded->keys;
     logs->text = loaded->text;
     if (logs->n > 1)
         qsort(logs->items, logs->n, sizeof *logs->items, log_order);
-    for (size_t i = 0; i < logs->n; i++)
+    for (size_t i = 0; i < logs->n; i++) {
+        logs->by_hash[i] = logs->items[i];
         logs->items[i]->keys_n = 0;
+        atomic_store(&logs->items[i]->qpd, logs->qpd);
+    }
+    if (logs->n > 1)
+        qsort(logs->by_hash, logs->n, sizeof *logs->by_hash, hash_order);
     for (size_t i = 0; i < loaded->lines_n; i++) {
-        struct log *log = find(logs->items, logs->n, loaded->lines[i].origin);
-        if (log->keys_n++ == 0)
+        const struct logsfile_line *line = &loaded->lines[i];
+        struct log *log = line->kind == LOGSFILE_REMOVED ? NULL : find(logs->items, logs->n, line->origin);
+        if (log != NULL && line->kind == LOGSFILE_LIMIT)
+            atomic_store(&log->qpd, line->qpd);
+        else if (log != NULL && log->keys_n++ == 0)
             log->keys = &logs->keys[i];
     }
 }
 
-enum err logs_load(struct logs *logs, struct why *why)
+static enum err load(struct logs *logs, struct why *why)
 {
     struct loaded loaded = { 0 };
     char *path = path_join(logs->dir, "logs");
@@ -224,13 +198,22 @@ enum err logs_load(struct logs *logs, struct why *why)
         pthread_rwlock_unlock(&logs->lock);
     } else {
         free(loaded.items);
+        free(loaded.by_hash);
         free(loaded.keys);
         buf_free(&loaded.text);
     }
-    /* Only this thread changes the table: it may be read without the lock here. */
+    /* Only the holder of load_lock changes the table: it may be read without the other lock here. */
     for (size_t i = 0; i < loaded.fresh_n; i++)
         err == OK ? notes_restore(logs, loaded.fresh[i]) : log_free(loaded.fresh[i]);
     free(loaded.fresh);
     free(loaded.lines);
+    return err;
+}
+
+enum err logs_load(struct logs *logs, struct why *why)
+{
+    pthread_mutex_lock(&logs->load_lock);
+    enum err err = load(logs, why);
+    pthread_mutex_unlock(&logs->load_lock);
     return err;
 }

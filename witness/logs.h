@@ -7,8 +7,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "lib/logsfile.h"
 #include "lib/sys/signer.h"
+#include "witness/quota.h"
 
 /* How a request to add-checkpoint ended, for the metrics. */
 enum outcome {
@@ -17,6 +17,7 @@ enum outcome {
     OUTCOME_NOT_SIGNED,  /* 403 */
     OUTCOME_CONFLICT,    /* 409 */
     OUTCOME_UNPROVEN,    /* 422 */
+    OUTCOME_LIMITED,     /* 429 */
     OUTCOME_UNAVAILABLE, /* 503 */
     OUTCOMES
 };
@@ -29,9 +30,13 @@ struct log {
     const struct vkey *keys; /* of the table's */
     size_t keys_n;
     _Atomic uint64_t counts[OUTCOMES];
+    _Atomic uint64_t qpd;    /* requests a day; 0 for no limit */
+    _Atomic unsigned queued; /* before the committer */
+    struct quota quota;      /* under logs->quota_lock */
     /* Under logs->notes_lock: */
     struct buf note; /* the newest checkpoint, with the log's verified lines and our cosignature; empty where there is none */
-    uint64_t size, time_s;
+    _Atomic uint64_t size; /* of the note; may be read without the lock */
+    uint64_t time_s;
     bool dirty; /* not in DIR/checkpoints yet */
 };
 
@@ -40,26 +45,28 @@ struct logs {
     struct signer *signer;
     pthread_rwlock_t lock; /* over the rest of this block; held while a log's keys are used */
     struct log **items;    /* by origin */
+    struct log **by_hash;      /* by origin_hash */
     size_t n;
     struct vkey *keys;
-    struct buf text; /* what the keys' names borrow from */
+    struct buf text;            /* what the keys' names borrow from */
+    uint64_t qpd;               /* of a log without a limit of its own */
+    pthread_mutex_t load_lock;  /* held by whoever changes the table */
+    pthread_mutex_t quota_lock;
     pthread_mutex_t notes_lock;
     pthread_cond_t notes_changed;
     bool notes_dirty; /* under notes_lock: some log's is */
 };
 
-void logs_init(struct logs *logs, const char *dir, struct signer *signer);
+/* `qpd` is the limit of a log that has none of its own; 0 for no limit. */
+void logs_init(struct logs *logs, const char *dir, struct signer *signer, uint64_t qpd);
 void logs_free(struct logs *logs);
 
 /* Reads DIR/logs anew; on an error what was known stays. A log that is new gets its note of DIR/checkpoints, where that holds
- * and agrees with the signer's head. */
+ * and agrees with the signer's head. Safe from several threads. */
 enum err logs_load(struct logs *logs, struct why *why);
 
 /* With logs->lock held for reading: the log of this origin or hash, NULL where it is not known. */
 struct log *logs_find(const struct logs *logs, struct span origin);
 struct log *logs_find_hex(const struct logs *logs, struct span hex);
-
-/* Checks a whole logs file. ERR_MALFORMED. On OK the lines, ordered by origin, are the caller's to free. */
-enum err logs_parse(struct span text, const char *file, struct logsfile_line **lines, size_t *n, struct why *why);
 
 #endif

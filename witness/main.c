@@ -6,6 +6,7 @@ static const struct cli_command commands[] = {
     { "serve", "DIR [--listen A:P]", "run the witness", cmd_serve },
     { "key", "DIR", "print the witness's public key (vkey)", cmd_key },
     { "add-log", "DIR VKEY [--origin O]", "cosign a log's checkpoints from now on", cmd_add_log },
+    { "remove-log", "DIR ORIGIN", "cosign them no longer", cmd_remove_log },
     { "logs", "DIR", "list the logs", cmd_logs },
     { 0 },
 };

@@ -3,7 +3,8 @@
 
 static const char *const outcomes[OUTCOMES] = {
     [OUTCOME_COSIGNED] = "cosigned", [OUTCOME_OLD_ABOVE] = "old_above_size", [OUTCOME_NOT_SIGNED] = "not_signed",
-    [OUTCOME_CONFLICT] = "conflict", [OUTCOME_UNPROVEN] = "unproven",        [OUTCOME_UNAVAILABLE] = "unavailable",
+    [OUTCOME_CONFLICT] = "conflict", [OUTCOME_UNPROVEN] = "unproven",        [OUTCOME_LIMITED] = "limited",
+    [OUTCOME_UNAVAILABLE] = "unavailable",
 };
 
 static void head(struct buf *out, const char *name, const char *type, const char *help)
@@ -65,6 +66,8 @@ void metrics_render(struct witness *witness, struct buf *out)
     count(out, "stele_witness_malformed_total", "Malformed requests to add-checkpoint.", atomic_load(&witness->malformed));
     count(out, "stele_witness_unknown_origin_total", "Requests to add-checkpoint for no log of ours.",
           atomic_load(&witness->unknown_origin));
+    count(out, "stele_witness_address_limited_total", "Requests turned away because their address sent too many.",
+          atomic_load(&witness->address_limited));
     count(out, "stele_witness_queue_full_total", "Requests turned away because too many were waiting.",
           atomic_load(&witness->queue_full));
     head(out, "stele_witness_signing", "gauge", "1 while the signer works.");

@@ -1,5 +1,9 @@
 #include "witness/routes.h"
 
+#include <stdio.h>
+
+#include "lib/sys/clock.h"
+#include "witness/limits.h"
 #include "witness/notes.h"
 
 static const struct http_header text_headers[] = { { "Content-Type", "text/plain; charset=utf-8" }, { NULL, NULL } };
@@ -55,10 +59,36 @@ static bool method_is(struct http_request *request, bool post)
     return false;
 }
 
+/* Who asks: a reverse proxy on this machine says for whom, in the last element of X-Forwarded-For, which is its own. */
+static void client_address(const struct http_request *request, char out[64])
+{
+    const char *forwarded = http_request_header(request, "X-Forwarded-For");
+    snprintf(out, 64, "%s", http_remote(request));
+    if (forwarded == NULL || !address_is_loopback(out))
+        return;
+    const char *comma = strrchr(forwarded, ','), *last = comma != NULL ? comma + 1 : forwarded;
+    snprintf(out, 64, "%s", last + strspn(last, " \t"));
+    out[strcspn(out, " \t")] = '\0';
+}
+
+/* Has the address not asked for too much? Otherwise answers 429. */
+static bool address_fits(struct witness *witness, struct http_request *request, double cost)
+{
+    char address[64];
+    client_address(request, address);
+    if (address_is_loopback(address) || addresses_take(witness->addresses, address, cost, clock_monotonic_ms()))
+        return true;
+    atomic_fetch_add(&witness->address_limited, 1);
+    http_reply_problem(request, 429, 1, "this address has asked for as much as it may");
+    return false;
+}
+
 void routes_handle(void *ctx, struct http_request *request)
 {
     struct witness *witness = ctx;
     struct span path = http_path(request), hex = path;
+    if (!address_fits(witness, request, span_is(path, "/metrics") ? PAGE_COST : 1))
+        return;
     if (span_is(path, "/add-checkpoint")) {
         if (method_is(request, true))
             add_checkpoint(witness, request);

@@ -10,7 +10,8 @@ struct witness {
     struct logs logs;
     struct committer *committer;
     /* Requests that never came to a log. */
-    _Atomic uint64_t malformed, unknown_origin, queue_full;
+    _Atomic uint64_t malformed, unknown_origin, queue_full, address_limited;
+    struct addresses *addresses;
 };
 
 /* An http_server's `handle`; ctx is the witness. */

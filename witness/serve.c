@@ -8,7 +8,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "lib/config.h"
 #include "lib/sys/cli.h"
 #include "lib/sys/clock.h"
 #include "lib/sys/file.h"
@@ -16,35 +15,22 @@
 #include "lib/sys/report.h"
 #include "lib/sys/service.h"
 #include "witness/commands.h"
+#include "witness/config.h"
 #include "witness/limits.h"
 #include "witness/notes.h"
 #include "witness/routes.h"
 
 struct serving {
     char *dir;
-    char *listen;
+    struct witness_config config;
     struct signer *signer;
     struct witness witness;
     bool logs_ready;
     struct notes_flusher *flusher;
+    struct lists *lists;
     struct http_server *server;
     sigset_t signals;
 };
-
-static enum err read_config(struct serving *serving, struct why *why)
-{
-    static const struct config_key keys[] = { { "listen", false, config_take_str, offsetof(struct serving, listen) } };
-    struct buf text = BUF_EMPTY;
-    char *path = path_join(serving->dir, "config");
-    enum err err = path == NULL ? fail(why, ERR_ENV, "out of memory") : file_read(path, CONFIG_BYTES_MAX, &text, why);
-    if (err == OK)
-        err = config_parse(span_buf(&text), path, keys, sizeof keys / sizeof keys[0], serving, why);
-    if (err == OK && serving->listen == NULL && (serving->listen = span_dup_str(span_str(WITNESS_LISTEN))) == NULL)
-        err = fail(why, ERR_ENV, "out of memory");
-    buf_free(&text);
-    free(path);
-    return err;
-}
 
 static enum err start_signer(struct serving *serving, struct why *why)
 {
@@ -61,7 +47,7 @@ static enum err start_http(struct serving *serving, struct why *why)
 {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     struct http_server_config config = {
-        .listen = serving->listen,
+        .listen = serving->config.listen,
         .threads = cores < 2                  ? 2
                    : cores > HTTP_THREADS_MAX ? HTTP_THREADS_MAX
                                               : (unsigned)cores,
@@ -76,8 +62,8 @@ static enum err start_http(struct serving *serving, struct why *why)
     enum err err = http_server_start(&serving->server, &config, why);
     if (err != OK)
         return err;
-    const char *colon = strrchr(serving->listen, ':');
-    printf("listening on http://%.*s:%u\n", (int)(colon - serving->listen), serving->listen, http_server_port(serving->server));
+    const char *text = serving->config.listen, *colon = strrchr(text, ':');
+    printf("listening on http://%.*s:%u\n", (int)(colon - text), text, http_server_port(serving->server));
     fflush(stdout);
     return OK;
 }
@@ -92,15 +78,18 @@ static enum err start(struct serving *serving, struct why *why)
         err = start_signer(serving, why);
     if (err != OK)
         return err;
-    logs_init(logs, serving->dir, serving->signer);
+    logs_init(logs, serving->dir, serving->signer, serving->config.qpd);
     serving->logs_ready = true;
-    err = logs_load(logs, why);
+    serving->witness.addresses = addresses_new(serving->config.address_per_s);
+    err = serving->witness.addresses == NULL ? fail(why, ERR_ENV, "out of memory") : logs_load(logs, why);
     if (err == OK)
         err = notes_flusher_start(&serving->flusher, logs, why);
     if (err == OK)
         err = committer_start(&serving->witness.committer, logs, why);
     if (err == OK)
         err = start_http(serving, why);
+    if (err == OK)
+        err = lists_start(&serving->lists, logs, &serving->config.lists, why);
     if (err == OK)
         report(REPORT_INFO, "started", "logs=%zu", logs->n);
     return err;
@@ -114,6 +103,7 @@ static void reread(struct serving *serving)
         report(REPORT_INFO, "logs-reread", "logs=%zu", serving->witness.logs.n);
     else
         report_why(REPORT_ERROR, "logs-not-reread", &why);
+    lists_wake(serving->lists);
 }
 
 /* Nothing new is taken, what was taken is answered, what was said is written down. */
@@ -121,12 +111,14 @@ static void stop(struct serving *serving)
 {
     if (serving->server != NULL)
         http_server_stop(serving->server, STOP_GRACE_MS);
+    lists_stop(serving->lists);
     committer_stop(serving->witness.committer);
     notes_flusher_stop(serving->flusher);
     if (serving->logs_ready)
         logs_free(&serving->witness.logs);
+    addresses_free(serving->witness.addresses);
     signer_stop(serving->signer);
-    free(serving->listen);
+    witness_config_free(&serving->config);
     free(serving->dir);
 }
 
@@ -145,10 +137,10 @@ enum err cmd_serve(int argc, char **argv, struct why *why)
     free(args.items);
     if (serving.dir == NULL)
         return fail(why, ERR_ENV, "out of memory");
-    err = read_config(&serving, why);
+    err = witness_config_load(&serving.config, serving.dir, why);
     if (err == OK && listen != NULL) {
-        free(serving.listen);
-        if ((serving.listen = span_dup_str(span_str(listen))) == NULL)
+        free(serving.config.listen);
+        if ((serving.config.listen = span_dup_str(span_str(listen))) == NULL)
             err = fail(why, ERR_ENV, "out of memory");
     }
     report_start("stele-witness", REPORT_INFO);

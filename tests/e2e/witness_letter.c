@@ -159,7 +159,7 @@ static void form_of_the_request(const struct own_log *log)
         buf_add(&front, "\n", 2);
         whole((const char *)front.data, span_buf(&text), span_buf(&line));
         must(post("add-checkpoint") == (n == 63 ? 422 : 400),
-             n == 63 ? "63 consistency proof lines are read" : "The client MUST NOT send more than 63 consistency proof lines: 400");
+             n == 63 ? "63 consistency proof lines are read" : "There MUST NOT be more than 63 consistency proof lines: 400");
     }
     own_request(&body, log, 0, 5);
     body.len--;
@@ -275,7 +275,7 @@ static void empty_trees(const struct own_log *log)
     own_text(&text, log, 0, &root);
     own_line(&line, log, span_buf(&text));
     whole("old 0\n\n", span_buf(&text), span_buf(&line));
-    must(post("add-checkpoint") == 422, "A checkpoint of size zero MUST have the root hash of the empty tree: otherwise MUST be 422");
+    must(post("add-checkpoint") == 422, "A checkpoint of size zero MUST have the root of the empty tree: otherwise MUST be 422");
     must(add(log, 0, 0) == 200 && cosigned_well(), "An empty tree is cosigned");
     must(get_note("empty.example/log") == 200, "and shown to monitors");
     must(add(log, 0, 0) == 200 && add(log, 0, 9) == 200 && stands_at(log, 9), "From it a log grows as from none");
@@ -335,7 +335,8 @@ static void extensions(const struct own_log *log)
     own_line(&line, log, span_buf(&text));
     whole("old 0\n\n", span_buf(&text), span_buf(&line));
     must(post("add-checkpoint") == 200 && cosigned_well(), "The cosignature covers the whole checkpoint, extension lines included");
-    must(get_note("extensions.example/log") == 200 && same_bytes(span_buf(&last.body), "\nan extension line\nanother: \xc3\xa9\n\n"),
+    must(get_note("extensions.example/log") == 200 &&
+             same_bytes(span_buf(&last.body), "\nan extension line\nanother: \xc3\xa9\n\n"),
          "which monitors see");
     /* Plain text beyond them is no checkpoint. */
     buf_clear(&line);
@@ -366,7 +367,7 @@ int main(int argc, char **argv)
     client = driver_start(120);
     peer_make(&peer, argv[1], "letter");
     for (size_t i = 0; i < LOGS; i++) {
-        own_log_make(&logs[i], origins[i], LEAVES);
+        own_log_make(&logs[i], origins[i], i == SECOND, LEAVES);
         if (i != UNKNOWN)
             peer_add_log(&peer, logs[i].vkey_text, origins[i]);
     }

@@ -229,7 +229,7 @@ static void lasting(struct http_client *client, const char *scratch)
 {
     struct peer peer = { .pid = -1 };
     struct own_log log;
-    own_log_make(&log, "own.example/log", TREE_LEAVES);
+    own_log_make(&log, "own.example/log", 0, TREE_LEAVES);
     peer_make(&peer, scratch, "lasting");
     peer_start(&peer);
     expect(client, &peer, &log, 0, 10, 404, NULL, "before add-log");
