@@ -229,6 +229,8 @@ static enum err open_store(struct fsck *fsck, struct why *why)
     if (err == OK && file_read(data, 0, &ignored, why) != OK && strstr(why->text, "there is no file") != NULL)
         err = fail(why, ERR_REFUSED, "there is no data in %s", fsck->config.dir);
     if (err == OK)
+        err = store_check_files(fsck->config.dir, why);
+    if (err == OK)
         err =
             store_open(&fsck->store,
                        &(struct store_config){ .dir = fsck->config.dir, .origin = span_str(fsck->config.origin), .reading = true },

@@ -59,8 +59,11 @@ struct store_config {
     void (*undescribe)(struct store_entry *entry); /* frees what `describe` allocated */
 };
 
+/* Is the structure of the files in DIR/data and DIR/index whole? With the folder's lock held. ERR_REFUSED, ERR_ENV. */
+enum err store_check_files(const char *dir, struct why *why);
 /* Opens DIR/data and DIR/index, creating them where there are none, and indexes what is not yet. ERR_ENV; ERR_REFUSED where
- * they belong to another origin or have a schema that this program does not know. */
+ * a file's structure is damaged (not looked at where `reading`), or they belong to another origin or have a schema that this
+ * program does not know. */
 enum err store_open(struct store **out, const struct store_config *config, struct why *why);
 /* One snapshot of entries, tiles and input lists to OUT/data, durably; OUT is there, OUT/data is not. ERR_ENV. */
 enum err store_copy(struct store *store, const char *out, struct why *why);

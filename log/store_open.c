@@ -66,6 +66,25 @@ static enum err read_meta(struct store *store, const struct store_config *config
     return err;
 }
 
+/* Is DIR/NAME whole? `way_out` says what to do where it is not. */
+static enum err check_file(const char *dir, const char *name, const char *way_out, struct why *why)
+{
+    struct why reason;
+    char *path = path_join(dir, name);
+    enum err err = path == NULL ? fail(&reason, ERR_ENV, "out of memory") : kv_check(path, &reason);
+    free(path);
+    if (err == ERR_MALFORMED)
+        return fail(why, ERR_REFUSED, "%s. %s", reason.text, way_out);
+    return err == OK ? OK : fail(why, err, "%s", reason.text);
+}
+
+enum err store_check_files(const char *dir, struct why *why)
+{
+    enum err err =
+        check_file(dir, "data", "To recover, put back a copy of data that holds all that was signed; never remove heads", why);
+    return err == OK ? check_file(dir, "index", "The indices follow from the entries: remove DIR/index, and start", why) : err;
+}
+
 static enum err open_data(struct store *store, const struct store_config *config, const char *path, struct why *why)
 {
     struct kv_config kv_config = { .path = path,
@@ -212,6 +231,8 @@ enum err store_open(struct store **out, const struct store_config *config, struc
     char *data = path_join(config->dir, "data"), *index = path_join(config->dir, "index");
     struct store *store = calloc(1, sizeof *store);
     enum err err = data == NULL || index == NULL || store == NULL ? fail(why, ERR_ENV, "out of memory") : OK;
+    if (err == OK && !config->reading)
+        err = store_check_files(config->dir, why);
     if (err == OK)
         err = open_data(store, config, data, why);
     if (err == OK)

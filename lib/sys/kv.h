@@ -30,6 +30,10 @@ struct kv_config {
     bool read_only;       /* beside the process that writes; creates nothing, ERR_ENV where a table is missing */
 };
 
+/* Is the structure of the file whole (lib/lmdbfile.h)? To be asked before kv_open, with no process writing: LMDB crashes on, or
+ * writes over, what a damaged page leads it to. OK too where there is no file. ERR_MALFORMED, naming the page; ERR_ENV. */
+enum err kv_check(const char *path, struct why *why);
+
 /* Opens, creating what is missing, and frees the slots of readers that died. ERR_ENV. */
 enum err kv_open(struct kv **out, const struct kv_config *config, struct why *why);
 void kv_close(struct kv *kv); /* with no transaction open; NULL is fine */
