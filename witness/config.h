@@ -10,7 +10,8 @@ struct witness_config {
     char *listen;              /* `listen` */
     struct list_sources lists; /* `log-list`, repeatable */
     uint64_t qpd;              /* `requests-per-day`: of a log without a limit of its own; 0, the default: none */
-    uint64_t address_per_s;    /* `address-requests-per-second`; 0: no limit */
+    uint64_t address_rate;     /* `address-rate`: requests a second; 0: no limit */
+    char *proxy;               /* `proxy`: the address whose X-Forwarded-For counts; 127.0.0.1 where not given */
 };
 
 /* ERR_MALFORMED with file and line. Free it in any case. */

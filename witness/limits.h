@@ -13,10 +13,10 @@ enum {
     BATCH_BYTES_MAX = 4 << 20,
 
     QUEUED_A_LOG_MAX = 512, /* of these, one log's; above it 429 */
-    ADDRESS_PER_S = 1000,   /* requests of one address; loopback is not counted */
-    ADDRESSES_MAX = 8192,   /* remembered for that */
-    ADDRESS_WAYS = 4,       /* addresses that share a place in the table */
-    PAGE_COST = 100,        /* what a page about all logs costs an address, in requests */
+    ADDRESS_RATE = 1000,    /* requests a second of one address, where the configuration says nothing; loopback is not counted */
+    ADDRESS_RATE_MAX = 1000 * 1000,
+    ADDRESS_BURST_SECONDS = 2, /* of the rate: what may come at once */
+    PAGE_COST = 100,           /* what a page about all logs costs an address, in requests */
 
     LOGS_BYTES_MAX = 16 << 20, /* DIR/logs, and a log list */
     ORIGIN_KEYS_MAX = 64,      /* keys of one origin */

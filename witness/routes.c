@@ -1,7 +1,6 @@
 #include "witness/routes.h"
 
-#include <stdio.h>
-
+#include "lib/sys/address.h"
 #include "lib/sys/clock.h"
 #include "witness/limits.h"
 #include "witness/notes.h"
@@ -59,27 +58,26 @@ static bool method_is(struct http_request *request, bool post)
     return false;
 }
 
-/* Who asks: a reverse proxy on this machine says for whom, in the last element of X-Forwarded-For, which is its own. */
-static void client_address(const struct http_request *request, char out[64])
+/* This machine itself: what its reverse proxy does not say for whom it asks. */
+static bool is_loopback(uint64_t party)
 {
-    const char *forwarded = http_request_header(request, "X-Forwarded-For");
-    snprintf(out, 64, "%s", http_remote(request));
-    if (forwarded == NULL || !address_is_loopback(out))
-        return;
-    const char *comma = strrchr(forwarded, ','), *last = comma != NULL ? comma + 1 : forwarded;
-    snprintf(out, 64, "%s", last + strspn(last, " \t"));
-    out[strcspn(out, " \t")] = '\0';
+    return party == address_party("::1") || party >> 24 == address_party("127.0.0.0") >> 24;
 }
 
 /* Has the address not asked for too much? Otherwise answers 429. */
-static bool address_fits(struct witness *witness, struct http_request *request, double cost)
+static bool address_fits(struct witness *witness, struct http_request *request, uint64_t cost)
 {
-    char address[64];
-    client_address(request, address);
-    if (address_is_loopback(address) || addresses_take(witness->addresses, address, cost, clock_monotonic_ms()))
+    uint64_t party = http_party(request, witness->proxy), now_us = clock_monotonic_us();
+    struct span key = span_of(&party, sizeof party);
+    if (witness->addresses == NULL || is_loopback(party))
         return true;
+    uint64_t wait_ms = rate_wait_ms(witness->addresses, key, now_us);
+    if (wait_ms == 0) {
+        rate_take(witness->addresses, key, cost, now_us);
+        return true;
+    }
     atomic_fetch_add(&witness->address_limited, 1);
-    http_reply_problem(request, 429, 1, "this address has asked for as much as it may");
+    http_reply_problem(request, 429, (unsigned)(wait_ms / 1000 + 1), "this address has asked for as much as it may");
     return false;
 }
 

@@ -4,6 +4,7 @@
 #ifndef STELE_WITNESS_ROUTES_H
 #define STELE_WITNESS_ROUTES_H
 
+#include "lib/sys/rate.h"
 #include "witness/committer.h"
 
 struct witness {
@@ -11,7 +12,8 @@ struct witness {
     struct committer *committer;
     /* Requests that never came to a log. */
     _Atomic uint64_t malformed, unknown_origin, queue_full, address_limited;
-    struct addresses *addresses;
+    const char *proxy;      /* whose X-Forwarded-For counts */
+    struct rate *addresses; /* NULL: no limit */
 };
 
 /* An http_server's `handle`; ctx is the witness. */

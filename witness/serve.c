@@ -80,8 +80,11 @@ static enum err start(struct serving *serving, struct why *why)
         return err;
     logs_init(logs, serving->dir, serving->signer, serving->config.qpd);
     serving->logs_ready = true;
-    serving->witness.addresses = addresses_new(serving->config.address_per_s);
-    err = serving->witness.addresses == NULL ? fail(why, ERR_ENV, "out of memory") : logs_load(logs, why);
+    serving->witness.proxy = serving->config.proxy;
+    uint64_t rate = serving->config.address_rate;
+    err = rate == 0 ? OK : rate_new(&serving->witness.addresses, rate, rate * ADDRESS_BURST_SECONDS, why);
+    if (err == OK)
+        err = logs_load(logs, why);
     if (err == OK)
         err = notes_flusher_start(&serving->flusher, logs, why);
     if (err == OK)
@@ -116,7 +119,7 @@ static void stop(struct serving *serving)
     notes_flusher_stop(serving->flusher);
     if (serving->logs_ready)
         logs_free(&serving->witness.logs);
-    addresses_free(serving->witness.addresses);
+    rate_free(serving->witness.addresses);
     signer_stop(serving->signer);
     witness_config_free(&serving->config);
     free(serving->dir);

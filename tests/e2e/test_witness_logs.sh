@@ -110,7 +110,7 @@ status "another log is not concerned" 200 "$(send f.example 3 4)"
 status "what is no larger head has a limit of its own" 409 "$(send l.example 0 3)"
 same "it is counted" 1 "$(metric 'stele_witness_requests_total{origin="l.example",result="limited"}')"
 stop w
-printf 'address-requests-per-second 1\n' >>"$W/w/config"
+printf 'address-rate 1\n' >>"$W/w/config"
 serve
 # many HOW-MANY FORWARDED: the statuses of as many requests over one connection.
 many() {
