@@ -57,8 +57,8 @@ $O/%.o: %.c Makefile
 	$(CC) $(CFLAGS) -c -o $@ $<
 
 # Objects of a program that a unit test links besides the libraries.
-store_o := $(patsubst %,$O/log/%.o,store store_open store_read index index_memory index_runs index_view seen)
-$O/tests/unit/test_store $O/tests/unit/test_index: $(store_o)
+store_o := $(patsubst %,$O/log/%.o,store store_open store_read index index_memory index_runs index_view seen seen_run)
+$O/tests/unit/test_store $O/tests/unit/test_index $O/tests/unit/test_seen: $(store_o)
 $O/tests/unit/test_evidence: $O/client/evidence.o $O/tests/attestation.o
 $O/tests/unit/test_client_config: $O/client/config.o
 $O/tests/unit/test_quota: $O/witness/quota.o
@@ -68,6 +68,7 @@ $O/tests/unit/test_http $O/tests/unit/test_http_strict: $O/tests/raw.o
 $(unit_t): $O/tests/unit/%: $O/tests/unit/%.o $O/tests/unit/support.o $(libs)
 	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS) -lcmocka
 $O/tests/bench/verify: $O/client/evidence.o
+$O/tests/bench/grow: $(patsubst %,$O/log/%.o,entry config) $(store_o)
 $(e2e_t) $(fault_t) $(bench_t): $O/tests/%: $O/tests/%.o $O/tests/attestation.o $O/tests/witness_driver.o $(libs)
 	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS)
 # Without libFuzzer a target reads its corpus from files: the short form in `check`.

@@ -20,6 +20,8 @@ enum {
     /* The indices' newest keys: written out from so many entries on; commits wait above the other. */
     INDEX_FLUSH_ENTRIES = 32768,
     INDEX_MEMORY_ENTRIES_MAX = 8 * INDEX_FLUSH_ENTRIES,
+    /* The newest leaf hashes, 32 bytes each in memory: written out from so many on. */
+    SEEN_WRITE_ENTRIES = 250000,
     STORE_READERS_MAX = 512, /* threads that read at once */
 
     /* Entries from one signed head to the next: the signer's bound. Commits stop short of it. */

@@ -293,6 +293,8 @@ enum err store_append(struct store *store, const struct store_part *parts, size_
         memcpy(last.b, store->new_leaves.data + store->new_leaves.len - 32, 32);
         err =
             index_add(store->index, store->size, job.size, store->new_keys.data, store->new_keys.len / INDEX_KEY_BYTES, &last, why);
+        if (err == OK)
+            err = seen_settle(store->seen, why);
     }
     if (err != OK) {
         store_kill(store, why); /* the set of leaf hashes knows what may not have been stored */

@@ -5,8 +5,8 @@
  * One process appends, in one thread; any number of threads read, each through a view: a snapshot of one commit. Nothing here
  * knows what is published: callers pass the size up to which they may look.
  *
- * Entries, tiles and input lists are durable with each commit. The rest follows from them: the look-up indices lag in a
- * database of their own (log/index.h), and the set of leaf hashes is filled at start (log/seen.h).
+ * Entries, tiles and input lists are durable with each commit. The rest follows from them, and lags: the look-up indices in a
+ * database of their own (log/index.h), and the set of leaf hashes in files (log/seen.h).
  */
 #ifndef STELE_LOG_STORE_H
 #define STELE_LOG_STORE_H
@@ -61,7 +61,7 @@ struct store_config {
 
 /* Is the structure of the files in DIR/data and DIR/index whole? With the folder's lock held. ERR_REFUSED, ERR_ENV. */
 enum err store_check_files(const char *dir, struct why *why);
-/* Opens DIR/data and DIR/index, creating them where there are none, and indexes what is not yet. ERR_ENV; ERR_REFUSED where
+/* Opens DIR/data, DIR/index and DIR/seen, creating them where there are none, and indexes what is not yet. ERR_ENV; ERR_REFUSED where
  * a file's structure is damaged (not looked at where `reading`), or they belong to another origin or have a schema that this
  * program does not know. */
 enum err store_open(struct store **out, const struct store_config *config, struct why *why);
@@ -76,6 +76,7 @@ void store_kill(struct store *store, const struct why *why);
 
 struct store_metrics {
     uint64_t data_bytes, index_bytes; /* in use */
+    uint64_t seen_bytes;              /* of the set of leaf hashes */
     uint64_t index_lag_entries;       /* not in the stored indices yet */
 };
 void store_metrics(struct store *store, struct store_metrics *out);

@@ -129,25 +129,55 @@ static enum err leaf_tile(struct store_view *view, uint64_t index, uint64_t size
     return store_view_tile(view, &tile, bytes, why);
 }
 
-static enum err fill_seen(struct store *store, const char *dir, struct why *why)
+static enum err leaf_of(void *ctx, uint64_t index, struct hash *leaf, struct why *why)
 {
+    struct store *store = ctx;
     struct store_view view;
-    enum err err = seen_new(&store->seen, dir, store->size, why);
-    if (err == OK)
-        err = store_view_begin(store, &view, why);
+    struct span bytes;
+    enum err err = store_view_begin(store, &view, why);
     if (err != OK)
         return err;
-    for (uint64_t index = 0; index < store->size && err == OK; index++) {
-        struct span bytes;
+    err = leaf_tile(&view, index, store->size, &bytes, why);
+    if (err == OK)
+        memcpy(leaf->b, bytes.data + 32 * (index % TILE_WIDTH), 32);
+    store_view_end(&view);
+    return err;
+}
+
+/* Adds what of the tile that holds entry `index` is not there yet. */
+static enum err fill_tile(struct store *store, uint64_t *index, struct why *why)
+{
+    struct store_view view;
+    struct span bytes;
+    enum err err = store_view_begin(store, &view, why);
+    if (err != OK)
+        return err;
+    err = leaf_tile(&view, *index, store->size, &bytes, why);
+    uint64_t end = (*index / TILE_WIDTH + 1) * TILE_WIDTH;
+    for (; err == OK && *index < end && *index < store->size; ++*index) {
         struct hash leaf;
-        if (index % TILE_WIDTH == 0)
-            err = leaf_tile(&view, index, store->size, &bytes, why);
-        if (err != OK)
-            break;
-        memcpy(leaf.b, bytes.data + 32 * (index % TILE_WIDTH), 32);
-        err = seen_add(store->seen, &leaf, index, why);
+        memcpy(leaf.b, bytes.data + 32 * (*index % TILE_WIDTH), 32);
+        err = seen_add(store->seen, &leaf, *index, why);
     }
     store_view_end(&view);
+    return err;
+}
+
+static enum err open_seen(struct store *store, const char *path, struct why *why)
+{
+    enum err err = dir_make(path, 0700, why);
+    if (err == OK)
+        err = seen_open(&store->seen, &(struct seen_config){ .dir = path, .size = store->size, .leaf = leaf_of, .ctx = store }, why);
+    if (err != OK)
+        return err;
+    uint64_t index = seen_covered(store->seen);
+    if (store->size - index > SEEN_WRITE_ENTRIES)
+        report(REPORT_INFO, "leaf-hashes", "from=%llu to=%llu", (unsigned long long)index, (unsigned long long)store->size);
+    while (err == OK && index < store->size) {
+        err = fill_tile(store, &index, why);
+        if (err == OK)
+            err = seen_settle(store->seen, why);
+    }
     return err;
 }
 
@@ -228,9 +258,9 @@ static enum err replay(struct store *store, const struct store_config *config, s
 enum err store_open(struct store **out, const struct store_config *config, struct why *why)
 {
     *out = NULL;
-    char *data = path_join(config->dir, "data"), *index = path_join(config->dir, "index");
+    char *data = path_join(config->dir, "data"), *index = path_join(config->dir, "index"), *seen = path_join(config->dir, "seen");
     struct store *store = calloc(1, sizeof *store);
-    enum err err = data == NULL || index == NULL || store == NULL ? fail(why, ERR_ENV, "out of memory") : OK;
+    enum err err = data == NULL || index == NULL || seen == NULL || store == NULL ? fail(why, ERR_ENV, "out of memory") : OK;
     if (err == OK && !config->reading)
         err = store_check_files(config->dir, why);
     if (err == OK)
@@ -238,7 +268,7 @@ enum err store_open(struct store **out, const struct store_config *config, struc
     if (err == OK)
         err = open_index(store, config, index, why);
     if (err == OK && !config->reading)
-        err = fill_seen(store, index, why);
+        err = open_seen(store, seen, why);
     if (err == OK && !config->reading)
         err = replay(store, config, why);
     if (err == OK)
@@ -247,6 +277,7 @@ enum err store_open(struct store **out, const struct store_config *config, struc
         store_close(store);
     free(data);
     free(index);
+    free(seen);
     return err;
 }
 
@@ -256,7 +287,7 @@ void store_close(struct store *store)
         return;
     index_close(store->index);
     kv_close(store->kv);
-    seen_free(store->seen);
+    seen_close(store->seen);
     buf_free(&store->run);
     buf_free(&store->merged);
     buf_free(&store->new_leaves);
@@ -287,6 +318,7 @@ void store_metrics(struct store *store, struct store_metrics *out)
     index_metrics(store->index, &index);
     *out = (struct store_metrics){ .data_bytes = kv_used_bytes(store->kv),
                                    .index_bytes = index.used_bytes,
+                                   .seen_bytes = store->seen == NULL ? 0 : seen_bytes(store->seen),
                                    .index_lag_entries = index.entries_in_memory };
 }
 

@@ -51,7 +51,8 @@ static struct input *make_inputs(struct buf *paths, size_t n)
     return inputs;
 }
 
-enum err test_attestation(struct buf *lines, const struct secret_key *key, uint64_t number, size_t inputs_n, struct why *why)
+static enum err attestation(struct buf *lines, const struct secret_key *key, bool with_signature, uint64_t number, size_t inputs_n,
+                            struct why *why)
 {
     struct buf path = BUF_EMPTY, derivation = BUF_EMPTY, paths = BUF_EMPTY, payload = BUF_EMPTY, list = BUF_EMPTY, pae = BUF_EMPTY;
     struct vkey vkey = secret_key_vkey(key);
@@ -89,9 +90,9 @@ enum err test_attestation(struct buf *lines, const struct secret_key *key, uint6
         base64_encode(lines, span_buf(&list));
         buf_str(lines, "\"}\n");
     }
-    uint8_t sig[64];
+    uint8_t sig[64] = { 0 };
     dsse_pae(&pae, span_str(IN_TOTO_TYPE), span_buf(&payload));
-    if (err == OK)
+    if (err == OK && with_signature)
         err = secret_key_sign(key, span_buf(&pae), sig, why);
     if (err == OK) {
         envelope_render(lines, span_buf(&payload), &vkey, sig);
@@ -102,4 +103,15 @@ enum err test_attestation(struct buf *lines, const struct secret_key *key, uint6
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         buf_free(all[i]);
     return err;
+}
+
+enum err test_attestation(struct buf *lines, const struct secret_key *key, uint64_t number, size_t inputs_n, struct why *why)
+{
+    return attestation(lines, key, true, number, inputs_n, why);
+}
+
+enum err test_attestation_unsigned(struct buf *lines, const struct secret_key *key, uint64_t number, size_t inputs_n,
+                                   struct why *why)
+{
+    return attestation(lines, key, false, number, inputs_n, why);
 }

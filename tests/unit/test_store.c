@@ -22,7 +22,7 @@ static int teardown(void **state)
 {
     (void)state;
     char path[96];
-    const char *const names[] = { "data/data.mdb", "data/lock.mdb", "data", "index/data.mdb", "index/lock.mdb", "index", "" };
+    const char *const names[] = { "data/data.mdb", "data/lock.mdb", "data", "index/data.mdb", "index/lock.mdb", "index", "seen", "" };
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         snprintf(path, sizeof path, "%s/%s", dir, names[i]);
         remove(path);

@@ -1,0 +1,242 @@
+#include "log/seen_run.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "lib/sys/file.h"
+
+enum {
+    HEAD_BYTES = 16 + 8 + 8 + 32 + 32,
+    CHUNK_RECORDS = 16384, /* written at once */
+    GUESSES_MAX = 8,       /* before the search halves: a hash's place is near where its value says */
+    SMALL = 8,
+};
+
+static const char magic[16] = "stele seen v1\n";
+
+static enum err fail_errno(struct why *why, const char *what, const char *path)
+{
+    return fail(why, ERR_ENV, "cannot %s %s: %s", what, path, strerror(errno));
+}
+
+static char *path_of(const char *dir, uint64_t from, uint64_t to)
+{
+    char name[64];
+    snprintf(name, sizeof name, "%" PRIu64 "-%" PRIu64, from, to);
+    return path_join(dir, name);
+}
+
+uint64_t seen_run_bytes(const struct seen_run *run)
+{
+    return HEAD_BYTES + seen_run_entries(run) * SEEN_RECORD_BYTES;
+}
+
+/* The head, but for the hash. */
+static void put_head(uint8_t head[HEAD_BYTES - 32], uint64_t from, uint64_t to, const struct hash *last)
+{
+    memcpy(head, magic, sizeof magic);
+    put_be64(head + 16, from);
+    put_be64(head + 24, to);
+    memcpy(head + 32, last->b, 32);
+}
+
+/* Takes the run over from its map; false where that is not one. */
+static bool take_map(struct seen_run *run)
+{
+    uint8_t head[HEAD_BYTES - 32];
+    struct sha256 state;
+    memcpy(run->last.b, run->map + 32, 32);
+    put_head(head, run->from, run->to, &run->last);
+    if (memcmp(head, run->map, sizeof head) != 0)
+        return false;
+    run->records = run->map + HEAD_BYTES;
+    sha256_start(&state);
+    sha256_add(&state, head, sizeof head);
+    sha256_add(&state, run->records, seen_run_entries(run) * SEEN_RECORD_BYTES);
+    struct hash hash = sha256_end(&state);
+    return memcmp(hash.b, run->map + sizeof head, 32) == 0;
+}
+
+/* Maps the open file; `bytes` are there. */
+static enum err map_run(struct seen_run *run, int fd, size_t bytes, struct why *why)
+{
+    void *at = mmap(NULL, bytes, PROT_READ, MAP_SHARED, fd, 0);
+    if (at == MAP_FAILED)
+        return fail_errno(why, "map", run->path);
+    run->map = at;
+    return OK;
+}
+
+enum err seen_run_open(struct seen_run *out, const char *dir, uint64_t from, uint64_t to, bool *whole, struct why *why)
+{
+    struct stat st;
+    *whole = false;
+    *out = (struct seen_run){ .from = from, .to = to, .path = path_of(dir, from, to) };
+    if (out->path == NULL)
+        return fail(why, ERR_ENV, "out of memory");
+    int fd = open(out->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    enum err err = (fd < 0 && errno != ENOENT) || (fd >= 0 && fstat(fd, &st) != 0) ? fail_errno(why, "open", out->path) : OK;
+    bool fits = err == OK && fd >= 0 && to > from && (uint64_t)st.st_size == seen_run_bytes(out);
+    if (fits && (err = map_run(out, fd, (size_t)st.st_size, why)) == OK)
+        *whole = take_map(out);
+    if (fd >= 0)
+        close(fd);
+    if (!*whole)
+        seen_run_close(out, false);
+    return err;
+}
+
+void seen_run_close(struct seen_run *run, bool remove)
+{
+    if (run->map != NULL)
+        munmap((void *)(uintptr_t)run->map, seen_run_bytes(run));
+    if (remove && run->path != NULL)
+        unlink(run->path);
+    free(run->path);
+    *run = (struct seen_run){ 0 };
+}
+
+static uint64_t prefix_at(const struct seen_run *run, uint64_t at)
+{
+    return get_be64(run->records + at * SEEN_RECORD_BYTES);
+}
+
+uint64_t seen_run_seek(const struct seen_run *run, uint64_t prefix)
+{
+    /* The answer is in [low, high]; what is below `low` is below `floor`, what is from `high` on is at least `ceiling`. */
+    uint64_t low = 0, high = seen_run_entries(run), floor = 0, ceiling = UINT64_MAX;
+    for (unsigned guesses = 0; high - low > SMALL && floor < ceiling; guesses++) {
+        uint64_t middle = (low + high) / 2;
+        if (guesses < GUESSES_MAX) {
+            unsigned __int128 offset = (unsigned __int128)(prefix - floor) * (high - low) / (ceiling - floor);
+            middle = low + (offset < high - low ? (uint64_t)offset : high - low - 1);
+        }
+        uint64_t value = prefix_at(run, middle);
+        if (value < prefix) {
+            low = middle + 1;
+            floor = value;
+        } else {
+            high = middle;
+            ceiling = value;
+        }
+    }
+    while (low < high) {
+        uint64_t middle = (low + high) / 2;
+        if (prefix_at(run, middle) < prefix)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+struct writer {
+    int fd;
+    const char *path;
+    struct sha256 state;
+    size_t n;
+    uint8_t chunk[CHUNK_RECORDS * SEEN_RECORD_BYTES];
+};
+
+static enum err write_at(int fd, const char *path, const uint8_t *data, size_t len, off_t at, struct why *why)
+{
+    while (len > 0) {
+        ssize_t put = pwrite(fd, data, len, at);
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put < 0)
+            return fail_errno(why, "write", path);
+        data += put;
+        len -= (size_t)put;
+        at += put;
+    }
+    return OK;
+}
+
+static enum err put_chunk(struct writer *writer, off_t *at, struct why *why)
+{
+    size_t bytes = writer->n * SEEN_RECORD_BYTES;
+    sha256_add(&writer->state, writer->chunk, bytes);
+    enum err err = write_at(writer->fd, writer->path, writer->chunk, bytes, *at, why);
+    *at += (off_t)bytes;
+    writer->n = 0;
+    return err;
+}
+
+static bool comes_before(const uint8_t *a, const uint8_t *b)
+{
+    uint64_t x = get_be64(a), y = get_be64(b);
+    return x < y || (x == y && get_be64(a + 8) < get_be64(b + 8));
+}
+
+static struct seen_records *least(struct seen_records *sources, size_t n)
+{
+    struct seen_records *found = NULL;
+    for (size_t i = 0; i < n; i++)
+        if (sources[i].at < sources[i].end && (found == NULL || comes_before(sources[i].at, found->at)))
+            found = &sources[i];
+    return found;
+}
+
+/* The records, and then the head, without which it is no run. */
+static enum err write_run(struct writer *writer, const uint8_t head[HEAD_BYTES - 32], struct seen_records *sources, size_t n,
+                          const atomic_bool *cancel, bool *made, struct why *why)
+{
+    off_t at = HEAD_BYTES;
+    struct seen_records *source;
+    enum err err = OK;
+    sha256_start(&writer->state);
+    sha256_add(&writer->state, head, HEAD_BYTES - 32);
+    while (err == OK && !atomic_load(cancel) && (source = least(sources, n)) != NULL) {
+        for (; writer->n < CHUNK_RECORDS && source != NULL; source = least(sources, n)) {
+            memcpy(writer->chunk + writer->n++ * SEEN_RECORD_BYTES, source->at, SEEN_RECORD_BYTES);
+            source->at += SEEN_RECORD_BYTES;
+        }
+        err = put_chunk(writer, &at, why);
+    }
+    *made = err == OK && !atomic_load(cancel);
+    if (!*made)
+        return err;
+    uint8_t whole[HEAD_BYTES];
+    struct hash hash = sha256_end(&writer->state);
+    memcpy(whole, head, HEAD_BYTES - 32);
+    memcpy(whole + HEAD_BYTES - 32, hash.b, 32);
+    return write_at(writer->fd, writer->path, whole, sizeof whole, 0, why);
+}
+
+enum err seen_run_make(struct seen_run *out, const char *dir, uint64_t from, uint64_t to, const struct hash *last,
+                       struct seen_records *sources, size_t n, const atomic_bool *cancel, bool *made, struct why *why)
+{
+    uint8_t head[HEAD_BYTES - 32];
+    struct writer *writer = malloc(sizeof *writer);
+    *made = false;
+    *out = (struct seen_run){ .from = from, .to = to, .last = *last, .path = path_of(dir, from, to) };
+    if (writer == NULL || out->path == NULL) {
+        free(writer);
+        seen_run_close(out, false);
+        return fail(why, ERR_ENV, "out of memory");
+    }
+    put_head(head, from, to, last);
+    writer->n = 0;
+    writer->path = out->path;
+    writer->fd = open(out->path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    enum err err = writer->fd < 0 ? fail_errno(why, "write", out->path) : OK;
+    if (err == OK)
+        err = write_run(writer, head, sources, n, cancel, made, why);
+    if (err == OK && *made)
+        err = map_run(out, writer->fd, (size_t)seen_run_bytes(out), why);
+    if (err == OK && *made)
+        out->records = out->map + HEAD_BYTES;
+    else
+        seen_run_close(out, true);
+    if (writer->fd >= 0)
+        close(writer->fd);
+    free(writer);
+    return err;
+}
