@@ -149,10 +149,18 @@ static enum err fill_slot(struct tile_reader *tiles, struct tile_nodes *slot, co
     return OK;
 }
 
+static struct tile_nodes *slot_of(struct tile_cache *cache, const struct tile *tile)
+{
+    if (tile->level == 0)
+        return &cache->slots[tile->index % TILE_CACHE_LEAF_SLOTS];
+    size_t above = 2 * (size_t)tile->level + (tile->index & 1);
+    return &cache->slots[TILE_CACHE_LEAF_SLOTS + above % (TILE_CACHE_SLOTS - TILE_CACHE_LEAF_SLOTS)];
+}
+
 static enum err cached_node(struct tile_reader *tiles, const struct tile *tile, const struct node *node, struct hash *out,
                             struct why *why)
 {
-    struct tile_nodes *slot = &tiles->cache->slots[(2 * tile->level + (tile->index & 1)) % TILE_CACHE_SLOTS];
+    struct tile_nodes *slot = slot_of(tiles->cache, tile);
     bool there = slot->tile.width >= tile->width && slot->tile.level == tile->level && slot->tile.index == tile->index;
     enum err err = there ? OK : fill_slot(tiles, slot, tile, why);
     if (err != OK) {

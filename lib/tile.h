@@ -33,8 +33,9 @@ struct tile tile_of_node(const struct node *node, uint64_t size);
 bool tile_node(const struct tile *tile, struct span bytes, const struct node *node, struct hash *out);
 
 /* The inner nodes of some tiles, so that many proofs from the same tiles hash them once. A tile only grows, and never changes:
- * a cache serves every tree of one log. Zeros to begin with. */
-enum { TILE_CACHE_SLOTS = 8 };
+ * a cache serves every tree of one log. Zeros to begin with. The tiles of the leaves that one batch brings, and the last one,
+ * which all their proofs need, have slots of their own. */
+enum { TILE_CACHE_LEAF_SLOTS = 16, TILE_CACHE_SLOTS = TILE_CACHE_LEAF_SLOTS + 8 };
 struct tile_cache {
     struct tile_nodes {
         struct tile tile;                  /* width 0: none */

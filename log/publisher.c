@@ -6,7 +6,7 @@
  * the entries' bytes as stored are hashed again into a frontier, and its root must be the tiles' root. A bit that flipped
  * on the way, in memory or on disk, stops the log before it is signed.
  *
- * DIR/checkpoint is the published note, put there without a sync. That loses nothing: the signer made the head durable
+ * DIR/checkpoint is the published note, put there without a sync, and not for every head of a busy log. That loses nothing: the signer made the head durable
  * before any witness saw it. At start the file is served only where it shows the signer's newest head under the policy;
  * otherwise nothing is served as published until that head, or a later one, is under quorum again.
  */
@@ -18,7 +18,7 @@
 #include "log/limits.h"
 #include "log/publisher_internal.h"
 
-enum { STEP_MS_MAX = 1000, CLOCK_BEHIND_MS = 1000 };
+enum { STEP_MS_MAX = 1000, CLOCK_BEHIND_MS = 1000, KEEP_FILE_MS = 100 };
 
 void publisher_drop_policy(struct policy *policy)
 {
@@ -44,8 +44,19 @@ enum err publisher_show(struct publisher *publisher, struct why *why)
     return err;
 }
 
-static enum err keep_file(struct publisher *publisher, struct why *why)
+/* Writes the file, which serves a restart alone: at once where no head is out, now and then where heads follow each other. */
+static enum err keep_file(struct publisher *publisher, unsigned *wait_ms, struct why *why)
 {
+    uint64_t now_ms = clock_monotonic_ms();
+    if (!publisher->file_due || publisher->current == NULL)
+        return OK;
+    if (publisher->out != NULL && now_ms - publisher->file_ms < KEEP_FILE_MS) {
+        uint64_t until_ms = publisher->file_ms + KEEP_FILE_MS - now_ms;
+        *wait_ms = until_ms < *wait_ms ? (unsigned)until_ms : *wait_ms;
+        return OK;
+    }
+    publisher->file_due = false;
+    publisher->file_ms = now_ms;
     struct buf note = BUF_EMPTY;
     signed_head_render(&note, publisher->current);
     enum err err = buf_done(&note, why);
@@ -82,8 +93,9 @@ static enum err try_publish(struct publisher *publisher, struct why *why)
     publisher->out = NULL;
     if ((err = publisher_show(publisher, why)) != OK)
         return err;
+    publisher->file_due = true;
     release_waiting(publisher->pipeline, publisher->current->head.size);
-    return keep_file(publisher, why);
+    return OK;
 }
 
 /* A witness's cosignature came in. That of a head which is shown already, a straggler's, is shown too. */
@@ -97,8 +109,7 @@ enum err publisher_cosigned(void *ctx, struct signed_head *head, struct why *why
     enum err err = OK;
     if (head == publisher->current || head == witnesses_full_head(publisher->pipeline->witnesses))
         err = publisher_show(publisher, why);
-    if (err == OK && head == publisher->current)
-        err = keep_file(publisher, why);
+    publisher->file_due |= head == publisher->current;
     return err;
 }
 
@@ -244,10 +255,22 @@ static enum err one_round(struct publisher *publisher, struct why *why)
     enum err err = policy == NULL ? OK : change_policy(publisher, policy, why);
     if (err == OK)
         err = sign_what_is_due(publisher, &wait_ms, why);
+    if (err == OK)
+        err = keep_file(publisher, &wait_ms, why);
     if (err != OK)
         return err;
     expire(pipeline, &wait_ms);
     return witnesses_step(pipeline->witnesses, wait_ms, why);
+}
+
+/* The file shows what is published when the log ends, for the next start. */
+static void last_words(struct publisher *publisher)
+{
+    struct why why;
+    unsigned wait_ms = 0;
+    publisher->file_ms = 0;
+    if (keep_file(publisher, &wait_ms, &why) != OK)
+        report_why(REPORT_ERROR, "checkpoint-not-kept", &why);
 }
 
 void *publisher_run(void *ctx)
@@ -256,9 +279,11 @@ void *publisher_run(void *ctx)
     struct why why;
     for (;;) {
         pthread_mutex_lock(&pipeline->lock);
-        bool ends = pipeline->stopping || pipeline->failed;
+        bool failed = pipeline->failed, stopping = pipeline->stopping;
         pthread_mutex_unlock(&pipeline->lock);
-        if (ends)
+        if (stopping && !failed)
+            last_words(pipeline->publisher);
+        if (stopping || failed)
             return NULL;
         if (one_round(pipeline->publisher, &why) != OK)
             pipeline_fail(pipeline, "publish", &why);

@@ -17,6 +17,8 @@ struct publisher {
     struct signed_head *current; /* published */
     uint64_t next_sign_ms;
     char *checkpoint_file;
+    bool file_due; /* it does not show `current` */
+    uint64_t file_ms;
 };
 
 void publisher_drop_policy(struct policy *policy);
