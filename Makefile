@@ -29,6 +29,7 @@ unit_t    := $(patsubst tests/unit/%.c,$O/tests/unit/%,$(wildcard tests/unit/tes
 fuzz_t    := $(patsubst tests/fuzz/%.c,$O/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 e2e_t     := $(patsubst tests/e2e/%.c,$O/tests/e2e/%,$(wildcard tests/e2e/*.c))
 fault_t   := $(patsubst tests/fault/%.c,$O/tests/fault/%,$(wildcard tests/fault/*.c))
+preload_t := $(patsubst tests/preload/%.c,$O/tests/preload/%.so,$(wildcard tests/preload/*.c))
 bench_t   := $(patsubst tests/bench/%.c,$O/tests/bench/%,$(wildcard tests/bench/*.c))
 programs  := $O/bin/stele-log $O/bin/stele-witness $O/bin/stele $O/bin/stele-hook $O/bin/stele-diff-hook
 
@@ -69,6 +70,9 @@ $(unit_t): $O/tests/unit/%: $O/tests/unit/%.o $O/tests/unit/support.o $(libs)
 	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS) -lcmocka
 $O/tests/bench/verify: $O/client/evidence.o
 $O/tests/bench/grow: $(patsubst %,$O/log/%.o,entry config) $(store_o)
+$(preload_t): $O/tests/preload/%.so: tests/preload/%.c Makefile
+	@mkdir -p $(@D)
+	$(CC) -std=c17 -D_GNU_SOURCE -O2 -fPIC -shared $(WARN) -o $@ $<
 $(e2e_t) $(fault_t) $(bench_t): $O/tests/%: $O/tests/%.o $O/tests/attestation.o $O/tests/witness_driver.o $(libs)
 	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS)
 # Without libFuzzer a target reads its corpus from files: the short form in `check`.
@@ -89,7 +93,7 @@ demo: deps
 check: deps
 	@tests/run.sh
 
-check-build: all $(unit_t) $(fuzz_t) $(e2e_t) $(fault_t) $(bench_t)
+check-build: all $(unit_t) $(fuzz_t) $(e2e_t) $(fault_t) $(preload_t) $(bench_t)
 
 # The vector tests alone, over VECTORS=DIR, with the count of cases.
 check-vectors: deps all $(filter $O/tests/unit/vectors_%,$(unit_t)) $(e2e_t)
@@ -104,7 +108,7 @@ fuzz: deps
 
 # Every fault that a disk, a kill or a full file system can be, one by one; a sample of them is part of `check`.
 fault: deps
-	@$(MAKE) --no-print-directory -s all $(e2e_t) $(fault_t)
+	@$(MAKE) --no-print-directory -s all $(e2e_t) $(fault_t) $(preload_t)
 	@tests/fault/run.sh
 
 bench: deps

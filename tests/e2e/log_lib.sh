@@ -38,7 +38,8 @@ indices() { log_driver verify "$W/log/policy" <"$W/body" | cut -d' ' -f1 | tr '\
 same() {
     if [ "$2" = "$3" ]; then ok "$1"; else not_ok "$1: \"$3\", not \"$2\""; fi
 }
-serve() { start log stele-log serve "$W/log" --listen 127.0.0.1:0; }
+# serve [COMMAND...]: the log, by way of COMMAND.
+serve() { start log "$@" stele-log serve "$W/log" --listen 127.0.0.1:0; }
 # serve_at: on $port, so that it can be killed and come back under a client.
 serve_at() { start log stele-log serve "$W/log" --listen "127.0.0.1:$port"; }
 # new_log: a fresh $W/log that one builder may use, with the policy lines given.
@@ -59,6 +60,15 @@ soon() {
     done
     echo "$said"
 }
+# soon_some COMMAND...: runs it until it prints something other than 0, likewise.
+soon_some() {
+    tries=0
+    until said=$("$@") && [ "${said:-0}" != 0 ] || [ $tries -gt 100 ]; do
+        tries=$((tries + 1))
+        sleep 0.1
+    done
+    echo "$said"
+}
 
 make_attestation key ci.example/builder "$W/builder"
 make_attestation key other.example/builder "$W/other"
@@ -69,3 +79,26 @@ make_attestation "$W/builder" 10 300 >"$W/many"
 make_attestation "$W/other" 0 1 >"$W/foreign"
 # part N: the hash part of the path that attestation N is about.
 part() { make_attestation path "$1" | cut -c 12-43; }
+# shifted COMMAND...: runs it with clocks that shift_clock moves.
+shifted() {
+    [ -e "$W/clock" ] || shift_clock 0 0
+    ASAN_OPTIONS=verify_asan_link_order=0${ASAN_OPTIONS:+:$ASAN_OPTIONS} CLOCK_SHIFT="$W/clock" \
+        LD_PRELOAD="$STELE_BUILD/tests/preload/clock.so" exec "$@"
+}
+# shift_clock DAY MONOTONIC: how many seconds the time of day and the monotonic clocks differ from the machine's. In place: the
+# file is mapped.
+shift_clock() { printf '%20d %20d\n' "$1" "$2" 1<>"$W/clock"; }
+# counts NAME: of a fake witness: add-checkpoint requests, connections, requests elsewhere.
+counts() { curl -s "$(url "$1")/counts"; }
+# signatures: how many the published checkpoint has.
+signatures() { curl -s "$(url log)/checkpoint" | grep -c '^— '; }
+# metric NAME WITNESS: the log's, of one of its witnesses.
+metric() { curl -s "$(url log)/metrics" | sed -n "s/^stele_log_witness_$1{witness=\"$2\"} //p"; }
+# at_least WHAT LEAST GOT
+at_least() {
+    if [ "${3:-0}" -ge "$2" ]; then ok "$1"; else not_ok "$1: ${3:-nothing}, less than $2"; fi
+}
+# at_most WHAT MOST GOT
+at_most() {
+    if [ "${3:-999999999}" -le "$2" ]; then ok "$1"; else not_ok "$1: ${3:-nothing}, more than $2"; fi
+}
