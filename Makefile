@@ -78,6 +78,7 @@ $(e2e_t) $(fault_t) $(bench_t): $O/tests/%: $O/tests/%.o $O/tests/attestation.o 
 # Without libFuzzer a target reads its corpus from files: the short form in `check`.
 $O/tests/fuzz/fuzz_submission: $(patsubst %,$O/log/%.o,submission entry config) $(store_o)
 $O/tests/fuzz/fuzz_lookups: $O/log/lookups.o
+$O/tests/fuzz/fuzz_audit_state: $O/log/audit_state.o
 $(fuzz_t): $O/tests/fuzz/%: $O/tests/fuzz/%.o $O/tests/fuzz/replay.o $(libs)
 	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS)
 .SECONDARY:

@@ -58,6 +58,15 @@ enum {
     LOOKUP_PARTS_MAX = 10000,      /* hash parts in one request */
     LOOKUP_STEPS_MAX = 256 * 1024, /* hash parts times builders in one answer */
 
+    /* A remote log that is read: fsck --from, recover --from. */
+    REMOTE_ENTRY_BYTES_MAX = 2 + 65535, /* in a bundle (tlog-tiles) */
+    REMOTE_TRIES = 3,                   /* of one request */
+    REMOTE_BACKOFF_MS = 200,            /* before the second; then doubled */
+    REMOTE_RETRY_AFTER_S_MAX = 30,      /* a longer Retry-After is taken as this */
+    REMOTE_PATIENCE_MS = 30 * 1000,     /* one request, where nothing else is said */
+    REMOTE_PATIENCE_S_MAX = 3600,       /* and at most */
+    REMOTE_THREADS = 4,                 /* requests under way at once */
+
     /* Admission. */
     BUILDERS_BYTES_MAX = 16 << 20, /* the builders file */
     OPEN_RATE = 1000,              /* attestations a second, of a key and of an address, where anybody may submit */

@@ -5,6 +5,7 @@ static const struct cli_command commands[] = {
     { "init", "DIR --origin ORIGIN", "make a log's folder: its key, its configuration", cmd_init },
     { "serve", "DIR [--listen A:P]", "run the log", cmd_serve },
     { "fsck", "DIR [--full]", "recompute everything, and hold it against what was signed", cmd_fsck },
+    { "backup", "DIR OUT", "copy a log, also while it runs, into the folder OUT", cmd_backup },
     { "key", "DIR", "print the log's public key (vkey)", cmd_key },
     { 0 },
 };

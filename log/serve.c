@@ -18,6 +18,7 @@
 #include "lib/sys/service.h"
 #include "log/commands.h"
 #include "log/entry.h"
+#include "log/folder.h"
 #include "log/limits.h"
 #include "log/routes.h"
 
@@ -31,6 +32,27 @@ struct serving {
     bool pipeline_started;
     sigset_t signals;
 };
+
+/* A copy that `stele-log backup` made, or a log that lost what its signer remembers: how to go on. */
+static enum err check_signer_files(const struct serving *serving, struct why *why)
+{
+    const char *dir = serving->config.dir;
+    bool key, heads = false;
+    enum err err = folder_has(&serving->config, "key", &key, why);
+    if (err == OK)
+        err = folder_has(&serving->config, "heads", &heads, why);
+    if (err != OK || heads)
+        return err;
+    if (!key)
+        return fail(why, ERR_REFUSED,
+                    "%s has neither the log's key nor its heads: it is a copy. To go on from it, put in both from the log's folder; "
+                    "where heads was lost, put in key and run `stele-log recover %s --from URL`",
+                    dir, dir);
+    return fail(why, ERR_REFUSED,
+                "%s/heads is missing: put back the file that belongs to this key, never an old one. Where it was lost, `stele-log "
+                "recover %s --from URL` takes the newest head from a copy of the log or from a witness",
+                dir, dir);
+}
 
 static enum err start_signer(struct serving *serving, struct why *why)
 {
@@ -117,6 +139,8 @@ static enum err start(struct serving *serving, const char *listen, struct why *w
     enum err err = dir_lock(serving->config.dir, LOCK_PATIENCE_MS, why);
     if (err == OK)
         err = key_system_start(why);
+    if (err == OK)
+        err = check_signer_files(serving, why);
     if (err == OK)
         err = start_signer(serving, why);
     if (err == OK)

@@ -53,7 +53,9 @@ struct store_part {
 struct store_config {
     const char *dir; /* the log's folder */
     struct span origin;
-    bool reading; /* to read alone, beside a log that may be running: nothing is created, store_append is not called */
+    /* To read alone, beside a log that may be running: nothing is created, store_append is not called. DIR/index may be missing:
+     * then there are no look-ups. */
+    bool reading;
     /* What the indices want to know of a stored entry: for those that they do not cover yet. ERR_MALFORMED, ERR_ENV. */
     enum err (*describe)(struct store_entry *out, struct span bytes, struct why *why);
     void (*undescribe)(struct store_entry *entry); /* frees what `describe` allocated */
@@ -140,13 +142,25 @@ struct store_walk {
 void store_walk_start(struct store_walk *walk, struct store_view *view, uint64_t index);
 enum err store_walk_next(struct store_walk *walk, struct span *entry, struct why *why);
 
-/* For `fsck`. The entries below *indexed are in the stored indices. */
+/* For `fsck` (log/store_check.c). The first `width` entries of a bundle, which has no more, in so many runs, added to *runs; in
+ * `scratch` where they are not in one piece. And a tile of exactly this width. ERR_REFUSED. */
+enum err store_view_whole_bundle(struct store_view *view, uint64_t number, unsigned width, struct buf *scratch,
+                                 struct span *bundle, uint64_t *runs, struct why *why);
+enum err store_view_whole_tile(struct store_view *view, const struct tile *tile, struct span *bytes, struct why *why);
+/* After all: is there nothing else? ERR_REFUSED. */
+enum err store_view_check_counts(struct store_view *view, uint64_t runs, struct why *why);
+/* Calls `damaged` for every stored input list that does not hash to its key. */
+enum err store_view_check_lists(struct store_view *view, void (*damaged)(void *ctx, const struct hash *list), void *ctx, struct why *why);
+/* The entries below *indexed are in the stored indices; 0 where this copy has none. */
 enum err store_view_indexed(struct store_view *view, uint64_t *indexed, struct why *why);
-/* Is an entry that was described found under all its keys (where it is below `indexed`), whose number is added to *keys? And
- * is its input list there, and right? ERR_REFUSED, naming the entry and the index. */
-enum err store_view_check(struct store_view *view, const struct store_entry *entry, uint64_t indexed, uint64_t *keys,
-                          struct why *why);
+/* Is a described entry, below `indexed`, found under all its keys, whose number is added to *keys? ERR_REFUSED, naming the entry
+ * and the index. */
+enum err store_view_check_keys(struct store_view *view, const struct store_entry *entry, uint64_t *keys, struct why *why);
+/* Is the input list that a described entry names there, and right? */
+enum store_list_state { STORE_LIST_RIGHT, STORE_LIST_MISSING, STORE_LIST_DAMAGED };
+enum err store_view_check_list(struct store_view *view, const struct store_entry *entry, enum store_list_state *state,
+                               struct why *why);
 /* After all entries: are the stored indices in order, and have exactly so many keys? ERR_REFUSED. */
-enum err store_view_check_keys(struct store_view *view, uint64_t keys, struct why *why);
+enum err store_view_check_index(struct store_view *view, uint64_t keys, struct why *why);
 
 #endif

@@ -1,10 +1,90 @@
-/* The store's checks, for `stele-log fsck`: do the indices and input lists say what the entries say, and nothing else? */
+/* The store's checks, for `stele-log fsck`: nothing is missing, nothing is too many, and what derives from the entries says what
+ * they say. */
 #include <stdlib.h>
 
 #include "log/store_internal.h"
 
+enum err store_view_whole_bundle(struct store_view *view, uint64_t number, unsigned width, struct buf *scratch,
+                                 struct span *bundle, uint64_t *runs, struct why *why)
+{
+    uint64_t at = number * TILE_WIDTH, end = at + width;
+    buf_clear(scratch);
+    while (at < end) {
+        uint8_t key[8];
+        struct span run;
+        bool found;
+        put_be64(key, at);
+        enum err err = kv_get(&view->txn, TABLE_ENTRY, span_of(key, sizeof key), &run, &found, why);
+        if (err != OK)
+            return err;
+        uint64_t entries = found ? run_entries(run) : 0;
+        if (entries == 0 || entries > end - at)
+            return fail(why, ERR_REFUSED, "entry %llu is missing, cut, or where it does not belong", (unsigned long long)at);
+        ++*runs;
+        if (entries == width) {
+            *bundle = run;
+            return OK;
+        }
+        buf_span(scratch, run);
+        at += entries;
+    }
+    *bundle = span_buf(scratch);
+    return buf_done(scratch, why);
+}
+
+enum err store_view_whole_tile(struct store_view *view, const struct tile *tile, struct span *bytes, struct why *why)
+{
+    uint8_t key[TILE_KEY_BYTES];
+    bool found;
+    enum err err = kv_get(&view->txn, TABLE_TILE, tile_key(key, tile->level, tile->index), bytes, &found, why);
+    if (err == OK && (!found || bytes->len != 32 * (size_t)tile->width))
+        err = fail(why, ERR_REFUSED, "tile %llu of level %u is %s", (unsigned long long)tile->index, tile->level,
+                   found ? "of a wrong length" : "missing");
+    return err;
+}
+
+static enum err check_count(struct store_view *view, unsigned table, uint64_t want, struct why *why)
+{
+    uint64_t count;
+    enum err err = kv_count(&view->txn, table, &count, why);
+    if (err == OK && count != want)
+        err = fail(why, ERR_REFUSED, "the table `%s` has %llu records, not %llu", store_tables[table], (unsigned long long)count,
+                   (unsigned long long)want);
+    return err;
+}
+
+enum err store_view_check_counts(struct store_view *view, uint64_t runs, struct why *why)
+{
+    uint64_t tiles = 0;
+    for (unsigned level = 0; level < TAIL_LEVELS; level++)
+        tiles += ((view->size >> (TILE_HEIGHT * level)) + TILE_WIDTH - 1) / TILE_WIDTH;
+    enum err err = check_count(view, TABLE_ENTRY, runs, why);
+    return err == OK ? check_count(view, TABLE_TILE, tiles, why) : err;
+}
+
+enum err store_view_check_lists(struct store_view *view, void (*damaged)(void *ctx, const struct hash *list), void *ctx, struct why *why)
+{
+    struct kv_cursor cursor;
+    struct span key, value;
+    bool found;
+    enum err err = kv_cursor_open(&cursor, &view->txn, TABLE_INPUTS, span_of("", 0), 0, why);
+    if (err != OK)
+        return err;
+    while ((err = kv_cursor_next(&cursor, &key, &value, &found, why)) == OK && found) {
+        struct hash list = { { 0 } }, hash = sha256_of(value.len < 8 ? value : span_cut(value, 8, value.len - 8));
+        memcpy(list.b, key.data, key.len < sizeof list.b ? key.len : sizeof list.b);
+        if (value.len < 8 || key.len != sizeof list.b || !hash_eq(&list, &hash))
+            damaged(ctx, &list);
+    }
+    kv_cursor_close(&cursor);
+    return err;
+}
+
 enum err store_view_indexed(struct store_view *view, uint64_t *indexed, struct why *why)
 {
+    *indexed = 0;
+    if (view->store->index == NULL)
+        return OK;
     enum err err = store_view_open_index(view, why);
     if (err == OK)
         *indexed = index_view_covered(view->index);
@@ -22,12 +102,14 @@ static int by_bytes(const void *a, const void *b)
     return memcmp(a, b, INDEX_KEY_BYTES);
 }
 
-static enum err check_keys(struct store_view *view, const struct store_entry *entry, uint64_t *keys, struct why *why)
+enum err store_view_check_keys(struct store_view *view, const struct store_entry *entry, uint64_t *keys, struct why *why)
 {
     struct buf wanted = BUF_EMPTY;
     store_add_keys(entry, &wanted);
     enum err err = buf_done(&wanted, why);
     size_t n = wanted.len / INDEX_KEY_BYTES;
+    if (err == OK)
+        err = store_view_open_index(view, why);
     if (err == OK)
         qsort(wanted.data, n, INDEX_KEY_BYTES, by_bytes);
     for (size_t i = 0; i < n && err == OK; i++) {
@@ -45,36 +127,26 @@ static enum err check_keys(struct store_view *view, const struct store_entry *en
     return err;
 }
 
-static enum err check_list(struct store_view *view, const struct store_entry *entry, struct why *why)
+enum err store_view_check_list(struct store_view *view, const struct store_entry *entry, enum store_list_state *state,
+                               struct why *why)
 {
     struct span text;
     uint64_t first;
     bool found;
     enum err err = store_view_inputs(view, &entry->input_list, &text, &first, &found, why);
-    if (err != OK)
+    *state = STORE_LIST_MISSING;
+    if (err != OK || !found)
         return err;
-    if (!found)
-        return fail(why, ERR_REFUSED, "the input list of entry %llu is missing", (unsigned long long)entry->index);
     struct hash hash = sha256_of(text);
-    if (!hash_eq(&hash, &entry->input_list) || first > entry->index)
-        return fail(why, ERR_REFUSED, "the input list of entry %llu is damaged", (unsigned long long)entry->index);
+    *state = hash_eq(&hash, &entry->input_list) && first <= entry->index ? STORE_LIST_RIGHT : STORE_LIST_DAMAGED;
     return OK;
 }
 
-enum err store_view_check(struct store_view *view, const struct store_entry *entry, uint64_t indexed, uint64_t *keys,
-                          struct why *why)
-{
-    enum err err = store_view_open_index(view, why);
-    if (err == OK && entry->index < indexed)
-        err = check_keys(view, entry, keys, why);
-    return err == OK && entry->has_input_list ? check_list(view, entry, why) : err;
-}
-
-enum err store_view_check_keys(struct store_view *view, uint64_t keys, struct why *why)
+enum err store_view_check_index(struct store_view *view, uint64_t keys, struct why *why)
 {
     uint64_t stored = 0;
-    enum err err = store_view_open_index(view, why);
-    if (err == OK)
+    enum err err = view->store->index == NULL ? OK : store_view_open_index(view, why);
+    if (err == OK && view->index != NULL)
         err = index_view_check(view->index, &stored, why);
     if (err == OK && stored != keys)
         err = fail(why, ERR_REFUSED, "the indices have %llu keys, the entries give %llu", (unsigned long long)stored,

@@ -1,5 +1,7 @@
 /* The store's opening: its databases, and what follows from the entries. */
+#include <errno.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "lib/sys/file.h"
 #include "lib/sys/report.h"
@@ -112,6 +114,9 @@ static void index_failed(void *store, const struct why *why)
 
 static enum err open_index(struct store *store, const struct store_config *config, const char *path, struct why *why)
 {
+    struct stat st;
+    if (config->reading && stat(path, &st) != 0 && errno == ENOENT)
+        return OK; /* a copy without indices, which follow from the entries */
     enum err err = config->reading ? OK : dir_make(path, 0700, why);
     if (err == OK)
         err = index_open(

@@ -204,6 +204,8 @@ enum err store_view_inputs(struct store_view *view, const struct hash *list, str
 
 enum err store_view_open_index(struct store_view *view, struct why *why)
 {
+    if (view->store->index == NULL)
+        return fail(why, ERR_ENV, "this copy of the log has no indices");
     return view->index != NULL ? OK : index_view_begin(view->store->index, &view->index, why);
 }
 

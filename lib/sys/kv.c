@@ -5,6 +5,7 @@
 #include <lmdb.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 struct kv {
     MDB_env *env;
@@ -164,14 +165,6 @@ uint64_t kv_used_bytes(struct kv *kv)
     return ((uint64_t)info.me_last_pgno + 1) * stat.ms_psize;
 }
 
-enum err kv_copy(struct kv *kv, const char *path, struct why *why)
-{
-    pthread_rwlock_rdlock(&kv->map_lock);
-    int code = mdb_env_copy2(kv->env, path, MDB_CP_COMPACT);
-    pthread_rwlock_unlock(&kv->map_lock);
-    return code == 0 ? OK : fail(why, ERR_ENV, "%s: copy to %s: %s", kv->path, path, mdb_strerror(code));
-}
-
 /* Takes over the size to which the writing process let the map grow. */
 static int follow_growth(struct kv *kv)
 {
@@ -179,6 +172,32 @@ static int follow_growth(struct kv *kv)
     int code = mdb_env_set_mapsize(kv->env, 0);
     pthread_rwlock_unlock(&kv->map_lock);
     return code;
+}
+
+/* Where the writing process has just let the map grow, LMDB has made the file before it says so. */
+static bool copy_again(struct kv *kv, const char *path, int *code)
+{
+    struct buf file = BUF_EMPTY;
+    if (*code != MDB_MAP_RESIZED || !kv->read_only || (*code = follow_growth(kv)) != 0)
+        return false;
+    buf_fmt(&file, "%s/data.mdb", path);
+    buf_byte(&file, '\0');
+    *code = file.failed ? ENOMEM : 0;
+    if (!file.failed)
+        unlink((const char *)file.data);
+    buf_free(&file);
+    return *code == 0;
+}
+
+enum err kv_copy(struct kv *kv, const char *path, struct why *why)
+{
+    int code;
+    do {
+        pthread_rwlock_rdlock(&kv->map_lock);
+        code = mdb_env_copy2(kv->env, path, MDB_CP_COMPACT);
+        pthread_rwlock_unlock(&kv->map_lock);
+    } while (copy_again(kv, path, &code));
+    return code == 0 ? OK : fail(why, ERR_ENV, "%s: copy to %s: %s", kv->path, path, mdb_strerror(code));
 }
 
 enum err kv_read(struct kv *kv, struct kv_txn *txn, struct why *why)

@@ -49,6 +49,20 @@ new_log() {
     cat "$W/builder.pub" >>"$W/log/builders"
     printf '%s\n' "$@" >>"$W/log/policy"
 }
+# mirror FOLDER: a copy of all that a tile mirror serves, as it is now.
+mirror() {
+    mkdir -p "$1"
+    curl -s -o "$1/checkpoint" "$(url log)/checkpoint"
+    mirror_size=$(sed -n 2p "$1/checkpoint")
+    for level in 0 1 2 entries; do
+        case $level in 1) n=$((mirror_size / 256)) ;; 2) n=$((mirror_size / 65536)) ;; *) n=$mirror_size ;; esac
+        {
+            [ $n -lt 256 ] || seq -f "tile/$level/%03.0f" 0 $((n / 256 - 1))
+            [ $((n % 256)) = 0 ] || echo "tile/$level/$(printf %03d $((n / 256))).p/$((n % 256))"
+        } | sed "s|.*|url = $(url log)/&\noutput = $1/&|" >"$W/mirror.curl"
+        [ ! -s "$W/mirror.curl" ] || curl -s --create-dirs -K "$W/mirror.curl"
+    done
+}
 # soon WANT COMMAND...: runs it until it prints WANT, for ten seconds; prints what it said last.
 soon() {
     want=$1

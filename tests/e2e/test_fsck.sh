@@ -63,7 +63,11 @@ for number in $(seq 150 199); do
 done
 flipped "a bit flipped in a tile is found" "" "tile 0 of level 0" "$(bytes "$leaf")"
 list=$(make_attestation "$W/key" 300 1 400 | head -n 1 | jq -r .inputs | base64 -d | sed -n 200p | cut -c1-60)
-flipped "a bit flipped in an input list is found" "--full" "input list of entry 300 is damaged" "$(echo "$list" | sed 's/[.+]/\\&/g')"
+hash=$(make_attestation "$W/key" 300 1 400 | head -n 1 | jq -r .inputs | base64 -d | sha256sum | cut -c1-64)
+flipped "a bit flipped in an input list is found" "" "input list $hash is damaged" "$(echo "$list" | sed 's/[.+]/\\&/g')"
+says "and named, while everything else is checked" "532 entries, root .*entries and tree are right" "$W/out"
+flipped "a list that is not found under its hash is named" "--full" "input list $hash is missing, which entry 300 names" "$(bytes "$hash")"
+says "and it is said what to do" "recover .* --from URL --lists.*anybody may post them again" "$W/out"
 
 # Rolled back: the data, but not what was signed since.
 start log stele-log serve "$W/log" --listen 127.0.0.1:0 || exit 1
