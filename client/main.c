@@ -13,6 +13,7 @@ static const struct cli_command commands[] = {
     { "gate", "[--listen A:P]", "the substituter that hands out only what you trust", run_gate },
     { "audit", "[--store ROOT] [PATH...]", "who answers for what is in the store?", run_audit },
     { "why", "PATH", "why the gate refuses or accepts a path", run_why },
+    { "verify-evidence", "FILE [--from URL]", "did the log sign two histories?", run_verify_evidence },
     { 0 },
 };
 

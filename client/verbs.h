@@ -13,6 +13,7 @@ enum err run_submit(int argc, char **argv, struct why *why);
 enum err run_verify(int argc, char **argv, struct why *why);
 enum err run_gate(int argc, char **argv, struct why *why);
 enum err run_audit(int argc, char **argv, struct why *why);
+enum err run_verify_evidence(int argc, char **argv, struct why *why);
 enum err run_why(int argc, char **argv, struct why *why);
 
 /* The post-build-hook: no arguments, everything from the environment. Its exit status. */

@@ -4,6 +4,7 @@
 
 #include "lib/sys/clock.h"
 #include "lib/sys/report.h"
+#include "witness/evidence.h"
 #include "witness/limits.h"
 #include "witness/notes.h"
 
@@ -47,7 +48,8 @@ static void answer_cosigned(struct committer *committer, struct job *job, const 
         http_reply_problem(job->request, 503, 1, "out of memory");
         return;
     }
-    notes_keep(committer->logs, job->log, &note, job->parsed.checkpoint.size, answer->time_s);
+    struct head head = { job->parsed.checkpoint.size, job->parsed.checkpoint.root };
+    notes_keep(committer->logs, job->log, &note, &head, answer->time_s);
     http_reply_take(job->request, 200, plain_headers, &line);
 }
 
@@ -83,6 +85,9 @@ static void take_quota(struct committer *committer, struct log *log, bool grew)
 static void answer(struct committer *committer, struct job *job, const struct signer_answer *answer)
 {
     enum outcome outcome = OUTCOME_UNPROVEN;
+    struct signed_head head = { &job->parsed.checkpoint, job->parsed.note.text, span_buf(&job->log_lines) };
+    evidence_see(committer->logs, job->log, &head, answer->verdict == HEAD_OK && !answer->clock_behind,
+                 answer->verdict == HEAD_PROOF_BAD);
     switch (answer->verdict) {
     case HEAD_OK:
         outcome = answer->clock_behind ? OUTCOME_UNAVAILABLE : OUTCOME_COSIGNED;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "lib/sys/file.h"
+#include "witness/evidence.h"
 #include "witness/limits.h"
 #include "witness/logs_file.h"
 #include "witness/notes.h"
@@ -27,6 +28,8 @@ static void log_free(struct log *log)
         return;
     free(log->origin);
     buf_free(&log->note);
+    buf_free(&log->suspect);
+    buf_free(&log->evidence);
     free(log);
 }
 
@@ -182,6 +185,12 @@ static void put_in_place(struct logs *logs, struct loaded *loaded)
     }
 }
 
+static void restore(struct logs *logs, struct log *log)
+{
+    notes_restore(logs, log);
+    evidence_restore(logs, log);
+}
+
 static enum err load(struct logs *logs, struct why *why)
 {
     struct loaded loaded = { 0 };
@@ -204,7 +213,7 @@ static enum err load(struct logs *logs, struct why *why)
     }
     /* Only the holder of load_lock changes the table: it may be read without the other lock here. */
     for (size_t i = 0; i < loaded.fresh_n; i++)
-        err == OK ? notes_restore(logs, loaded.fresh[i]) : log_free(loaded.fresh[i]);
+        err == OK ? restore(logs, loaded.fresh[i]) : log_free(loaded.fresh[i]);
     free(loaded.fresh);
     free(loaded.lines);
     return err;

@@ -36,7 +36,15 @@ struct log {
     /* Under logs->notes_lock: */
     struct buf note; /* the newest checkpoint, with the log's verified lines and our cosignature; empty where there is none */
     _Atomic uint64_t size; /* of the note; may be read without the lock */
+    struct hash root;
     uint64_t time_s;
+    /* What speaks against it (witness/evidence.h): */
+    bool forked;           /* there is evidence */
+    atomic_bool suspected; /* there is a suspect */
+    struct buf suspect;    /* its note */
+    struct head suspect_head;
+    struct buf evidence; /* the file, until it is written */
+    atomic_bool evidence_dirty, suspect_dirty;
     bool dirty; /* not in DIR/checkpoints yet */
 };
 

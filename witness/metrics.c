@@ -30,15 +30,20 @@ static void count(struct buf *out, const char *name, const char *help, uint64_t 
     buf_fmt(out, "%s %llu\n", name, (unsigned long long)value);
 }
 
-/* One gauge of every log that has a note. */
-static void gauges(struct witness *witness, struct buf *out, const char *name, const char *help, bool time)
+enum gauge { GAUGE_SIZE, GAUGE_TIME, GAUGE_FORKED, GAUGE_SUSPECTED };
+
+/* One gauge of every log that has a note; of forks and suspects those that are. */
+static void gauges(struct witness *witness, struct buf *out, const char *name, const char *help, enum gauge gauge)
 {
     head(out, name, "gauge", help);
     for (size_t i = 0; i < witness->logs.n; i++) {
         struct log *log = witness->logs.items[i];
         pthread_mutex_lock(&witness->logs.notes_lock);
-        uint64_t value = time ? log->time_s : log->size;
-        bool any = log->note.len > 0 && log->keys_n > 0;
+        uint64_t value = gauge == GAUGE_SIZE     ? log->size
+                         : gauge == GAUGE_TIME   ? log->time_s
+                         : gauge == GAUGE_FORKED ? log->forked
+                                                 : log->suspected;
+        bool any = log->note.len > 0 && log->keys_n > 0 && (gauge <= GAUGE_TIME || value > 0);
         pthread_mutex_unlock(&witness->logs.notes_lock);
         if (!any)
             continue;
@@ -60,8 +65,10 @@ void metrics_render(struct witness *witness, struct buf *out)
             buf_fmt(out, ",result=\"%s\"} %llu\n", outcomes[k], (unsigned long long)atomic_load(&log->counts[k]));
         }
     }
-    gauges(witness, out, "stele_witness_size", "The size of the newest cosigned checkpoint.", false);
-    gauges(witness, out, "stele_witness_time_seconds", "The time of the newest cosignature.", true);
+    gauges(witness, out, "stele_witness_size", "The size of the newest cosigned checkpoint.", GAUGE_SIZE);
+    gauges(witness, out, "stele_witness_time_seconds", "The time of the newest cosignature.", GAUGE_TIME);
+    gauges(witness, out, "stele_witness_forked", "1 where DIR/evidence has two heads that contradict each other.", GAUGE_FORKED);
+    gauges(witness, out, "stele_witness_suspected", "1 where DIR/suspects has a head whose proof did not hold.", GAUGE_SUSPECTED);
     pthread_rwlock_unlock(&witness->logs.lock);
     count(out, "stele_witness_malformed_total", "Malformed requests to add-checkpoint.", atomic_load(&witness->malformed));
     count(out, "stele_witness_unknown_origin_total", "Requests to add-checkpoint for no log of ours.",

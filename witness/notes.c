@@ -7,6 +7,7 @@
 #include "lib/cosignature.h"
 #include "lib/sys/file.h"
 #include "lib/sys/report.h"
+#include "witness/evidence.h"
 #include "witness/limits.h"
 
 struct notes_flusher {
@@ -15,14 +16,15 @@ struct notes_flusher {
     bool stopping; /* under notes_lock */
 };
 
-void notes_keep(struct logs *logs, struct log *log, struct buf *note, uint64_t size, uint64_t time_s)
+void notes_keep(struct logs *logs, struct log *log, struct buf *note, const struct head *head, uint64_t time_s)
 {
     pthread_mutex_lock(&logs->notes_lock);
-    if (!note->failed && (log->note.len == 0 || size >= log->size)) {
+    if (!note->failed && (log->note.len == 0 || head->size >= log->size)) {
         struct buf old = log->note;
         log->note = *note;
         *note = old;
-        log->size = size;
+        log->size = head->size;
+        log->root = head->root;
         log->time_s = time_s;
         log->dirty = true;
         if (!logs->notes_dirty)
@@ -52,7 +54,7 @@ static char *note_path(const struct logs *logs, const struct log *log)
 
 /* Is this what the witness once said? The signer's word is the last one: a file that goes beyond it, or differs at its size,
  * is not served. */
-static enum err check_note(const struct logs *logs, const struct log *log, struct span text, uint64_t *size, uint64_t *time_s,
+static enum err check_note(const struct logs *logs, const struct log *log, struct span text, struct head *head, uint64_t *time_s,
                            struct why *why)
 {
     struct note note;
@@ -72,7 +74,7 @@ static enum err check_note(const struct logs *logs, const struct log *log, struc
                       (checkpoint.size == last.head.size && !hash_eq(&checkpoint.root, &last.head.root))))
         err = fail(why, ERR_REFUSED, "it is not the head that the signer remembers, nor an older one");
     if (err == OK)
-        *size = checkpoint.size;
+        *head = (struct head){ checkpoint.size, checkpoint.root };
     return err;
 }
 
@@ -81,17 +83,19 @@ void notes_restore(struct logs *logs, struct log *log)
     struct buf text = BUF_EMPTY;
     struct why why;
     bool found = false;
-    uint64_t size = 0, time_s = 0;
+    struct head head = { 0 };
+    uint64_t time_s = 0;
     char *path = note_path(logs, log);
     enum err err = path == NULL ? fail(&why, ERR_ENV, "out of memory") : file_read_if(path, NOTE_BYTES_MAX, &text, &found, &why);
     if (err == OK && found)
-        err = check_note(logs, log, span_buf(&text), &size, &time_s, &why);
+        err = check_note(logs, log, span_buf(&text), &head, &time_s, &why);
     if (err != OK)
         report(REPORT_WARN, "note-not-served", "file=%s why=%s", report_quote(path != NULL ? path : ""), report_quote(why.text));
     pthread_mutex_lock(&logs->notes_lock);
     if (err == OK && found && log->note.len == 0) {
         log->note = text;
-        log->size = size;
+        log->size = head.size;
+        log->root = head.root;
         log->time_s = time_s;
         text = BUF_EMPTY;
     }
@@ -131,8 +135,10 @@ static void flush_all(struct logs *logs)
         memcpy(items, logs->items, n * sizeof *items);
     pthread_rwlock_unlock(&logs->lock);
     /* Without the lock while files are written: a log once known stays. */
-    for (size_t i = 0; items != NULL && i < n; i++)
+    for (size_t i = 0; items != NULL && i < n; i++) {
         flush_one(logs, items[i]);
+        evidence_flush(logs, items[i]);
+    }
     free(items);
 }
 

@@ -9,7 +9,7 @@
 #include "witness/logs.h"
 
 /* Takes over a note just signed, if it is not older than what is there. *note becomes empty. */
-void notes_keep(struct logs *logs, struct log *log, struct buf *note, uint64_t size, uint64_t time_s);
+void notes_keep(struct logs *logs, struct log *log, struct buf *note, const struct head *head, uint64_t time_s);
 /* A copy of the log's note; empty where there is none. */
 void notes_copy(struct logs *logs, struct log *log, struct buf *out, uint64_t *size, uint64_t *time_s);
 /* Reads the log's note from its file, and keeps it where it verifies and does not contradict the signer's head. */
