@@ -101,6 +101,8 @@ static void take_conflict(struct witnesses *witnesses, struct witness *witness, 
 static void take_refusal(struct witness *witness, const struct http_response *response)
 {
     struct why why;
+    /* It has another root at our size, or one that our proof does not reach: what it shows tells whose fault that is. */
+    witness->ask_shown |= response->status == 422;
     struct span body = span_buf(&response->body);
     body.len = body.len > 200 ? 200 : body.len;
     fail(&why, ERR_REFUSED, "HTTP status %u: %.*s", response->status, SPAN_FMT(body));
