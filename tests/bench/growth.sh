@@ -1,0 +1,88 @@
+#!/bin/sh
+# What an entry costs as the log grows tenfold, again and again: `growth.sh BUILD [SIZE]`, up to SIZE entries (default 1,000,000; ten
+# million take 22 GB of TMPDIR). tests/bench/grow fills the log by the store's own way; at each size the log itself is
+# started, once with its files out of the page cache, and given posts; then fsck goes over it.
+# Entries from 1,000,000 on are not signed by a builder, so there `fsck --full` is left out.
+here=$(dirname "$0")
+STELE_BUILD=$(cd "$1" && pwd)
+export STELE_BUILD
+. "$here/../e2e/lib.sh"
+world
+bench=$STELE_BUILD/tests/bench
+last=${2:-1000000} signed=1000000 seconds=${BENCH_SECONDS:-5}
+
+figure() { awk -v name="$1" '$1 == name { print $2 }' "$2"; }
+calc() { awk "BEGIN { printf \"$1\", $2 }"; }
+row() { printf '%-50s %14s   %s\n' "$1" "$2" "$3"; }
+now_ms() { echo $(($(date +%s%N) / 1000000)); }
+
+# serve: starts the log on a free port; $took_ms is how long it took to answer.
+serve() {
+    : >"$W/run/log.out"
+    from_ms=$(now_ms)
+    stele-log serve "$W/log" --listen 127.0.0.1:0 >"$W/run/log.out" 2>>"$W/run/log.err" &
+    pid=$!
+    echo $pid >"$W/run/log.pid"
+    until grep -q '^listening on ' "$W/run/log.out"; do
+        kill -0 $pid 2>/dev/null || { tail "$W/run/log.err" >&2 && exit 1; }
+        sleep 0.01
+    done
+    took_ms=$(($(now_ms) - from_ms))
+}
+# cpu_ticks: what the log and its signer have used.
+cpu_ticks() {
+    for p in $pid $(cat "/proc/$pid/task/$pid/children"); do cat "/proc/$p/stat"; done | awk '{ n += $14 + $15 } END { print n }'
+}
+# out_of_cache: the log's files, as after a boot.
+out_of_cache() {
+    find "$W/log" -type f -exec dd if={} iflag=nocache count=0 status=none \;
+}
+# post WHAT CLIENTS PER_REQUEST
+post() {
+    before=$(cpu_ticks)
+    "$bench/load" post "$(url log)" "$2" "$seconds" "$W/key" "$3" >"$W/load" || exit 1
+    cpu=$(calc %.3f "($(cpu_ticks) - $before) / $(getconf CLK_TCK) / ($(figure answered "$W/load") * $3) * 1000")
+    row "  posted, $1" "$(figure entries_s "$W/load")/s" \
+        "p50 $(figure p50_ms "$W/load") p99 $(figure p99_ms "$W/load") ms, $cpu CPU s per 1,000"
+}
+# check NAME LIMIT [--full]
+check() {
+    from_ms=$(now_ms)
+    stele-log fsck "$W/log" $3 >"$W/out" 2>&1 || { cat "$W/out" >&2 && exit 1; }
+    rate=$(calc %.0f "$entries * 1000 / ($(now_ms) - $from_ms)")
+    row "  $1" "$rate/s" "$2"
+}
+
+"$bench/limits" "$W" >"$W/limits" || exit 1
+verify=$(($(figure verify_s "$W/limits") * $(nproc)))
+stele-log init "$W/log" --origin bench.example/log >"$W/out" 2>&1 || exit 1
+stele keygen bench.example/builder --out "$W/key" --type builder >"$W/out" 2>&1 || exit 1
+echo 'quorum none' >>"$W/log/policy"
+cat "$W/key.pub" >>"$W/log/builders"
+
+at_100k=
+for size in 10000 100000 1000000 10000000 100000000; do
+    [ $size -le "$last" ] || break
+    "$bench/grow" "$W/log" "$W/key" $size 1024 $signed >"$W/grow" 2>>"$W/run/log.err" || { tail "$W/run/log.err" >&2 && exit 1; }
+    cpu=$(figure cpu_us_entry "$W/grow") entry=$(figure entry_bytes "$W/grow")
+    [ $size = 100000 ] && at_100k=$cpu
+    row "growth: $size entries of $entry bytes" "" ""
+    row "  store and indices, of the last half" "$cpu us CPU" \
+        "${at_100k:+$(calc %.2f "$cpu / $at_100k") of that at 100,000; }$(figure written_bytes_entry "$W/grow") bytes written an entry"
+    used=$(du -s --block-size=1 "$W/log" | cut -f1)
+    row "  on disk" "$(calc %.0f "$used / $size") bytes" "$(calc %.2f "$used / $size / $entry") of an entry's own"
+    out_of_cache
+    serve
+    cold_ms=$took_ms
+    stop log
+    serve
+    row "  start to first answer" "$took_ms ms" "$cold_ms ms with nothing in the page cache"
+    post "one a request, 64 clients" 64 1
+    post "JSON lines of 256, 8 clients" 8 256
+    row "  memory besides mapped pages" "$(calc %.0f "$(awk '$1 == "RssAnon:" { print $2 }' /proc/$pid/status) / 1024") MiB" ""
+    entries=$(curl -s "$(url log)/metrics" | awk '$1 == "stele_log_tree_size" { print $2 }')
+    stop log
+    check "fsck: entries and tree" "" ""
+    [ $size -le $signed ] || continue
+    check "fsck --full" "verification limit $verify/s" --full
+done
