@@ -21,6 +21,7 @@
 #include "tests/attestation.h"
 
 enum { CLIENTS_MAX = 4096, REQUESTS_MAX = 4 << 20, ANSWER_HEAD_MAX = 8192, PREPARED_MAX = 400000, ATTESTATION_INPUTS = 2 };
+enum { A_CLIENT_S = 3000, ENTRIES_S_MAX = 30000 }; /* no client gets more answers, no log takes more entries a second */
 
 struct client {
     int fd;
@@ -265,8 +266,9 @@ int main(int argc, char **argv)
         load.rate = argc == 8 ? strtod(argv[7], NULL) : 0;
         if (load.entries_per_request == 0 || load.entries_per_request > SUBMISSION_ENTRIES_MAX)
             return 2;
-        /* Enough for the time given at 30,000 a second; made before the clock starts, so that signing costs nothing. */
-        size_t entries = (size_t)(load.seconds_us / 1000000) * 30000;
+        /* Enough for the time given; made before the clock starts, so that signing costs nothing. */
+        size_t a_second = load.clients_n * load.entries_per_request * A_CLIENT_S;
+        size_t entries = (size_t)(load.seconds_us / 1000000) * (a_second < ENTRIES_S_MAX ? a_second : ENTRIES_S_MAX);
         if (load.rate > 0)
             entries = (size_t)(load.rate * (double)load.seconds_us / 1e6 * 1.1) * load.entries_per_request;
         entries = entries > PREPARED_MAX ? PREPARED_MAX : entries;
