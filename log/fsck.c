@@ -105,6 +105,8 @@ static enum err check_entry(void *ctx, uint64_t index, struct span bytes, struct
         fail_in(why, err, "entry %llu", (unsigned long long)index);
     if (err == OK && index < reader->fsck->indexed)
         err = store_view_check_keys(&reader->view, &entry, &reader->keys, why);
+    if (err == OK)
+        err = store_view_check_leaf(&reader->view, &entry, why);
     if (err == OK && entry.has_input_list)
         err = store_view_check_list(&reader->view, &entry, &state, why);
     /* One that is stored and damaged is found where all lists are looked at. */

@@ -156,6 +156,8 @@ enum err store_view_indexed(struct store_view *view, uint64_t *indexed, struct w
 /* Is a described entry, below `indexed`, found under all its keys, whose number is added to *keys? ERR_REFUSED, naming the entry
  * and the index. */
 enum err store_view_check_keys(struct store_view *view, const struct store_entry *entry, uint64_t *keys, struct why *why);
+/* Is an entry in the stored set of leaf hashes, as far as that goes? ERR_REFUSED, naming the entry. */
+enum err store_view_check_leaf(struct store_view *view, const struct store_entry *entry, struct why *why);
 /* Is the input list that a described entry names there, and right? */
 enum store_list_state { STORE_LIST_RIGHT, STORE_LIST_MISSING, STORE_LIST_DAMAGED };
 enum err store_view_check_list(struct store_view *view, const struct store_entry *entry, enum store_list_state *state,

@@ -142,6 +142,28 @@ enum err store_view_check_list(struct store_view *view, const struct store_entry
     return OK;
 }
 
+static enum err is_index(void *ctx, uint64_t index, const struct hash *leaf, bool *is, struct why *why)
+{
+    (void)leaf;
+    (void)why;
+    *is = index == *(const uint64_t *)ctx;
+    return OK;
+}
+
+/* A run has a record an entry: where every entry finds its own, there is no other. */
+enum err store_view_check_leaf(struct store_view *view, const struct store_entry *entry, struct why *why)
+{
+    const struct seen *seen = view->store->seen;
+    uint64_t index, wanted = entry->index;
+    bool found;
+    if (seen == NULL || entry->index >= seen_covered(seen))
+        return OK;
+    enum err err = seen_find(seen, &entry->leaf, is_index, &wanted, &found, &index, why);
+    if (err == OK && !found)
+        err = fail(why, ERR_REFUSED, "entry %llu is missing from the set of leaf hashes", (unsigned long long)entry->index);
+    return err;
+}
+
 enum err store_view_check_index(struct store_view *view, uint64_t keys, struct why *why)
 {
     uint64_t stored = 0;

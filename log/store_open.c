@@ -168,12 +168,18 @@ static enum err fill_tile(struct store *store, uint64_t *index, struct why *why)
     return err;
 }
 
-static enum err open_seen(struct store *store, const char *path, struct why *why)
+static enum err open_seen(struct store *store, const struct store_config *config, const char *path, struct why *why)
 {
-    enum err err = dir_make(path, 0700, why);
+    struct seen_config seen_config = {
+        .dir = path, .size = store->size, .leaf = leaf_of, .ctx = store, .reading = config->reading
+    };
+    struct stat st;
+    if (config->reading && stat(path, &st) != 0 && errno == ENOENT)
+        return OK;
+    enum err err = config->reading ? OK : dir_make(path, 0700, why);
     if (err == OK)
-        err = seen_open(&store->seen, &(struct seen_config){ .dir = path, .size = store->size, .leaf = leaf_of, .ctx = store }, why);
-    if (err != OK)
+        err = seen_open(&store->seen, &seen_config, why);
+    if (err != OK || config->reading)
         return err;
     uint64_t index = seen_covered(store->seen);
     if (store->size - index > SEEN_WRITE_ENTRIES)
@@ -272,8 +278,8 @@ enum err store_open(struct store **out, const struct store_config *config, struc
         err = open_data(store, config, data, why);
     if (err == OK)
         err = open_index(store, config, index, why);
-    if (err == OK && !config->reading)
-        err = open_seen(store, seen, why);
+    if (err == OK)
+        err = open_seen(store, config, seen, why);
     if (err == OK && !config->reading)
         err = replay(store, config, why);
     if (err == OK)

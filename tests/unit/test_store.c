@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "log/seen_run.h"
 #include "log/store.h"
 
 static char dir[64];
@@ -22,7 +23,7 @@ static int teardown(void **state)
 {
     (void)state;
     char path[96];
-    const char *const names[] = { "data/data.mdb", "data/lock.mdb", "data", "index/data.mdb", "index/lock.mdb", "index", "seen", "" };
+    const char *const names[] = { "data/data.mdb", "data/lock.mdb", "data", "index/data.mdb", "index/lock.mdb", "index", "seen/0-50", "seen", "" };
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         snprintf(path, sizeof path, "%s/%s", dir, names[i]);
         remove(path);
@@ -397,6 +398,62 @@ static void test_indices_follow_entries(void **state)
     store_close(store);
 }
 
+/* A run of the leaf hashes of entries [0, n), where that of `wrong` is another's. */
+static void make_seen_run(unsigned n, unsigned wrong)
+{
+    char path[96];
+    uint8_t records[64 * SEEN_RECORD_BYTES];
+    struct seen_records sources[64];
+    struct seen_run run;
+    struct hash last = { { 0 } };
+    atomic_bool cancel = false;
+    bool made;
+    for (unsigned i = 0; i < n; i++) {
+        struct store_entry entry = make_entry(i == wrong ? 1000 + i : i);
+        sources[i] = (struct seen_records){ records + i * SEEN_RECORD_BYTES, records + (i + 1) * SEEN_RECORD_BYTES };
+        memcpy(records + i * SEEN_RECORD_BYTES, entry.leaf.b, 8);
+        put_be64(records + i * SEEN_RECORD_BYTES + 8, i);
+        last = entry.leaf;
+        free_entry(&entry);
+    }
+    snprintf(path, sizeof path, "%s/seen", dir);
+    assert_int_equal(seen_run_make(&run, path, 0, n, &last, sources, n, &cancel, &made, &why), OK);
+    seen_run_close(&run, false);
+}
+
+/* What fsck says of the entries [0, n). */
+static enum err check_stored(unsigned n)
+{
+    struct store *store;
+    struct store_view view;
+    struct store_config config = { .dir = dir, .origin = span_str(ORIGIN), .reading = true };
+    assert_int_equal(store_open(&store, &config, &why), OK);
+    assert_int_equal(store_view_begin(store, &view, &why), OK);
+    enum err err = OK;
+    for (unsigned i = 0; i < n && err == OK; i++) {
+        struct store_entry entry = make_entry(i);
+        entry.index = i;
+        err = store_view_check_leaf(&view, &entry, &why);
+        free_entry(&entry);
+    }
+    store_view_end(&view);
+    store_close(store);
+    return err;
+}
+
+static void test_stored_leaf_hashes(void **state)
+{
+    (void)state;
+    struct store *store = open_store();
+    append(store, 0, 60, false);
+    store_close(store);
+    make_seen_run(50, 50);
+    assert_int_equal(check_stored(60), OK);
+    make_seen_run(50, 7);
+    assert_int_equal(check_stored(60), ERR_REFUSED);
+    assert_non_null(strstr(why.text, "entry 7 is missing from the set of leaf hashes"));
+}
+
 static void test_refuses_another_origin(void **state)
 {
     (void)state;
@@ -436,6 +493,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_input_lists, setup, teardown),
         cmocka_unit_test_setup_teardown(test_lookups, setup, teardown),
         cmocka_unit_test_setup_teardown(test_indices_follow_entries, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_stored_leaf_hashes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refuses_another_origin, setup, teardown),
         cmocka_unit_test_setup_teardown(test_killed_store, setup, teardown),
     };
