@@ -421,8 +421,7 @@ static void make_seen_run(unsigned n, unsigned wrong)
     seen_run_close(&run, false);
 }
 
-/* What fsck says of the entries [0, n). */
-static enum err check_stored(unsigned n)
+static enum err check_leaves(unsigned n)
 {
     struct store *store;
     struct store_view view;
@@ -448,9 +447,9 @@ static void test_stored_leaf_hashes(void **state)
     append(store, 0, 60, false);
     store_close(store);
     make_seen_run(50, 50);
-    assert_int_equal(check_stored(60), OK);
+    assert_int_equal(check_leaves(60), OK);
     make_seen_run(50, 7);
-    assert_int_equal(check_stored(60), ERR_REFUSED);
+    assert_int_equal(check_leaves(60), ERR_REFUSED);
     assert_non_null(strstr(why.text, "entry 7 is missing from the set of leaf hashes"));
 }
 
