@@ -123,6 +123,9 @@ static enum err load_checkpoint(struct publisher *publisher, struct why *why)
     }
     if ((err = hold(publisher, &head->head, "the published checkpoint", why)) != OK)
         goto out;
+    if (head->head.size > publisher->last.size)
+        report(REPORT_WARN, "signer-was-behind", "published=%llu signed=%llu", (unsigned long long)head->head.size,
+               (unsigned long long)publisher->last.size);
     err = signed_head_satisfies(head, publisher->policy, &satisfied, why);
     if (err != OK || !satisfied || head->head.size != publisher->last.size || !hash_eq(&head->head.root, &publisher->last.root))
         goto out;

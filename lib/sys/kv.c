@@ -17,12 +17,16 @@ struct kv {
     pthread_rwlock_t map_lock;
     pthread_mutex_t write_lock; /* held by a whole kv_write, growth included */
     pthread_mutex_t dead_lock;
+    unsigned writes; /* under write_lock */
     bool read_only;
     bool dead;
     struct why why_dead;
 };
 
-enum { MAP_BYTES_MIN = 1 << 16 };
+enum {
+    MAP_BYTES_MIN = 1 << 16,
+    READER_CHECK_WRITES = 64, /* after so many, the slots of readers that died are freed: they keep every page since alive */
+};
 static const uint64_t MAP_STEP_BYTES_MAX = UINT64_C(4) << 30;
 
 static MDB_val val_of(struct span s)
@@ -254,7 +258,11 @@ static enum err write_once(struct kv *kv, enum err (*body)(void *, struct kv_txn
     if (kv_dead(kv, why))
         return fail_in(why, ERR_ENV, "no write after a storage error");
     struct kv_txn txn = { .kv = kv };
-    int code = mdb_txn_begin(kv->env, NULL, 0, &txn.txn);
+    int code = 0, dead_readers;
+    if (++kv->writes % READER_CHECK_WRITES == 0)
+        code = mdb_reader_check(kv->env, &dead_readers);
+    if (code == 0)
+        code = mdb_txn_begin(kv->env, NULL, 0, &txn.txn);
     if (code != 0)
         return kv_fail(kv, "begin to write", code, why);
     enum err err = body(ctx, &txn, why);

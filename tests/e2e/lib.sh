@@ -67,7 +67,7 @@ static_server() {
     tries=0
     while [ $tries -lt 20 ]; do
         tries=$((tries + 1))
-        port=$(($(od -An -N2 -tu2 /dev/urandom) % 20000 + 20000))
+        port=$(($(od -An -N2 -tu2 /dev/urandom) % 12000 + 20000))
         cat >"$W/nginx-$1/conf" <<END
 $([ "$(id -u)" = 0 ] && echo 'user root;')
 worker_processes 1;
@@ -114,10 +114,10 @@ narinfo-cache-negative-ttl = 0
 "
 }
 
-# free_port: prints a port of 127.0.0.1 that nothing listens on.
+# free_port: prints a port of 127.0.0.1 that nothing listens on, below those that the system gives to connections.
 free_port() {
     while :; do
-        port=$(($(od -An -N2 -tu2 /dev/urandom) % 20000 + 20000))
+        port=$(($(od -An -N2 -tu2 /dev/urandom) % 12000 + 20000))
         curl -s -o /dev/null "http://127.0.0.1:$port/" || break
     done
     echo "$port"

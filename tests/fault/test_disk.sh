@@ -1,0 +1,96 @@
+#!/bin/sh
+# Old copies put back, a disk that is full, a reader that was killed. TAP.
+. "$(dirname "$0")/lib.sh"
+world
+driver=
+port=$(free_port)
+same() { if [ "$2" = "$3" ]; then ok "$1"; else not_ok "$1: \"$3\", not \"$2\""; fi; }
+post() { curl -s -m 20 -o "$W/body" -w '%{http_code}' --data-binary "@$1" "http://127.0.0.1:$port/attestations"; }
+refuses_to_serve() { refuses "$1" "$2" timeout -k 5 20 stele-log serve "$W/log" --listen "127.0.0.1:$port"; }
+# puts_back DIR NAME...: of the copy DIR of the log
+puts_back() {
+    dir=$1
+    shift
+    for name in "$@"; do rm -rf "$W/log/$name" && cp -r "$W/$dir/$name" "$W/log/$name"; done
+}
+
+echo "# rolled back"
+stele-witness init "$W/w" --name w.example/witness >/dev/null 2>&1
+start w stele-witness serve "$W/w" --listen 127.0.0.1:0 || exit 1
+new_log "witness w $(stele-witness key "$W/w") $(url w)" "quorum w"
+echo "quorum-timeout-ms 1500" >>"$W/log/config"
+stele-witness add-log "$W/w" "$(stele-log key "$W/log")" >"$W/out" 2>&1
+kill -HUP "$(cat "$W/run/w.pid")"
+serve && load 30 2 && answered && stop log
+cp -r "$W/log" "$W/day"
+for n in 600 80 1; do
+    rm -rf "$W/batch"
+    cp -r "$W/log" "$W/batch"
+    serve && load $n 4 && answered && stop log
+done
+cp -r "$W/log" "$W/now"
+accepts "a log of many entries" holds
+for age in batch day; do
+    size=$(sed -n 2p "$W/now/checkpoint")
+    puts_back $age data
+    refuses_to_serve "the data of a $age ago is refused" "the signer's last head has $size: data was lost.*stele-log recover .*never remove heads"
+    refuses "fsck says so, too" "at size $size, but there are only [0-9]* entries: the data was rolled back" stele-log fsck "$W/log"
+    puts_back $age data index
+    refuses_to_serve "with the indices of then" "the signer's last head has $size"
+    puts_back $age data index heads checkpoint
+    refuses_to_serve "all of it, as a witness knows better" "shown by the witness w, has $size"
+    stop w
+    puts_back now checkpoint
+    refuses_to_serve "all but the published checkpoint, and no witness to tell" "the published checkpoint has $size"
+    refuses "fsck says so, too" "the published checkpoint is at size $size, but there are only" stele-log fsck "$W/log"
+    puts_back $age checkpoint
+    : >"$W/run/log.err"
+    serve
+    make_attestation "$W/builder" 900000 1 >"$W/next"
+    same "all of it, and no witness to tell: nothing is taken" 503 "$(post "$W/next")"
+    stop log
+    same "and nothing signed" "$(cksum <"$W/$age/heads")" "$(cksum <"$W/log/heads")"
+    start w stele-witness serve "$W/w" --listen "$(url w | sed 's|http://||')"
+    puts_back now data index heads checkpoint
+    accepts "the newest copy is right again" holds
+    puts_back $age heads
+    : >"$W/run/log.err"
+    accepts "the signer's head of a $age ago, with newer data, signs what follows from both" holds
+    says "and is noticed" "warn stele-log signer-was-behind .*published=$size" "$W/run/log.err"
+    serve && load 3 1 && answered && stop log
+    accepts "and what comes after is consistent with what was shown" holds
+    # The log that went on is the newest now.
+    rm -rf "$W/now" && cp -r "$W/log" "$W/now"
+done
+stop w
+
+# used: the bytes of the data that are in use, as the log tells.
+used() { curl -s "http://127.0.0.1:$port/metrics" | sed -n 's/^stele_log_data_bytes //p'; }
+# grows: how many bytes 300 small commits add to a log that has room, in $grown.
+grows() {
+    before=$(used)
+    load 300 1 && answered
+    grown=$(($(used) - before))
+}
+
+echo "# a reader that was killed"
+new_log "quorum none"
+serve && load 300 1 && answered
+grows
+alone=$grown
+reader "$W/log/data" >"$W/reading" 2>&1 &
+echo $! >"$W/run/reader.pid"
+tries=0
+until grep -q reading "$W/reading" || [ $tries -gt 100 ]; do tries=$((tries + 1)) && sleep 0.05; done
+grows
+held=$grown
+stop reader KILL
+grows # what was kept is given up, and used again
+grows
+killed=$grown
+echo "# 300 commits alone add $alone bytes, beside a reader $held, after it was killed $killed"
+if [ "$held" -gt $((alone * 2)) ]; then ok "control: a reader keeps old pages alive"; else not_ok "control: a reader keeps old pages alive"; fi
+if [ "$killed" -lt $((alone * 2)) ]; then ok "a killed one does not"; else not_ok "a killed one does not"; fi
+stop log
+accepts "all is well" holds
+done_testing
