@@ -4,8 +4,11 @@
 #include <errno.h>
 #include <lmdb.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
+
+#include "lib/sys/file.h"
 
 struct kv {
     MDB_env *env;
@@ -74,6 +77,16 @@ static enum err kv_fail(struct kv *kv, const char *what, int code, struct why *w
     return fail(why, ERR_ENV, "%s", own.text);
 }
 
+/* LMDB calls it an I/O error, too, where a full disk cut a write short: what is free there tells. */
+static enum err commit_failed(struct kv *kv, int code, struct why *why)
+{
+    uint64_t free_bytes;
+    char what[64] = "commit";
+    if (disk_free(kv->path, &free_bytes, why) == OK)
+        snprintf(what, sizeof what, "commit, with %llu bytes free on the disk", (unsigned long long)free_bytes);
+    return kv_fail(kv, what, code, why);
+}
+
 static enum err open_tables(struct kv *kv, const struct kv_config *config, struct why *why)
 {
     MDB_txn *txn;
@@ -89,7 +102,7 @@ static enum err open_tables(struct kv *kv, const struct kv_config *config, struc
     }
     kv->tables_n = config->tables_n;
     code = mdb_txn_commit(txn);
-    return code == 0 ? OK : kv_fail(kv, "commit", code, why);
+    return code == 0 ? OK : commit_failed(kv, code, why);
 }
 
 static uint64_t round_to_pages(uint64_t bytes)
@@ -276,7 +289,7 @@ static enum err write_once(struct kv *kv, enum err (*body)(void *, struct kv_txn
         *full = true;
         return OK;
     }
-    return code == 0 ? OK : kv_fail(kv, "commit", code, why);
+    return code == 0 ? OK : commit_failed(kv, code, why);
 }
 
 enum err kv_write(struct kv *kv, enum err (*body)(void *ctx, struct kv_txn *txn, struct why *why), void *ctx, struct why *why)
