@@ -69,11 +69,11 @@ static enum err read_meta(struct store *store, const struct store_config *config
 }
 
 /* Is DIR/NAME whole? `way_out` says what to do where it is not. */
-static enum err check_file(const char *dir, const char *name, const char *way_out, struct why *why)
+static enum err check_file(const char *dir, const char *name, bool large_values, const char *way_out, struct why *why)
 {
     struct why reason;
     char *path = path_join(dir, name);
-    enum err err = path == NULL ? fail(&reason, ERR_ENV, "out of memory") : kv_check(path, &reason);
+    enum err err = path == NULL ? fail(&reason, ERR_ENV, "out of memory") : kv_check(path, large_values, &reason);
     free(path);
     if (err == ERR_MALFORMED)
         return fail(why, ERR_REFUSED, "%s. %s", reason.text, way_out);
@@ -83,8 +83,8 @@ static enum err check_file(const char *dir, const char *name, const char *way_ou
 enum err store_check_files(const char *dir, struct why *why)
 {
     enum err err =
-        check_file(dir, "data", "To recover, put back a copy of data that holds all that was signed; never remove heads", why);
-    return err == OK ? check_file(dir, "index", "The indices follow from the entries: remove DIR/index, and start", why) : err;
+        check_file(dir, "data", true, "To recover, put back a copy of data that holds all that was signed; never remove heads", why);
+    return err == OK ? check_file(dir, "index", false, "The indices follow from the entries: remove DIR/index, and start", why) : err;
 }
 
 static enum err open_data(struct store *store, const struct store_config *config, const char *path, struct why *why)

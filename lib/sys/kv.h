@@ -31,8 +31,9 @@ struct kv_config {
 };
 
 /* Is the structure of the file whole (lib/lmdbfile.h)? To be asked before kv_open, with no process writing: LMDB crashes on, or
- * writes over, what a damaged page leads it to. OK too where there is no file. ERR_MALFORMED, naming the page; ERR_ENV. */
-enum err kv_check(const char *path, struct why *why);
+ * writes over, what a damaged page leads it to. OK too where there is no file. Where most of the file are large values, of which
+ * only the first page matters, the rest is not read. ERR_MALFORMED, naming the page; ERR_ENV. */
+enum err kv_check(const char *path, bool large_values, struct why *why);
 
 /* Opens, creating what is missing, and frees the slots of readers that died. ERR_ENV. */
 enum err kv_open(struct kv **out, const struct kv_config *config, struct why *why);

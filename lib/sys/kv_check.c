@@ -10,7 +10,7 @@
 #include "lib/sys/file.h"
 #include "lib/sys/kv.h"
 
-static enum err check_file(int fd, const char *file, struct why *why)
+static enum err check_file(int fd, const char *file, bool large_values, struct why *why)
 {
     struct stat st;
     struct lmdbfile_stat stat;
@@ -22,12 +22,14 @@ static enum err check_file(int fd, const char *file, struct why *why)
     void *at = mmap(NULL, len, PROT_READ, MAP_SHARED, fd, 0);
     if (at == MAP_FAILED)
         return fail(why, ERR_ENV, "cannot read %s: %s", file, strerror(errno));
+    if (large_values)
+        madvise(at, len, MADV_RANDOM);
     enum err err = lmdbfile_check(span_of(at, len), &stat, why);
     munmap(at, len);
     return err == OK ? OK : fail_in(why, err, "%s is damaged", file);
 }
 
-enum err kv_check(const char *path, struct why *why)
+enum err kv_check(const char *path, bool large_values, struct why *why)
 {
     char *file = path_join(path, "data.mdb");
     if (file == NULL)
@@ -35,7 +37,7 @@ enum err kv_check(const char *path, struct why *why)
     int fd = open(file, O_RDONLY | O_CLOEXEC);
     enum err err = OK;
     if (fd >= 0)
-        err = check_file(fd, file, why);
+        err = check_file(fd, file, large_values, why);
     else if (errno != ENOENT)
         err = fail(why, ERR_ENV, "cannot open %s: %s", file, strerror(errno));
     if (fd >= 0)

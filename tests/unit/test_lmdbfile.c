@@ -118,12 +118,12 @@ static void what_lmdb_writes_is_taken(void **state)
     struct buf file = BUF_EMPTY;
     struct lmdbfile_stat stat;
     struct why why;
-    assert_int_equal(kv_check(dir, &why), OK); /* no file */
+    assert_int_equal(kv_check(dir, true, &why), OK); /* no file */
     make_file(&file);
     assert_int_equal(lmdbfile_check(span_buf(&file), &stat, &why), OK);
     assert_int_equal(stat.page_bytes, 4096);
     assert_true(stat.free_pages > 2 && stat.free_pages < stat.pages && stat.pages <= file.len / 4096);
-    assert_int_equal(kv_check(dir, &why), OK);
+    assert_int_equal(kv_check(dir, false, &why), OK);
     buf_free(&file);
 }
 
@@ -136,15 +136,15 @@ static void taken_after_every_commit(void **state)
     for (unsigned i = 0; i < 300; i++) {
         struct work work = { .from = i * 7919 % 500, .n = i % 17, .len = i * 677 % 9000, .deletes = i % 3 == 2 };
         assert_int_equal(kv_write(kv, do_work, &work, &why), OK);
-        if (kv_check(dir, &why) != OK)
+        if (kv_check(dir, true, &why) != OK)
             print_message("# after commit %u: %s\n", i, why.text);
-        assert_int_equal(kv_check(dir, &why), OK);
+        assert_int_equal(kv_check(dir, false, &why), OK);
     }
     char copy[96];
     snprintf(copy, sizeof copy, "%s/copy", dir);
     assert_int_equal(mkdir(copy, 0700), 0);
     assert_int_equal(kv_copy(kv, copy, &why), OK);
-    assert_int_equal(kv_check(copy, &why), OK);
+    assert_int_equal(kv_check(copy, true, &why), OK);
     unlink(path_of("copy/data.mdb"));
     rmdir(copy);
     kv_close(kv);
@@ -195,7 +195,7 @@ static void assert_harmless(const struct buf *file, uint64_t keys, bool writes)
         assert_int_equal(read_all(kv), keys + 3);
     }
     kv_close(kv);
-    assert_int_equal(kv_check(dir, &why), OK);
+    assert_int_equal(kv_check(dir, false, &why), OK);
 }
 
 /* The property that matters: whatever bit flips, it is found, or LMDB reads, and writes, without harm. */
