@@ -66,6 +66,9 @@ enum {
     REMOTE_PATIENCE_MS = 30 * 1000,     /* one request, where nothing else is said */
     REMOTE_PATIENCE_S_MAX = 3600,       /* and at most */
     REMOTE_THREADS = 4,                 /* requests under way at once */
+    RECOVER_BUNDLES = 4,                /* proven and committed at once */
+    RECOVER_FILE_BYTES_MAX = 1 << 30,   /* of proof bundles */
+    RECOVER_FILES_MAX = 1 << 20,
 
     /* Admission. */
     BUILDERS_BYTES_MAX = 16 << 20, /* the builders file */

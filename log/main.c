@@ -4,8 +4,9 @@
 static const struct cli_command commands[] = {
     { "init", "DIR --origin ORIGIN", "make a log's folder: its key, its configuration", cmd_init },
     { "serve", "DIR [--listen A:P]", "run the log", cmd_serve },
-    { "fsck", "DIR [--full]", "recompute everything, and hold it against what was signed", cmd_fsck },
+    { "fsck", "DIR | --from URL", "recompute everything, and hold it against what was signed", cmd_fsck },
     { "backup", "DIR OUT", "copy a log, also while it runs, into the folder OUT", cmd_backup },
+    { "recover", "DIR [--from URL] [FILE...]", "put back entries that are missing, from a copy or from proof bundles", cmd_recover },
     { "key", "DIR", "print the log's public key (vkey)", cmd_key },
     { 0 },
 };

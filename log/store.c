@@ -125,29 +125,39 @@ static enum err put_run(struct job *job, bool full, struct why *why)
     return err;
 }
 
-/* The list that `entry` names, from its part; what is stored already stays. */
+static const struct store_list *list_in(const struct store_part *part, const struct hash *hash)
+{
+    for (size_t i = 0; i < part->lists_n; i++)
+        if (hash_eq(&part->lists[i].hash, hash))
+            return &part->lists[i];
+    return NULL;
+}
+
+/* The list that `entry` names, from its part. What is stored already stays, but for what is damaged. */
 static enum err put_list(struct job *job, const struct store_part *part, const struct store_entry *entry, struct why *why)
 {
     struct span key = span_of(entry->input_list.b, 32), there;
+    const struct store_list *list = list_in(part, &entry->input_list);
     bool found;
     enum err err = kv_get(job->txn, TABLE_INPUTS, key, &there, &found, why);
-    if (err != OK || found)
+    if (err != OK || (list == NULL && (found || part->lists_may_lack)))
         return err;
-    for (size_t i = 0; i < part->lists_n; i++) {
-        if (!hash_eq(&part->lists[i].hash, &entry->input_list))
-            continue;
-        struct buf value = BUF_EMPTY;
-        uint8_t first[8];
-        put_be64(first, entry->index);
-        buf_add(&value, first, sizeof first);
-        buf_span(&value, part->lists[i].text);
-        err = buf_done(&value, why);
-        if (err == OK)
-            err = kv_put(job->txn, TABLE_INPUTS, key, span_buf(&value), why);
-        buf_free(&value);
-        return err;
-    }
-    return store_broken(job->txn->kv, why, "an input list that was stored is gone");
+    if (list == NULL)
+        return store_broken(job->txn->kv, why, "an input list that was stored is gone");
+    if (found && there.len == 8 + list->text.len && get_be64(there.data) <= entry->index &&
+        memcmp(there.data + 8, list->text.data, list->text.len) == 0)
+        return OK;
+    struct buf value = BUF_EMPTY;
+    uint8_t first[8];
+    /* One that comes back to an old entry may be named by older ones: all of them are public. */
+    put_be64(first, entry->known ? 0 : entry->index);
+    buf_add(&value, first, sizeof first);
+    buf_span(&value, list->text);
+    err = buf_done(&value, why);
+    if (err == OK)
+        err = kv_put(job->txn, TABLE_INPUTS, key, span_buf(&value), why);
+    buf_free(&value);
+    return err;
 }
 
 static enum err append_entry(struct job *job, const struct store_part *part, const struct store_entry *entry, struct why *why)
@@ -242,9 +252,7 @@ static enum err check_lists(struct store *store, const struct store_part *parts,
             const struct store_entry *entry = &parts[i].entries[j];
             struct span text;
             uint64_t first;
-            bool found = !entry->has_input_list;
-            for (size_t k = 0; k < parts[i].lists_n && !found; k++)
-                found = hash_eq(&parts[i].lists[k].hash, &entry->input_list);
+            bool found = !entry->has_input_list || parts[i].lists_may_lack || list_in(&parts[i], &entry->input_list) != NULL;
             if (!found)
                 err = store_view_inputs(&view, &entry->input_list, &text, &first, &found, why);
             if (err == OK && !found)

@@ -48,6 +48,7 @@ struct store_part {
     size_t n;
     const struct store_list *lists;
     size_t lists_n;
+    bool lists_may_lack; /* an entry's list may be neither here nor stored: no copy of the log has it */
 };
 
 struct store_config {
@@ -87,7 +88,8 @@ void store_metrics(struct store *store, struct store_metrics *out);
 enum err store_find(struct store *store, const struct hash *leaf, bool *found, uint64_t *index, struct why *why);
 
 /* Appends the parts in order, in one durable commit, and gives every entry its index: its old one where the same bytes are in
- * the log, or came earlier in this batch. *size is the number of entries then. */
+ * the log, or came earlier in this batch. *size is the number of entries then. A list that is missing, or damaged, is stored
+ * with any entry that brings it. */
 enum err store_append(struct store *store, const struct store_part *parts, size_t n, uint64_t *size, struct why *why);
 
 /* A snapshot. At most one a thread at a time; short. Spans are borrowed until store_view_end. */
