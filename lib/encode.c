@@ -13,20 +13,27 @@ void hex_encode(struct buf *out, struct span data)
     }
 }
 
-static int hex_value(uint8_t c)
-{
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
+/* A character's value plus one; 0 where it stands in no alphabet. The log decodes a dozen hashes an entry. */
+static const uint8_t hex_values[256] = {
+    ['0'] = 1, ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,
+    ['8'] = 9, ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
+};
+static const uint8_t nix32_values[256] = {
+    ['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,
+    ['8'] = 9,  ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['f'] = 15, ['g'] = 16,
+    ['h'] = 17, ['i'] = 18, ['j'] = 19, ['k'] = 20, ['l'] = 21, ['m'] = 22, ['n'] = 23, ['p'] = 24,
+    ['q'] = 25, ['r'] = 26, ['s'] = 27, ['v'] = 28, ['w'] = 29, ['x'] = 30, ['y'] = 31, ['z'] = 32,
+};
 
 bool hex_decode(struct span text, uint8_t *out, size_t len)
 {
     if (text.len != 2 * len)
         return false;
     for (size_t i = 0; i < len; i++) {
-        int high = hex_value(text.data[2 * i]), low = hex_value(text.data[2 * i + 1]);
-        if (high < 0 || low < 0)
+        uint8_t high = hex_values[text.data[2 * i]], low = hex_values[text.data[2 * i + 1]];
+        if (high == 0 || low == 0)
             return false;
-        out[i] = (uint8_t)(high << 4 | low);
+        out[i] = (uint8_t)((high - 1) << 4 | (low - 1));
     }
     return true;
 }
@@ -160,23 +167,17 @@ void nix32_encode(struct buf *out, struct span data)
     }
 }
 
-static int nix32_value(uint8_t c)
-{
-    const char *at = c == '\0' ? NULL : strchr(nix32_digits, c);
-    return at == NULL ? -1 : (int)(at - nix32_digits);
-}
-
 bool nix32_decode(struct span text, uint8_t *out, size_t len)
 {
     if (text.len != nix32_len(len))
         return false;
     memset(out, 0, len);
     for (size_t n = 0; n < text.len; n++) {
-        int value = nix32_value(text.data[text.len - 1 - n]);
-        if (value < 0)
+        uint8_t value = nix32_values[text.data[text.len - 1 - n]];
+        if (value == 0)
             return false;
         size_t bit = n * 5, i = bit / 8, shift = bit % 8;
-        unsigned wide = (unsigned)value << shift;
+        unsigned wide = (unsigned)(value - 1) << shift;
         out[i] |= (uint8_t)wide;
         if (i + 1 < len)
             out[i + 1] |= (uint8_t)(wide >> 8);
@@ -189,7 +190,7 @@ bool nix32_decode(struct span text, uint8_t *out, size_t len)
 bool nix32_alphabet(struct span text)
 {
     for (size_t i = 0; i < text.len; i++)
-        if (nix32_value(text.data[i]) < 0)
+        if (nix32_values[text.data[i]] == 0)
             return false;
     return true;
 }

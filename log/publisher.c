@@ -18,7 +18,7 @@
 #include "log/limits.h"
 #include "log/publisher_internal.h"
 
-enum { STEP_MS_MAX = 1000, CLOCK_BEHIND_MS = 1000, KEEP_FILE_MS = 100 };
+enum { STEP_MS_MAX = 1000, CLOCK_BEHIND_MS = 1000, KEEP_FILE_MS = 1000 };
 
 void publisher_drop_policy(struct policy *policy)
 {

@@ -14,7 +14,7 @@
 #include "lib/sys/http_server.h"
 
 enum {
-    HTTP_MEMORY_BYTES = 32 << 10,      /* libmicrohttpd's, for one connection: bounds a request's head */
+    HTTP_MEMORY_BYTES = 16 << 10,      /* libmicrohttpd's, for one connection, wiped for each request: bounds a head */
     HTTP_BODIES_BYTES_MAX = 256 << 20, /* all request bodies held at once; beyond it 503 */
     HTTP_LARGE_REPLY_BYTES = 64 << 10, /* from here on a reply counts below: */
     HTTP_REPLIES_BYTES_MAX = 256 << 20, /* all large replies held at once; beyond it 503, above half slow readers are cut off */

@@ -14,7 +14,7 @@
 
 #include <microhttpd.h>
 
-enum { BYTES_MAX = 64 << 20, MEMORY_BYTES = 32 << 10, CONNECTIONS_MAX = 4096, IDLE_S = 30 };
+enum { BYTES_MAX = 64 << 20, MEMORY_BYTES = 16 << 10, CONNECTIONS_MAX = 4096, IDLE_S = 30 };
 
 static enum MHD_Result answer(void *cls, struct MHD_Connection *connection, const char *url, const char *method,
                               const char *version, const char *upload, size_t *upload_len, void **context)

@@ -103,9 +103,31 @@ static void every_length(void **state)
     }
 }
 
+/* Hex and nix32 by their alphabets, spelt out. */
+static void every_digit(void **state)
+{
+    static const char hex[] = "0123456789abcdef", nix32[] = "0123456789abcdfghijklmnpqrsvwxyz";
+    (void)state;
+    for (unsigned byte = 0; byte < 256; byte++) {
+        const char both[] = { (char)byte, '1', '\0' }, other[] = { '0', (char)byte, '\0' };
+        const char *digit = byte == 0 ? NULL : strchr(hex, (int)byte);
+        uint8_t out[1];
+        assert_int_equal(hex_decode(span_of(both, 2), out, 1), digit != NULL);
+        assert_true(digit == NULL || out[0] == (digit - hex) * 16 + 1);
+        assert_int_equal(hex_decode(span_of(other, 2), out, 1), digit != NULL);
+        assert_true(digit == NULL || out[0] == digit - hex);
+        digit = byte == 0 ? NULL : strchr(nix32, (int)byte);
+        assert_int_equal(nix32_alphabet(span_of(other, 2)), digit != NULL);
+        assert_int_equal(nix32_decode(span_of(other, 2), out, 1), digit != NULL);
+        assert_true(digit == NULL || out[0] == digit - nix32);
+        /* The first of two has three bits that fit. */
+        assert_int_equal(nix32_decode(span_of(both, 2), out, 1), digit != NULL && digit - nix32 < 8);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(every_pair_everywhere), cmocka_unit_test(every_byte),
-                                        cmocka_unit_test(every_length) };
+                                        cmocka_unit_test(every_length), cmocka_unit_test(every_digit) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
