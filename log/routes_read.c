@@ -189,6 +189,7 @@ void route_metrics(struct routes *routes, struct http_request *request, struct s
     store_metrics(pipeline->store, &store);
     metric(&out, "data_bytes", store.data_bytes);
     metric(&out, "index_bytes", store.index_bytes);
+    metric(&out, "seen_bytes", store.seen_bytes);
     metric(&out, "index_lag_entries", store.index_lag_entries);
     uint64_t at_ms = published_at_ms(pipeline->published), now_ms = clock_monotonic_ms();
     if (at_ms > 0)

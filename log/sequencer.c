@@ -73,8 +73,13 @@ static bool stalled(struct pipeline *pipeline, const struct batch *batch, struct
     uint64_t free_bytes;
     if (disk_free(pipeline->config->dir, &free_bytes, why) != OK)
         return true;
+    struct store_metrics store;
+    store_metrics(pipeline->store, &store);
+    /* A merge of indices stands beside what it merges until it is done. Who wants no floor has no such reserve either. */
+    uint64_t reserve = pipeline->config->free_space_floor_bytes;
+    reserve += reserve == 0 ? 0 : store.index_bytes + store.seen_bytes;
     /* Tiles, indices and copied pages come on top of the entries: four times is ample. */
-    if (free_bytes >= pipeline->config->free_space_floor_bytes + 4 * (uint64_t)batch->bytes)
+    if (free_bytes >= reserve + 4 * (uint64_t)batch->bytes)
         return false;
     fail(why, ERR_ENV, "the log is short of disk space");
     return true;
