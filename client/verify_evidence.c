@@ -1,4 +1,4 @@
-/* `stele verify-evidence`: what a witness kept against a log, checked by whoever was given the file (spec/witness.md, "Evidence"). */
+/* `stele verify-evidence`: what a witness kept against a log, checked by anybody (spec/witness.md, "Evidence"). */
 #include <stdio.h>
 #include <stdlib.h>
 

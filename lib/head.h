@@ -20,6 +20,7 @@ enum head_verdict {
     HEAD_EMPTY_ROOT,   /* 422: size 0 without the root of the empty tree */
     HEAD_ROOT_DIFFERS, /* 422: the last head's size with another root: a fork */
     HEAD_PROOF_BAD,    /* 422: the proof is not empty where it must be, or does not hold */
+    HEAD_SUSPENDED,    /* 503: a signer restored from a backup, which waits for a person (lib/sys/heads.h) */
     HEAD_TOO_FAR,      /* grows by more than `growth_max` at once: only the log's signer has such a bound */
 };
 

@@ -16,6 +16,17 @@ struct headsfile_record {
     uint64_t batch;  /* the number of the first record written with the same sync */
 };
 
+/* A mark has zeros for an origin, and one of these for a size (spec/files.md, "The heads file"). */
+enum {
+    HEADSFILE_MARK_ALL = 0,    /* every head before it is suspended, and every origin that has none after it */
+    HEADSFILE_MARK_OTHERS = 1, /* an origin that has no head at all is not */
+};
+static inline bool headsfile_is_mark(const struct headsfile_record *record)
+{
+    static const struct hash zero = { { 0 } };
+    return hash_eq(&record->origin_hash, &zero);
+}
+
 /* The first 128 bytes of a file. */
 void headsfile_header(struct buf *out);
 void headsfile_record(struct buf *out, const struct headsfile_record *record);

@@ -104,6 +104,10 @@ static void answer(struct committer *committer, struct job *job, const struct si
         outcome = OUTCOME_CONFLICT;
         answer_conflict(job, answer);
         break;
+    case HEAD_SUSPENDED:
+        outcome = OUTCOME_UNAVAILABLE;
+        http_reply_problem(job->request, 503, SUSPENDED_RETRY_S, "%s", answer->why.text);
+        break;
     case HEAD_EMPTY_ROOT:
     case HEAD_ROOT_DIFFERS:
     case HEAD_PROOF_BAD:

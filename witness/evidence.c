@@ -50,7 +50,8 @@ static void take_evidence(struct logs *logs, struct log *log, struct span first,
     put_note(&note, second);
     make_file(&log->evidence, log, false, first, span_buf(&note));
     if (!note.failed && !log->evidence.failed) {
-        log->forked = log->evidence_dirty = true;
+        log->forked = true;
+        atomic_store(&log->evidence_dirty, true);
         logs->notes_dirty = true;
         pthread_cond_signal(&logs->notes_changed);
         report(REPORT_ERROR, "log-forked", "origin=%s size=%llu file=%s", report_quote(log->origin),
@@ -65,7 +66,8 @@ static void forget_suspect(struct logs *logs, struct log *log)
 {
     buf_free(&log->suspect);
     atomic_store(&log->suspected, false);
-    log->suspect_dirty = logs->notes_dirty = true;
+    atomic_store(&log->suspect_dirty, true);
+    logs->notes_dirty = true;
     pthread_cond_signal(&logs->notes_changed);
 }
 
@@ -82,7 +84,8 @@ static void take_suspect(struct logs *logs, struct log *log, const struct signed
     log->suspect = note;
     log->suspect_head = (struct head){ head->checkpoint->size, head->checkpoint->root };
     atomic_store(&log->suspected, true);
-    log->suspect_dirty = logs->notes_dirty = true;
+    atomic_store(&log->suspect_dirty, true);
+    logs->notes_dirty = true;
     pthread_cond_signal(&logs->notes_changed);
 }
 
@@ -194,7 +197,8 @@ void evidence_flush(struct logs *logs, struct log *log)
     }
     if (suspect_dirty && log->suspect.len > 0)
         make_file(&suspect, log, true, span_buf(&log->note), span_buf(&log->suspect));
-    log->evidence_dirty = log->suspect_dirty = false;
+    atomic_store(&log->evidence_dirty, false);
+    atomic_store(&log->suspect_dirty, false);
     pthread_mutex_unlock(&logs->notes_lock);
     pthread_rwlock_unlock(&logs->lock);
     if (evidence_dirty)

@@ -25,6 +25,9 @@ enum {
     LIST_INTERVAL_S = 3600,  /* how often they are read */
     LIST_TIMEOUT_MS = 10000, /* for one of them */
 
+    SET_CLOCK_APART_MAX_S = 300, /* between what a person says and the machine's clock */
+    SUSPENDED_RETRY_S = 3600, /* until then nobody will have resumed it */
+
     FLUSH_MS = 500,          /* how late a note may reach DIR/checkpoints */
     LOCK_PATIENCE_MS = 2000, /* a witness that was just killed still has its signer for a moment */
     STOP_GRACE_MS = 3000,

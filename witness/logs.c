@@ -187,8 +187,12 @@ static void put_in_place(struct logs *logs, struct loaded *loaded)
 
 static void restore(struct logs *logs, struct log *log)
 {
+    struct head_record last = { .suspended = false };
+    bool found;
     notes_restore(logs, log);
     evidence_restore(logs, log);
+    if (signer_last(logs->signer, span_str(log->origin), &found, &last, NULL) == OK)
+        atomic_store(&log->suspended, last.suspended);
 }
 
 static enum err load(struct logs *logs, struct why *why)

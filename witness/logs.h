@@ -33,6 +33,7 @@ struct log {
     _Atomic uint64_t qpd;    /* requests a day; 0 for no limit */
     _Atomic unsigned queued; /* before the committer */
     struct quota quota;      /* under logs->quota_lock */
+    atomic_bool suspended;   /* the signer waits for `resume` */
     /* Under logs->notes_lock: */
     struct buf note; /* the newest checkpoint, with the log's verified lines and our cosignature; empty where there is none */
     _Atomic uint64_t size; /* of the note; may be read without the lock */

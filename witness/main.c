@@ -8,6 +8,10 @@ static const struct cli_command commands[] = {
     { "add-log", "DIR VKEY [--origin O]", "cosign a log's checkpoints from now on", cmd_add_log },
     { "remove-log", "DIR ORIGIN", "cosign them no longer", cmd_remove_log },
     { "logs", "DIR", "list the logs", cmd_logs },
+    { "backup", "DIR OUT", "copy everything but the key, also while the witness runs", cmd_backup },
+    { "restore", "BACKUP DIR --key FILE", "make a witness of a backup, with every log suspended", cmd_restore },
+    { "resume", "DIR ORIGIN [URL...]", "take a suspended log up again, at the newest head that URLs show", cmd_resume },
+    { "set-clock", "DIR TIME", "say what time it is, after a clock that was ahead", cmd_set_clock },
     { 0 },
 };
 

@@ -30,20 +30,21 @@ static void count(struct buf *out, const char *name, const char *help, uint64_t 
     buf_fmt(out, "%s %llu\n", name, (unsigned long long)value);
 }
 
-enum gauge { GAUGE_SIZE, GAUGE_TIME, GAUGE_FORKED, GAUGE_SUSPECTED };
+enum gauge { GAUGE_SIZE, GAUGE_TIME, GAUGE_FORKED, GAUGE_SUSPECTED, GAUGE_SUSPENDED };
 
-/* One gauge of every log that has a note; of forks and suspects those that are. */
+/* One gauge of every log that has a note; of what is amiss, those of which it is so. */
 static void gauges(struct witness *witness, struct buf *out, const char *name, const char *help, enum gauge gauge)
 {
     head(out, name, "gauge", help);
     for (size_t i = 0; i < witness->logs.n; i++) {
         struct log *log = witness->logs.items[i];
         pthread_mutex_lock(&witness->logs.notes_lock);
-        uint64_t value = gauge == GAUGE_SIZE     ? log->size
-                         : gauge == GAUGE_TIME   ? log->time_s
-                         : gauge == GAUGE_FORKED ? log->forked
-                                                 : log->suspected;
-        bool any = log->note.len > 0 && log->keys_n > 0 && (gauge <= GAUGE_TIME || value > 0);
+        uint64_t value = gauge == GAUGE_SIZE        ? log->size
+                         : gauge == GAUGE_TIME      ? log->time_s
+                         : gauge == GAUGE_FORKED    ? log->forked
+                         : gauge == GAUGE_SUSPECTED ? log->suspected
+                                                    : log->suspended;
+        bool any = log->keys_n > 0 && (gauge <= GAUGE_TIME ? log->note.len > 0 : value > 0);
         pthread_mutex_unlock(&witness->logs.notes_lock);
         if (!any)
             continue;
@@ -69,6 +70,7 @@ void metrics_render(struct witness *witness, struct buf *out)
     gauges(witness, out, "stele_witness_time_seconds", "The time of the newest cosignature.", GAUGE_TIME);
     gauges(witness, out, "stele_witness_forked", "1 where DIR/evidence has two heads that contradict each other.", GAUGE_FORKED);
     gauges(witness, out, "stele_witness_suspected", "1 where DIR/suspects has a head whose proof did not hold.", GAUGE_SUSPECTED);
+    gauges(witness, out, "stele_witness_suspended", "1 where nothing is cosigned until `resume`.", GAUGE_SUSPENDED);
     pthread_rwlock_unlock(&witness->logs.lock);
     count(out, "stele_witness_malformed_total", "Malformed requests to add-checkpoint.", atomic_load(&witness->malformed));
     count(out, "stele_witness_unknown_origin_total", "Requests to add-checkpoint for no log of ours.",

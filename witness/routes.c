@@ -9,6 +9,12 @@ static const struct http_header text_headers[] = { { "Content-Type", "text/plain
 static const struct http_header note_headers[] = { { "Content-Type", "text/plain; charset=utf-8" },
                                                    { "Cache-Control", "no-cache" },
                                                    { NULL, NULL } };
+static const struct http_header page_headers[] = {
+    { "Content-Type", "text/html; charset=utf-8" },
+    { "Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'" },
+    { "Cache-Control", "no-cache" },
+    { NULL, NULL },
+};
 static const struct http_header metrics_headers[] = { { "Content-Type", "text/plain; version=0.0.4; charset=utf-8" },
                                                       { NULL, NULL } };
 
@@ -18,6 +24,13 @@ static void get_healthz(struct witness *witness, struct http_request *request)
         http_reply(request, 200, text_headers, span_str("ok\n"));
     else
         http_reply_problem(request, 503, 0, "the signer failed: nothing is cosigned until a restart");
+}
+
+static void get_page(struct witness *witness, struct http_request *request)
+{
+    struct buf body = BUF_EMPTY;
+    page_render(witness, &body);
+    http_reply_take(request, 200, page_headers, &body);
 }
 
 static void get_metrics(struct witness *witness, struct http_request *request)
@@ -85,11 +98,14 @@ void routes_handle(void *ctx, struct http_request *request)
 {
     struct witness *witness = ctx;
     struct span path = http_path(request), hex = path;
-    if (!address_fits(witness, request, span_is(path, "/metrics") ? PAGE_COST : 1))
+    if (!address_fits(witness, request, span_is(path, "/metrics") || span_is(path, "/") ? PAGE_COST : 1))
         return;
     if (span_is(path, "/add-checkpoint")) {
         if (method_is(request, true))
             add_checkpoint(witness, request);
+    } else if (span_is(path, "/")) {
+        if (method_is(request, false))
+            get_page(witness, request);
     } else if (span_is(path, "/healthz")) {
         if (method_is(request, false))
             get_healthz(witness, request);

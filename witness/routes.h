@@ -21,6 +21,8 @@ void routes_handle(void *ctx, struct http_request *request);
 
 /* POST /add-checkpoint (add_checkpoint.c) */
 void add_checkpoint(struct witness *witness, struct http_request *request);
+/* The body of /: HTML (page.c) */
+void page_render(struct witness *witness, struct buf *out);
 /* The body of /metrics (metrics.c) */
 void metrics_render(struct witness *witness, struct buf *out);
 

@@ -21,6 +21,8 @@ struct heads {
     bool dead;
     struct head_record *records; /* newest of each origin */
     size_t n, cap;
+    uint64_t newest_s;
+    bool marked; /* whoever has no record is suspended */
     size_t *slots; /* open addressing: a record's place plus one */
     size_t slots_n;
 };
@@ -74,21 +76,50 @@ static enum err put(struct heads *heads, const struct head_record *record, struc
     if (*slot == 0)
         *slot = ++heads->n;
     heads->records[*slot - 1] = *record;
+    if (record->time_s > heads->newest_s)
+        heads->newest_s = record->time_s;
     return OK;
+}
+
+static void suspend_all(struct heads *heads)
+{
+    heads->marked = true;
+    for (size_t i = 0; i < heads->n; i++)
+        heads->records[i].suspended = true;
 }
 
 static enum err take_record(void *ctx, const struct headsfile_record *record, struct why *why)
 {
     struct heads *heads = ctx;
-    struct head_record one = { record->origin_hash, record->head, record->time_s };
+    struct head_record one = { .origin_hash = record->origin_hash, .head = record->head, .time_s = record->time_s };
+    heads->number = record->number;
+    heads->batch = record->batch;
+    if (headsfile_is_mark(record)) {
+        if (record->head.size == HEADSFILE_MARK_OTHERS)
+            heads->marked = false;
+        else
+            suspend_all(heads);
+        return OK;
+    }
     const struct head_record *last = heads_find(heads, &one.origin_hash);
     if (last != NULL &&
         (last->head.size > one.head.size || (last->head.size == one.head.size && !hash_eq(&last->head.root, &one.head.root))))
         return fail(why, ERR_MALFORMED, "record %llu goes back behind, or contradicts, an earlier one",
                     (unsigned long long)record->number);
-    heads->number = record->number;
-    heads->batch = record->batch;
     return put(heads, &one, why);
+}
+
+/* Those that are suspended, or those that are not. */
+static void put_records(struct buf *out, const struct heads *heads, bool suspended, uint64_t *number)
+{
+    for (size_t i = 0; i < heads->n; i++) {
+        const struct head_record *from = &heads->records[i];
+        struct headsfile_record record = { from->origin_hash, from->head, from->time_s, *number + 1, *number + 1 };
+        if (from->suspended != suspended)
+            continue;
+        headsfile_record(out, &record);
+        ++*number;
+    }
 }
 
 /* All origins' newest heads in a new file, in place of the old one. A rename does not tear, so each record is a batch of its
@@ -96,17 +127,24 @@ static enum err take_record(void *ctx, const struct headsfile_record *record, st
 static enum err compact(struct heads *heads, struct why *why)
 {
     struct buf file = BUF_EMPTY;
+    uint64_t number = 0;
     headsfile_header(&file);
-    for (size_t i = 0; i < heads->n; i++) {
-        struct headsfile_record record = { heads->records[i].origin_hash, heads->records[i].head, heads->records[i].time_s, i + 1,
-                                           i + 1 };
-        headsfile_record(&file, &record);
+    put_records(&file, heads, true, &number);
+    if (number > 0 || heads->marked) {
+        number++;
+        headsfile_record(&file, &(struct headsfile_record){ .number = number, .batch = number });
     }
+    if (number > 0 && !heads->marked) {
+        number++;
+        headsfile_record(&file, &(struct headsfile_record){
+                                    .head = { .size = HEADSFILE_MARK_OTHERS }, .number = number, .batch = number });
+    }
+    put_records(&file, heads, false, &number);
     enum err err = buf_done(&file, why);
     if (err == OK)
         err = file_replace(heads->path, 0600, span_buf(&file), why);
     if (err == OK) {
-        heads->number = heads->batch = heads->n;
+        heads->number = heads->batch = number;
         heads->end = (off_t)file.len;
     }
     buf_free(&file);
@@ -136,6 +174,10 @@ static enum err load(struct heads *heads, struct why *why)
     enum err err = headsfile_parse(span_of(at, len), take_record, heads, &valid_len, why);
     munmap(at, len);
     heads->end = (off_t)valid_len;
+    heads->newest_s = 0; /* of the records that count: set-clock takes times back */
+    for (size_t i = 0; i < heads->n; i++)
+        if (heads->records[i].time_s > heads->newest_s)
+            heads->newest_s = heads->records[i].time_s;
     return err == OK ? OK : fail_in(why, err, "%s", heads->path);
 }
 
@@ -222,7 +264,25 @@ size_t heads_count(const struct heads *heads)
     return heads->n;
 }
 
-enum err heads_add(struct heads *heads, const struct head_record *records, size_t n, struct why *why)
+const struct head_record *heads_at(const struct heads *heads, size_t i)
+{
+    return &heads->records[i];
+}
+
+bool heads_suspended(const struct heads *heads, const struct hash *origin_hash)
+{
+    const struct head_record *record = heads_find(heads, origin_hash);
+    return record != NULL ? record->suspended : heads->marked;
+}
+
+uint64_t heads_newest_s(const struct heads *heads)
+{
+    return heads->newest_s;
+}
+
+/* Writes records, numbered as one batch, with one sync. Dead from its start, and for the caller to end that: whatever fails, what
+ * the file holds then is known only after a restart. */
+static enum err append(struct heads *heads, const struct head_record *records, size_t n, struct why *why)
 {
     struct buf bytes = BUF_EMPTY;
     if (heads->dead)
@@ -232,18 +292,44 @@ enum err heads_add(struct heads *heads, const struct head_record *records, size_
                                            heads->number + 1 };
         headsfile_record(&bytes, &record);
     }
-    /* Dead until all is done: whatever fails below, what the file holds then is known only after a restart. */
     heads->dead = true;
     enum err err = buf_done(&bytes, why);
     if (err == OK && (write_at(heads->fd, span_buf(&bytes), heads->end) != OK || fdatasync(heads->fd) != 0))
         err = fail(why, ERR_ENV, "cannot write %s: %s", heads->path, strerror(errno));
-    for (size_t i = 0; i < n && err == OK; i++)
-        err = put(heads, &records[i], why);
     if (err == OK) {
         heads->number += n;
         heads->end += (off_t)bytes.len;
-        heads->dead = false;
     }
     buf_free(&bytes);
+    return err;
+}
+
+enum err heads_add(struct heads *heads, const struct head_record *records, size_t n, struct why *why)
+{
+    enum err err = append(heads, records, n, why);
+    for (size_t i = 0; i < n && err == OK; i++)
+        err = put(heads, &records[i], why);
+    if (err == OK)
+        heads->dead = false;
+    return err;
+}
+
+enum err heads_suspend(struct heads *heads, struct why *why)
+{
+    const struct head_record mark = { .head = { .size = HEADSFILE_MARK_ALL } };
+    enum err err = append(heads, &mark, 1, why);
+    if (err == OK) {
+        suspend_all(heads);
+        heads->dead = false;
+    }
+    return err;
+}
+
+enum err heads_resume_others(struct heads *heads, struct why *why)
+{
+    const struct head_record mark = { .head = { .size = HEADSFILE_MARK_OTHERS } };
+    enum err err = append(heads, &mark, 1, why);
+    if (err == OK)
+        heads->marked = heads->dead = false;
     return err;
 }

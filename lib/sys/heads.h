@@ -19,6 +19,7 @@ struct head_record {
     struct hash origin_hash;
     struct head head;
     uint64_t time_s; /* of the newest signature */
+    bool suspended;  /* nothing follows on it until it is added again */
 };
 
 enum err heads_create(const char *path, struct why *why);
@@ -28,6 +29,16 @@ void heads_close(struct heads *heads);
 /* The newest record of an origin, or NULL. */
 const struct head_record *heads_find(const struct heads *heads, const struct hash *origin_hash);
 size_t heads_count(const struct heads *heads);
+const struct head_record *heads_at(const struct heads *heads, size_t i); /* i < heads_count; until the next change */
+/* Is nothing to be signed for this origin until a record is added for it? After heads_suspend that is so of every origin, those
+ * without a record included: what was signed since the file was copied, and for whom, is not known. */
+bool heads_suspended(const struct heads *heads, const struct hash *origin_hash);
+/* The largest time of all records; 0 where there is none. */
+uint64_t heads_newest_s(const struct heads *heads);
+/* Suspends every origin, durably. */
+enum err heads_suspend(struct heads *heads, struct why *why);
+/* Origins that have no record are suspended no longer; durable. */
+enum err heads_resume_others(struct heads *heads, struct why *why);
 /* Adds records in one write and one fdatasync; only then do they count. Any error is final: ERR_ENV from then on. */
 enum err heads_add(struct heads *heads, const struct head_record *records, size_t n, struct why *why);
 

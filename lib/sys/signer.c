@@ -73,12 +73,29 @@ static void find_last(const struct signer_state *state, const struct job *jobs, 
         }
 }
 
+/* What no signature's time may be below: the newest one of the origin; a witness's time is one for all logs. */
+static uint64_t newest_time(const struct signer_state *state, const struct job *jobs, size_t i, uint64_t last_s)
+{
+    if (state->config->type != SIG_COSIGNATURE)
+        return last_s;
+    uint64_t newest_s = heads_newest_s(state->heads);
+    for (size_t k = 0; k < i; k++)
+        if (jobs[k].record && jobs[k].time_s > newest_s)
+            newest_s = jobs[k].time_s;
+    return newest_s;
+}
+
 /* Gives the job its verdict, its time, and whether a record must be durable first. */
 static void judge(const struct signer_state *state, struct job *jobs, size_t i)
 {
     struct job *job = &jobs[i];
     uint64_t last_s, now_s = clock_posix_s();
     find_last(state, jobs, i, &job->last, &last_s);
+    if (heads_suspended(state->heads, &job->origin_hash)) {
+        job->verdict = HEAD_SUSPENDED;
+        fail(&job->why, ERR_ENV, "suspended: restored from a backup, and not resumed yet");
+        return;
+    }
     /* The head that was signed last may always be signed again, whatever `old` says for a log's own signer: that is how a
      * restart finishes. A witness keeps to the letter of the rule. */
     bool again = state->config->type == SIG_ED25519 && last_s != 0 && job->next.size == job->last.size &&
@@ -88,11 +105,12 @@ static void judge(const struct signer_state *state, struct job *jobs, size_t i)
               : head_follows(&job->last, job->old, &job->next, job->proof, job->proof_n, state->config->growth_max, &job->why);
     if (job->verdict != HEAD_OK)
         return;
-    job->time_s = now_s > last_s ? now_s : last_s;
-    if (last_s > now_s + CLOCK_BEHIND_MAX_S) {
+    uint64_t newest_s = newest_time(state, jobs, i, last_s);
+    job->time_s = now_s > newest_s ? now_s : newest_s;
+    if (newest_s > now_s + CLOCK_BEHIND_MAX_S) {
         job->clock_behind = true;
         fail(&job->why, ERR_ENV, "the clock is %llu s behind the last signature: set it right",
-             (unsigned long long)(last_s - now_s));
+             (unsigned long long)(newest_s - now_s));
         return;
     }
     /* A time is part of what was said: a cosignature never goes back behind it, also across a restart. */
@@ -148,7 +166,7 @@ static enum err make_durable(struct signer_state *state, const struct job *jobs,
     size_t records_n = 0;
     for (size_t i = 0; i < n; i++)
         if (jobs[i].record)
-            records[records_n++] = (struct head_record){ jobs[i].origin_hash, jobs[i].next, jobs[i].time_s };
+            records[records_n++] = (struct head_record){ jobs[i].origin_hash, jobs[i].next, jobs[i].time_s, false };
     return records_n == 0 ? OK : heads_add(state->heads, records, records_n, why);
 }
 
@@ -205,6 +223,7 @@ static enum err serve_last(const struct signer_state *state, struct span origin,
     struct hash origin_hash = sha256_of(origin);
     const struct head_record *record = heads_find(state->heads, &origin_hash);
     wire_put_u64(reply, record != NULL);
+    wire_put_u64(reply, heads_suspended(state->heads, &origin_hash));
     if (record != NULL) {
         put_head(reply, &record->head);
         wire_put_u64(reply, record->time_s);
@@ -303,7 +322,7 @@ enum err signer_sign(struct signer *signer, const struct signer_request *request
 enum err signer_last(struct signer *signer, struct span origin, bool *found, struct head_record *out, struct why *why)
 {
     struct buf request = BUF_EMPTY, reply = BUF_EMPTY;
-    uint64_t known = 0;
+    uint64_t known = 0, suspended = 0;
     wire_put_u64(&request, OP_LAST);
     wire_put(&request, origin);
     enum err err = buf_done(&request, why);
@@ -311,9 +330,11 @@ enum err signer_last(struct signer *signer, struct span origin, bool *found, str
         err = child_call(signer->child, span_buf(&request), &reply, why);
     struct span rest = span_buf(&reply);
     if (err == OK &&
-        (!wire_take_u64(&rest, &known) || (known != 0 && (!take_head(&rest, &out->head) || !wire_take_u64(&rest, &out->time_s)))))
+        (!wire_take_u64(&rest, &known) || !wire_take_u64(&rest, &suspended) ||
+         (known != 0 && (!take_head(&rest, &out->head) || !wire_take_u64(&rest, &out->time_s)))))
         err = fail(why, ERR_ENV, "the signer's answer is cut");
     out->origin_hash = sha256_of(origin);
+    out->suspended = suspended != 0;
     *found = known != 0;
     buf_free(&request);
     buf_free(&reply);

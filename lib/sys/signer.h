@@ -46,7 +46,7 @@ const struct vkey *signer_key(const struct signer *signer);
  * died or its file failed: nothing more can be signed until a restart. Safe from several threads. */
 enum err signer_sign(struct signer *signer, const struct signer_request *requests, size_t n, struct signer_answer *answers,
                      struct why *why);
-/* The last head signed for `origin`; *found is false where there is none. */
+/* The last head signed for `origin`; *found is false where there is none, and then only `suspended` is told. */
 enum err signer_last(struct signer *signer, struct span origin, bool *found, struct head_record *out, struct why *why);
 
 /* "— <name> …\n" for an answer's signature: the log's note signature or the witness's cosignature. */

@@ -5,12 +5,14 @@
  *   witness_log request ORIGIN OLD SIZE [FORK [KEY]]  a request; in the tree whose leaves from FORK on are others, - for none
  *   witness_log note ORIGIN SIZE [FORK [KEY]]         the signed checkpoint alone
  *   witness_log tiles ORIGIN SIZE FOLDER [FORK]       the files of a tiled log: checkpoint and tiles
+ *   witness_log head ORIGIN SIZE HEADS TIME           adds a record to a heads file, as if signed at that POSIX time
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "lib/sys/file.h"
+#include "lib/sys/heads.h"
 #include "lib/tile.h"
 #include "tests/witness_driver.h"
 
@@ -20,6 +22,17 @@ static uint64_t number(const char *text)
     if (!span_decimal(span_str(text), OWN_LEAVES_MAX, &value))
         driver_die("not a number up to OWN_LEAVES_MAX", NULL);
     return value;
+}
+
+static void add_head(const struct own_log *log, uint64_t size, const char *path, const char *time)
+{
+    struct heads *heads;
+    struct why why;
+    struct head_record record = { .origin_hash = sha256_of(log->vkey.name), .head = { size, own_root(log, size) } };
+    if (!span_decimal(span_str(time), INT64_MAX, &record.time_s) || heads_open(&heads, path, &why) != OK ||
+        heads_add(heads, &record, 1, &why) != OK)
+        driver_die("a head", &why);
+    heads_close(heads);
 }
 
 static void write_file(const char *folder, const char *name, struct span content)
@@ -57,8 +70,14 @@ int main(int argc, char **argv)
         driver_die("usage: see the source", NULL);
     http_client_free(driver_start(60));
     bool vkey = strcmp(argv[1], "vkey") == 0, note = strcmp(argv[1], "note") == 0, tiles = strcmp(argv[1], "tiles") == 0;
-    int fork_at = note ? 4 : 5, key_at = vkey ? 3 : fork_at + 1;
+    bool head = strcmp(argv[1], "head") == 0;
+    int fork_at = note ? 4 : head ? 6 : 5, key_at = vkey ? 3 : fork_at + 1;
     own_log_make(&log, argv[2], argc > key_at ? (unsigned)number(argv[key_at]) : 0, vkey ? 1 : OWN_LEAVES_MAX);
+    if (argc == 6 && head) {
+        add_head(&log, number(argv[3]), argv[4], argv[5]);
+        own_log_free(&log);
+        return 0;
+    }
     if (argc > fork_at && strcmp(argv[fork_at], "-") != 0)
         own_log_fork(&log, number(argv[fork_at]));
     if (vkey) {

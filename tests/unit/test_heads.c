@@ -33,7 +33,7 @@ static int remove_folder(void **state)
 
 static struct head_record record(const char *origin, uint64_t size, uint64_t time_s)
 {
-    struct head_record out = { sha256_of(span_str(origin)), { size, sha256_of(span_of(&size, sizeof size)) }, time_s };
+    struct head_record out = { sha256_of(span_str(origin)), { size, sha256_of(span_of(&size, sizeof size)) }, time_s, false };
     return out;
 }
 
@@ -313,6 +313,52 @@ static void a_failed_write_is_final(void **state)
     heads_close(heads);
 }
 
+/* A mark suspends whoever is there, and whoever is not, until each is added again; compaction keeps that. */
+static void suspended_until_added(void **state)
+{
+    struct why why;
+    struct head_record a = record("a", 5, 100), b = record("b", 6, 300), c = record("c", 7, 200);
+    struct heads *heads = must_open();
+    (void)state;
+    must_add(heads, &a, 1);
+    must_add(heads, &b, 1);
+    assert_false(heads_suspended(heads, &a.origin_hash) || heads_suspended(heads, &c.origin_hash));
+    assert_int_equal(heads_suspend(heads, &why), OK);
+    for (int round = 0; round < 2; round++) {
+        assert_true(heads_suspended(heads, &a.origin_hash) && heads_suspended(heads, &b.origin_hash));
+        assert_true(heads_suspended(heads, &c.origin_hash));
+        assert_int_equal(heads_find(heads, &a.origin_hash)->head.size, 5);
+        heads_close(heads);
+        heads = must_open();
+    }
+    must_add(heads, &a, 1);
+    assert_int_equal(heads_newest_s(heads), 300);
+    /* So many that the next opening compacts. */
+    for (int i = 0; i < 1100; i++)
+        must_add(heads, &a, 1);
+    for (int round = 0; round < 3; round++) {
+        assert_false(heads_suspended(heads, &a.origin_hash));
+        assert_true(heads_suspended(heads, &b.origin_hash) && heads_suspended(heads, &c.origin_hash));
+        assert_int_equal(heads_count(heads), 2);
+        heads_close(heads);
+        heads = must_open();
+    }
+    assert_int_equal(heads_resume_others(heads, &why), OK);
+    for (int round = 0; round < 2; round++) {
+        assert_true(heads_suspended(heads, &b.origin_hash));
+        assert_false(heads_suspended(heads, &c.origin_hash));
+        heads_close(heads);
+        heads = must_open();
+    }
+    for (int i = 0; i < 1100; i++)
+        must_add(heads, &a, 1);
+    heads_close(heads);
+    heads = must_open();
+    assert_true(heads_suspended(heads, &b.origin_hash));
+    assert_false(heads_suspended(heads, &a.origin_hash) || heads_suspended(heads, &c.origin_hash));
+    heads_close(heads);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -325,6 +371,7 @@ int main(void)
         cmocka_unit_test(damage_after_a_rewrite_is_refused),
         cmocka_unit_test(only_a_file_with_a_header_opens),
         cmocka_unit_test(a_failed_write_is_final),
+        cmocka_unit_test(suspended_until_added),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

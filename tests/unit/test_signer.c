@@ -236,23 +236,59 @@ static void the_clock(void **state)
     struct asked asked = { 0 };
     struct signer_answer answer;
     uint64_t now_s = clock_posix_s();
-    struct head_record records[] = { { sha256_of(span_str("soon")), { 4, root_of(4) }, now_s + 100 },
-                                     { sha256_of(span_str("later")), { 4, root_of(4) }, now_s + 10000 } };
+    struct head_record records[] = { { sha256_of(span_str("soon")), { 4, root_of(4) }, now_s + 100, false },
+                                     { sha256_of(span_str("later")), { 4, root_of(4) }, now_s + 10000, false } };
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(heads_open(&heads, witness_heads, &why), OK);
+        assert_int_equal(heads_add(heads, &records[i], 1, &why), OK);
+        heads_close(heads);
+        struct signer *signer = start(true, 0);
+        /* The time is the witness's, not the log's: that of another log counts as well. */
+        ask(&asked, i == 0 ? "another" : "soon", i == 0 ? 0 : 4, 5, false);
+        assert_int_equal(signer_sign(signer, &asked.request, 1, &answer, &why), OK);
+        assert_int_equal(answer.verdict, HEAD_OK);
+        assert_int_equal(answer.clock_behind, i == 1);
+        if (i == 0)
+            assert_int_equal(answer.time_s, now_s + 100);
+        signer_stop(signer);
+    }
+    buf_free(&asked.text);
+}
+
+/* Restored from a backup: nothing follows on a head, nor on none, until a person said so. */
+static void suspended(void **state)
+{
+    struct heads *heads;
+    struct why why;
+    struct asked asked = { 0 };
+    struct signer_answer answer;
+    struct head_record one = { sha256_of(span_str("restored")), { 4, root_of(4) }, 5, false }, last;
+    bool found;
     (void)state;
     assert_int_equal(heads_open(&heads, witness_heads, &why), OK);
-    assert_int_equal(heads_add(heads, records, 2, &why), OK);
+    assert_int_equal(heads_add(heads, &one, 1, &why), OK);
+    assert_int_equal(heads_suspend(heads, &why), OK);
     heads_close(heads);
     struct signer *signer = start(true, 0);
-    ask(&asked, "soon", 4, 5, false);
+    ask(&asked, "restored", 4, 5, false);
+    assert_int_equal(signer_sign(signer, &asked.request, 1, &answer, &why), OK);
+    assert_int_equal(answer.verdict, HEAD_SUSPENDED);
+    ask(&asked, "never seen", 0, 5, false);
+    assert_int_equal(signer_sign(signer, &asked.request, 1, &answer, &why), OK);
+    assert_int_equal(answer.verdict, HEAD_SUSPENDED);
+    assert_int_equal(signer_last(signer, span_str("restored"), &found, &last, &why), OK);
+    assert_true(found && last.suspended && last.head.size == 4);
+    signer_stop(signer);
+    assert_int_equal(heads_open(&heads, witness_heads, &why), OK);
+    assert_int_equal(heads_add(heads, &one, 1, &why), OK);
+    heads_close(heads);
+    signer = start(true, 0);
+    ask(&asked, "restored", 4, 5, false);
     assert_int_equal(signer_sign(signer, &asked.request, 1, &answer, &why), OK);
     assert_int_equal(answer.verdict, HEAD_OK);
-    assert_false(answer.clock_behind);
-    assert_int_equal(answer.time_s, now_s + 100);
-    ask(&asked, "later", 4, 5, false);
-    assert_int_equal(signer_sign(signer, &asked.request, 1, &answer, &why), OK);
-    assert_true(answer.clock_behind);
-    buf_free(&asked.text);
     signer_stop(signer);
+    buf_free(&asked.text);
 }
 
 /* A child that tries what the sandbox forbids. */
@@ -323,6 +359,7 @@ int main(void)
         cmocka_unit_test(a_log_finishes_after_a_restart),
         cmocka_unit_test(a_batch_is_judged_in_order),
         cmocka_unit_test(the_clock),
+        cmocka_unit_test(suspended),
         cmocka_unit_test(the_sandbox),
         cmocka_unit_test(missing_files),
     };
