@@ -6,9 +6,9 @@
  * the entries' bytes as stored are hashed again into a frontier, and its root must be the tiles' root. A bit that flipped
  * on the way, in memory or on disk, stops the log before it is signed.
  *
- * DIR/checkpoint is the published note, put there without a sync, and not for every head of a busy log. That loses nothing: the signer made the head durable
- * before any witness saw it. At start the file is served only where it shows the signer's newest head under the policy;
- * otherwise nothing is served as published until that head, or a later one, is under quorum again.
+ * DIR/checkpoint is the published note, put there without a sync, and not for every head of a busy log. That loses nothing: the
+ * signer made the head durable before any witness saw it. At start the file is served only where it shows the signer's newest head
+ * under the policy; otherwise nothing is served as published until that head, or a later one, is under quorum again.
  */
 #include <stdlib.h>
 
