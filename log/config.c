@@ -65,7 +65,8 @@ static enum err check_rate(const char *file, const char *name, bool open, uint64
                                                      : BURST_MIN;
     if (*rate <= RATE_MAX && *burst >= 1 && *burst <= BURST_MAX)
         return OK;
-    return fail(why, ERR_MALFORMED, "%s: `%s-rate` is from 0 to %d, `%s-burst` from 1 to %d", file, name, RATE_MAX, name, BURST_MAX);
+    return fail(why, ERR_MALFORMED, "%s: `%s-rate` is from 0 to %d, `%s-burst` from 1 to %d", file, name, RATE_MAX, name,
+                BURST_MAX);
 }
 
 static enum err check(struct log_config *config, const char *file, struct why *why)

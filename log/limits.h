@@ -51,6 +51,8 @@ enum {
     VERIFIERS_MAX = 16, /* threads */
     LOOKUP_THREADS = 2,
     RETRY_AFTER_S = 5,
+    HOT_BYTES_MAX = 32 << 20,  /* answers kept for those who ask again */
+    PACKED_BYTES_MIN = 1024,   /* what is smaller is not compressed */
 
     /* Look-ups. */
     LOOKUP_BUILDERS_MAX = 256,     /* named in one request */

@@ -24,6 +24,7 @@ static void release(struct published_head *head)
     if (head == NULL || atomic_fetch_sub(&head->refs, 1) > 1)
         return;
     buf_free(&head->note);
+    http_shared_release(head->answer);
     free(head);
 }
 
@@ -34,6 +35,19 @@ void published_free(struct published *published)
     published_release(&published->shown);
     pthread_mutex_destroy(&published->lock);
     free(published);
+}
+
+static struct http_shared *make_answer(const struct published_head *head)
+{
+    const struct http_header headers[] = {
+        { "Content-Type", "text/plain; charset=utf-8" },
+        { "Cache-Control", PUBLISHED_CACHE },
+        { "ETag", head->etag },
+        { NULL, NULL },
+    };
+    struct buf body = BUF_EMPTY;
+    buf_span(&body, span_buf(&head->note));
+    return http_shared_new(200, headers, &body);
 }
 
 static struct published_head *render(const struct signed_head *signed_head)
@@ -57,7 +71,10 @@ static struct published_head *render(const struct signed_head *signed_head)
     }
     memcpy(head->etag, etag.data, etag.len);
     buf_free(&etag);
-    return head;
+    if ((head->answer = make_answer(head)) != NULL)
+        return head;
+    release(head);
+    return NULL;
 }
 
 static void swap(struct published *published, struct published_view shown)

@@ -10,14 +10,19 @@
 
 #include <stdatomic.h>
 
+#include "lib/sys/http_server.h"
 #include "log/signed_head.h"
+
+/* tlog-tiles: a checkpoint must not be cached beyond a few seconds; nor what changes with it. */
+#define PUBLISHED_CACHE "max-age=2"
 
 struct published_head {
     atomic_uint refs;
     struct head head;
     struct buf note; /* with all cosignatures */
     size_t cosignatures;
-    char etag[40]; /* with its quotes */
+    char etag[40];              /* with its quotes */
+    struct http_shared *answer; /* to who asks for it */
 };
 
 struct published;

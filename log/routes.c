@@ -36,7 +36,7 @@ static const struct route {
     { "/outputs", true, BY_LOOKUPS, route_outputs },
     { "/derivation/", false, BY_LOOKUPS, route_derivation },
     { "/builder/", false, BY_LOOKUPS, route_builder },
-    { "/inputs/", false, BY_HTTP, route_inputs },
+    { "/inputs/", false, BY_LOOKUPS, route_inputs },
     { "/healthz", false, BY_HTTP, route_health },
     { "/metrics", false, BY_HTTP, route_metrics },
 };

@@ -6,12 +6,15 @@
 
 #include "lib/sys/http_server.h"
 #include "log/admission.h"
+#include "log/hot.h"
 #include "log/pipeline.h"
 
 struct routes {
     struct pipeline *pipeline;
     struct workers *lookups; /* answer what may take long */
     struct admission admission;
+    struct hot *hot;
+    struct http_server *_Atomic server; /* for its counts; NULL until it runs */
 };
 
 /* struct http_server_config.handle, with a struct routes as its ctx. */
@@ -32,10 +35,12 @@ void route_builder(struct routes *routes, struct http_request *request, struct s
 
 /* What the routes that read share (routes_read.c). */
 #define TEXT_PLAIN   "text/plain; charset=utf-8"
-#define BRIEFLY      "max-age=2" /* tlog-tiles: a checkpoint must not be cached beyond a few seconds; so what changes with it */
 #define NOTHING_MORE ((struct http_header){ NULL, NULL })
 /* 200 with `more` as a further header. Takes the body. */
 void routes_reply(struct http_request *request, const char *type, const char *cache, struct http_header more, struct buf *body);
+/* The same, compressed where the client asks for it: not by an HTTP thread. */
+void routes_reply_packed(struct http_request *request, const char *type, const char *cache, struct http_header more,
+                         struct buf *body);
 /* 500 or 400. */
 void routes_reply_err(struct http_request *request, enum err err, const struct why *why);
 /* Takes what is published; answers 503 where nothing is. */

@@ -37,7 +37,7 @@ static void answer(struct http_request *request, enum err err, const struct why 
     else if (all && body->len == 0)
         http_reply_problem(request, 404, 0, "this log has no such attestation");
     else
-        routes_reply(request, TEXT_PLAIN, BRIEFLY, more, body);
+        routes_reply_packed(request, TEXT_PLAIN, PUBLISHED_CACHE, more, body);
     buf_free(body);
 }
 

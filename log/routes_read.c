@@ -1,11 +1,13 @@
 /* The routes that read. Each takes what is published once, and looks no further than that. */
 #include "lib/sys/clock.h"
+#include "lib/sys/gzip.h"
 #include "log/limits.h"
 #include "log/routes.h"
 
 #define OCTETS  "application/octet-stream"
 /* tlog-tiles: tiles never change. */
 #define FOREVER "public, max-age=31536000, immutable"
+#define PACKED  ((struct http_header){ "Content-Encoding", "gzip" })
 
 void routes_reply(struct http_request *request, const char *type, const char *cache, struct http_header more, struct buf *body)
 {
@@ -14,6 +16,43 @@ void routes_reply(struct http_request *request, const char *type, const char *ca
         { "Cache-Control", cache },
         more,
         { NULL, NULL },
+    };
+    http_reply_take(request, 200, headers, body);
+}
+
+/* Compressed, where that is asked for and worth it; *packed says whether. */
+static enum err pack_for(const struct http_request *request, struct buf *body, bool *packed, struct why *why)
+{
+    struct buf out = BUF_EMPTY;
+    *packed = body->len >= PACKED_BYTES_MIN && gzip_asked(http_request_header(request, "Accept-Encoding"));
+    if (!*packed)
+        return OK;
+    enum err err = gzip_pack(&out, span_buf(body), why);
+    if (err == OK) {
+        buf_free(body);
+        *body = out;
+    } else {
+        buf_free(&out);
+    }
+    return err;
+}
+
+void routes_reply_packed(struct http_request *request, const char *type, const char *cache, struct http_header more,
+                         struct buf *body)
+{
+    struct why why;
+    bool packed;
+    if (pack_for(request, body, &packed, &why) != OK) {
+        routes_reply_err(request, ERR_ENV, &why);
+        return;
+    }
+    const struct http_header headers[] = {
+        { "Content-Type", type },
+        { "Cache-Control", cache },
+        { "Vary", "Accept-Encoding" },
+        packed ? PACKED : more,
+        packed ? more : NOTHING_MORE,
+        NOTHING_MORE,
     };
     http_reply_take(request, 200, headers, body);
 }
@@ -58,14 +97,11 @@ void route_checkpoint(struct routes *routes, struct http_request *request, struc
     if (!routes_take_published(routes, request, &shown))
         return;
     const char *known = http_request_header(request, "If-None-Match");
-    const struct http_header unchanged[] = { { "ETag", shown.newest->etag }, { "Cache-Control", BRIEFLY }, { NULL, NULL } };
-    if (known != NULL && matches(known, shown.newest->etag)) {
+    const struct http_header unchanged[] = { { "ETag", shown.newest->etag }, { "Cache-Control", PUBLISHED_CACHE }, { NULL, NULL } };
+    if (known != NULL && matches(known, shown.newest->etag))
         http_reply(request, 304, unchanged, span_of("", 0));
-    } else {
-        struct buf body = BUF_EMPTY;
-        buf_span(&body, span_buf(&shown.newest->note));
-        routes_reply(request, TEXT_PLAIN, BRIEFLY, (struct http_header){ "ETag", shown.newest->etag }, &body);
-    }
+    else
+        http_reply_shared(request, shown.newest->answer);
     published_release(&shown);
 }
 
@@ -88,31 +124,85 @@ static enum err read_tile(struct store *store, const struct tile *tile, struct b
     return err;
 }
 
-/* Any width up to the published one: a partial tile is a prefix of what the tile becomes. */
-void route_tile(struct routes *routes, struct http_request *request, struct span rest)
+/* The answer, made once. */
+static enum err make_tile(struct routes *routes, const struct http_request *request, const struct tile *tile,
+                          struct http_shared **out, struct why *why)
 {
-    struct published_view shown;
+    struct buf body = BUF_EMPTY;
+    bool packed = false;
+    enum err err = read_tile(routes->pipeline->store, tile, &body, why);
+    if (err == OK && tile->entries)
+        err = pack_for(request, &body, &packed, why);
+    size_t bytes = body.len;
+    const struct http_header headers[] = {
+        { "Content-Type", OCTETS },
+        { "Cache-Control", FOREVER },
+        tile->entries ? (struct http_header){ "Vary", "Accept-Encoding" } : NOTHING_MORE,
+        packed ? PACKED : NOTHING_MORE,
+        NOTHING_MORE,
+    };
+    if (err == OK && (*out = http_shared_new(200, headers, &body)) == NULL)
+        err = fail(why, ERR_ENV, "out of memory");
+    if (err == OK)
+        hot_keep(routes->hot, tile, packed, *out, bytes);
+    buf_free(&body);
+    return err;
+}
+
+/* Of a path that was looked at already. */
+static void answer_tile(struct routes *routes, struct http_request *request, struct span rest)
+{
+    struct http_shared *shared = NULL;
     struct tile tile;
     struct why why;
     (void)rest;
+    struct span path = http_path(request);
+    enum err err = tile_path_parse(&tile, span_cut(path, 1, path.len - 1), &why);
+    if (err == OK)
+        err = make_tile(routes, request, &tile, &shared, &why);
+    if (err == OK)
+        http_reply_shared(request, shared);
+    else
+        routes_reply_err(request, err, &why);
+    http_shared_release(shared);
+}
+
+/* Is the tile in the published tree? Any width is, up to the published one: a partial tile is a prefix of what the tile becomes.
+ * Answers where not. */
+static bool tile_shown(struct routes *routes, struct http_request *request, const struct tile *tile)
+{
+    struct published_view shown;
+    if (!routes_take_published(routes, request, &shown))
+        return false;
+    uint64_t size = shown.newest->head.size;
+    published_release(&shown);
+    if (tile_width(tile->level, tile->index, size) >= tile->width)
+        return true;
+    http_reply_problem(request, 404, 0, "the published tree of %llu entries has no such tile", (unsigned long long)size);
+    return false;
+}
+
+void route_tile(struct routes *routes, struct http_request *request, struct span rest)
+{
+    struct tile tile;
+    struct why why;
     struct span path = http_path(request);
     if (tile_path_parse(&tile, span_cut(path, 1, path.len - 1), &why) != OK) {
         http_reply_problem(request, 404, 0, "%s", why.text);
         return;
     }
-    if (!routes_take_published(routes, request, &shown))
+    if (!tile_shown(routes, request, &tile))
         return;
-    struct buf body = BUF_EMPTY;
-    enum err err;
-    if (tile_width(tile.level, tile.index, shown.newest->head.size) < tile.width)
-        http_reply_problem(request, 404, 0, "the published tree of %llu entries has no such tile",
-                           (unsigned long long)shown.newest->head.size);
-    else if ((err = read_tile(routes->pipeline->store, &tile, &body, &why)) != OK)
-        routes_reply_err(request, err, &why);
-    else
-        routes_reply(request, OCTETS, FOREVER, NOTHING_MORE, &body);
-    buf_free(&body);
-    published_release(&shown);
+    bool asked = tile.entries && gzip_asked(http_request_header(request, "Accept-Encoding"));
+    struct http_shared *shared = hot_find(routes->hot, &tile, asked);
+    const struct job job = { .answer = answer_tile, .routes = routes, .request = request, .rest = rest };
+    if (shared != NULL)
+        http_reply_shared(request, shared);
+    else if (!asked)
+        answer_tile(routes, request, rest);
+    else if (!workers_take(routes->lookups, &job)) /* to compress takes long */
+        http_reply_problem(request, 503, RETRY_AFTER_S, "the log has too much to do at the moment");
+    http_shared_release(shared);
 }
 
 void route_inputs(struct routes *routes, struct http_request *request, struct span rest)
@@ -143,7 +233,7 @@ void route_inputs(struct routes *routes, struct http_request *request, struct sp
     else if (!found || first >= shown.newest->head.size)
         http_reply_problem(request, 404, 0, "this log has no such input list");
     else
-        routes_reply(request, TEXT_PLAIN, FOREVER, NOTHING_MORE, &body);
+        routes_reply_packed(request, TEXT_PLAIN, FOREVER, NOTHING_MORE, &body);
     buf_free(&body);
     published_release(&shown);
 }
@@ -185,6 +275,10 @@ void route_metrics(struct routes *routes, struct http_request *request, struct s
     for (size_t i = 0; admission_statuses[i] != 0; i++)
         buf_fmt(&out, "stele_log_submissions_refused_total{status=\"%u\"} %llu\n", admission_statuses[i],
                 (unsigned long long)atomic_load(&routes->admission.refused[i]));
+    struct http_server_counts http = { 0 };
+    if (routes->server != NULL)
+        http_server_counts(routes->server, &http);
+    metric(&out, "http_connections", http.connections);
     struct store_metrics store;
     store_metrics(pipeline->store, &store);
     metric(&out, "data_bytes", store.data_bytes);

@@ -118,7 +118,9 @@ static enum err start_http(struct serving *serving, const char *listen, struct w
         .handle = routes_handle,
         .ctx = &serving->routes,
     };
-    return http_server_start(&serving->server, &config, why);
+    enum err err = http_server_start(&serving->server, &config, why);
+    serving->routes.server = serving->server;
+    return err;
 }
 
 /* "A:P" with the port that was taken. */
@@ -149,7 +151,7 @@ static enum err start(struct serving *serving, const char *listen, struct why *w
         err = start_admission(serving, why);
     if (err == OK)
         err = store_open(&pipeline->store, &store_config, why);
-    if (err == OK && (pipeline->published = published_new()) == NULL)
+    if (err == OK && ((pipeline->published = published_new()) == NULL || (serving->routes.hot = hot_new()) == NULL))
         err = fail(why, ERR_ENV, "out of memory");
     if (err == OK)
         err = load_policy(serving, &policy, why);
@@ -192,6 +194,7 @@ static void stop(struct serving *serving)
     if (serving->pipeline_started)
         pipeline_stop(&serving->pipeline);
     published_free(serving->pipeline.published);
+    hot_free(serving->routes.hot);
     store_close(serving->pipeline.store);
     signer_stop(serving->pipeline.signer);
     log_config_free(&serving->config);

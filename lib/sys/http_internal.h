@@ -56,7 +56,7 @@ struct http_connection {
 };
 
 struct http_counts {
-    atomic_uint connections;
+    atomic_uint connections; /* from accept to close */
     atomic_ullong requests, malformed, cut_for_room, no_room, too_slow;
 };
 
@@ -99,6 +99,7 @@ struct http_request {
     atomic_int state;
     sem_t answered;                /* thread_per_connection: what a deferred request's thread waits for */
     struct MHD_Response *response; /* with its status and size: set before the state becomes HTTP_ANSWERED */
+    struct http_shared *shared;    /* whose response it is; NULL where it is this request's own */
     unsigned status;
     uint64_t reply_bytes;
     size_t large_bytes; /* of its reply, where it is a large one: counted in server->replies_bytes */
@@ -149,6 +150,8 @@ void http_request_release(struct http_request *request);
 void http_touch(struct http_request *request);
 
 /* http_reply.c */
+/* Ends the request's hold on its response. */
+void http_drop_response(struct http_request *request);
 /* A problem details response; NULL where memory is short. */
 struct MHD_Response *http_problem(unsigned status, unsigned retry_after_s, const char *detail);
 

@@ -189,7 +189,6 @@ static void started(struct http_server *server, struct MHD_Connection *connectio
         shutdown(peer->fd, SHUT_RDWR);
     }
     pthread_mutex_unlock(&server->connections_lock);
-    atomic_fetch_add(&server->counts.connections, 1);
     if (first)
         http_wake_acceptor(server); /* it waits without a tick while there is none */
 }
@@ -200,15 +199,17 @@ void http_on_connection(void *cls, struct MHD_Connection *connection, void **soc
     struct http_server *server = cls;
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
         started(server, connection, socket_context);
-    } else if (*socket_context != NULL) {
-        struct http_connection *peer = *socket_context;
+        return;
+    }
+    struct http_connection *peer = *socket_context;
+    if (peer != NULL) {
         pthread_mutex_lock(&server->connections_lock);
         unlink_peer(server, peer);
         pthread_mutex_unlock(&server->connections_lock);
-        atomic_fetch_sub(&server->counts.connections, 1);
         free(peer);
         *socket_context = NULL;
     }
+    atomic_fetch_sub(&server->counts.connections, 1);
 }
 
 bool http_peers_reap(struct http_server *server)

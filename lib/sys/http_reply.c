@@ -5,22 +5,26 @@
 
 enum { STREAM_BLOCK_BYTES = 64 << 10 };
 
-/* Gives the response to the request's connection, at once or when its thread asks for it, and ends our hold on it. */
-static void answer(struct http_request *request, unsigned status, const struct http_header *headers, struct MHD_Response *response,
-                   uint64_t bytes, bool streams)
+struct http_shared {
+    atomic_uint references;
+    struct MHD_Response *response;
+    unsigned status;
+    size_t bytes;
+};
+
+void http_drop_response(struct http_request *request)
 {
-    for (; response != NULL && headers != NULL && headers->name != NULL; headers++)
-        if (MHD_add_response_header(response, headers->name, headers->value) != MHD_YES) {
-            /* A header with a line break in it, or no memory: what it would have said must not be left out silently. */
-            MHD_destroy_response(response);
-            response = http_problem(MHD_HTTP_INTERNAL_SERVER_ERROR, 0, "a header of the answer cannot be sent");
-            status = MHD_HTTP_INTERNAL_SERVER_ERROR;
-            break;
-        }
-    request->response = response;
-    request->status = status;
-    request->reply_bytes = bytes;
-    request->streams = streams;
+    if (request->shared != NULL)
+        http_shared_release(request->shared);
+    else if (request->response != NULL)
+        MHD_destroy_response(request->response);
+    request->shared = NULL;
+    request->response = NULL;
+}
+
+/* The request's response is set: gives it to the connection, at once or when its thread asks for it, and ends our hold on it. */
+static void give(struct http_request *request)
+{
     int state = atomic_load(&request->state);
     while (state != HTTP_ABANDONED && !atomic_compare_exchange_weak(&request->state, &state, HTTP_ANSWERED))
         continue;
@@ -28,9 +32,87 @@ static void answer(struct http_request *request, unsigned status, const struct h
         sem_post(&request->answered);
     else if (state == HTTP_DEFERRED)
         MHD_resume_connection(request->connection);
-    else if (state == HTTP_ABANDONED && response != NULL)
-        MHD_destroy_response(response);
+    else if (state == HTTP_ABANDONED)
+        http_drop_response(request);
     http_request_release(request);
+}
+
+static bool add_headers(struct MHD_Response *response, const struct http_header *headers)
+{
+    for (; headers != NULL && headers->name != NULL; headers++)
+        if (MHD_add_response_header(response, headers->name, headers->value) != MHD_YES)
+            return false;
+    return true;
+}
+
+static void answer(struct http_request *request, unsigned status, const struct http_header *headers, struct MHD_Response *response,
+                   uint64_t bytes, bool streams)
+{
+    if (response != NULL && !add_headers(response, headers)) {
+        /* A header with a line break in it, or no memory: what it would have said must not be left out silently. */
+        MHD_destroy_response(response);
+        response = http_problem(MHD_HTTP_INTERNAL_SERVER_ERROR, 0, "a header of the answer cannot be sent");
+        status = MHD_HTTP_INTERNAL_SERVER_ERROR;
+    }
+    request->response = response;
+    request->status = status;
+    request->reply_bytes = bytes;
+    request->streams = streams;
+    give(request);
+}
+
+/* Takes the body; NULL where memory is short. */
+static struct MHD_Response *response_of(struct buf *body)
+{
+    struct buf taken = *body;
+    *body = BUF_EMPTY;
+    struct MHD_Response *response = NULL;
+    if (!taken.failed && taken.data == NULL)
+        response = MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT); /* an empty body has no memory */
+    else if (!taken.failed)
+        response = MHD_create_response_from_buffer_with_free_callback(taken.len, taken.data, free);
+    if (response == NULL)
+        buf_free(&taken);
+    return response;
+}
+
+struct http_shared *http_shared_new(unsigned status, const struct http_header *headers, struct buf *body)
+{
+    struct http_shared *shared = malloc(sizeof *shared);
+    size_t bytes = body->len;
+    struct MHD_Response *response = response_of(body);
+    if (shared == NULL || response == NULL || !add_headers(response, headers)) {
+        if (response != NULL)
+            MHD_destroy_response(response);
+        free(shared);
+        return NULL;
+    }
+    *shared = (struct http_shared){ .response = response, .status = status, .bytes = bytes };
+    atomic_init(&shared->references, 1);
+    return shared;
+}
+
+struct http_shared *http_shared_keep(struct http_shared *shared)
+{
+    atomic_fetch_add(&shared->references, 1);
+    return shared;
+}
+
+void http_shared_release(struct http_shared *shared)
+{
+    if (shared == NULL || atomic_fetch_sub(&shared->references, 1) > 1)
+        return;
+    MHD_destroy_response(shared->response);
+    free(shared);
+}
+
+void http_reply_shared(struct http_request *request, struct http_shared *shared)
+{
+    request->shared = http_shared_keep(shared);
+    request->response = shared->response;
+    request->status = shared->status;
+    request->reply_bytes = shared->bytes;
+    give(request);
 }
 
 void http_reply(struct http_request *request, unsigned status, const struct http_header *headers, struct span body)
@@ -42,20 +124,8 @@ void http_reply(struct http_request *request, unsigned status, const struct http
 
 void http_reply_take(struct http_request *request, unsigned status, const struct http_header *headers, struct buf *body)
 {
-    struct buf taken = *body;
-    *body = BUF_EMPTY;
-    struct MHD_Response *response = NULL;
-    if (taken.failed || taken.data == NULL) {
-        /* An empty body has no memory; one that ran out of it is an error. */
-        buf_free(&taken);
-        if (!taken.failed)
-            response = MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
-    } else {
-        response = MHD_create_response_from_buffer_with_free_callback(taken.len, taken.data, free);
-        if (response == NULL)
-            buf_free(&taken);
-    }
-    answer(request, status, headers, response, taken.len, false);
+    size_t bytes = body->len;
+    answer(request, status, headers, response_of(body), bytes, false);
 }
 
 /* `detail` as the inside of a JSON string. */

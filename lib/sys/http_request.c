@@ -13,26 +13,21 @@ size_t http_on_unescape(void *cls, struct MHD_Connection *connection, char *text
     return strlen(text);
 }
 
-static enum MHD_Result queue(struct http_request *request, unsigned status, struct MHD_Response *response)
-{
-    if (response == NULL)
-        return MHD_NO;
-    enum MHD_Result queued = MHD_queue_response(request->connection, status, response);
-    MHD_destroy_response(response);
-    return queued;
-}
-
 static void add_close(struct MHD_Response *response, bool close)
 {
-    if (response != NULL && close)
+    if (close)
         MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
 }
 
 static enum MHD_Result queue_problem(struct http_request *request, unsigned status, bool close, const char *detail)
 {
     struct MHD_Response *response = http_problem(status, status == 503 ? 1 : 0, detail);
+    if (response == NULL)
+        return MHD_NO;
     add_close(response, close);
-    return queue(request, status, response);
+    enum MHD_Result queued = MHD_queue_response(request->connection, status, response);
+    MHD_destroy_response(response);
+    return queued;
 }
 
 /* Of an absolute-form target the path: servers take it too (RFC 9112 section 3.2.2). */
@@ -70,6 +65,7 @@ void http_request_release(struct http_request *request)
 {
     if (atomic_fetch_sub(&request->references, 1) > 1)
         return;
+    http_drop_response(request); /* of a peer that went away before it */
     while (request->decoded != NULL) {
         struct http_decoded *next = request->decoded->next;
         free(request->decoded);
@@ -101,6 +97,8 @@ static enum MHD_Result begin(struct http_server *server, struct MHD_Connection *
         atomic_fetch_add(&server->counts.malformed, 1);
         return queue_problem(request, MHD_HTTP_BAD_REQUEST, true, head.wrong);
     }
+    if (head.chunked && !span_is(request->method, "POST"))
+        return queue_problem(request, MHD_HTTP_BAD_REQUEST, true, "only what is posted has chunks here");
     if (atomic_load(&server->stopping))
         return queue_problem(request, MHD_HTTP_SERVICE_UNAVAILABLE, true, "the server is stopping");
     if (head.has_length && head.length > server->config.body_bytes_max)
@@ -185,7 +183,7 @@ static bool defer(struct http_request *request)
 static bool room_for_reply(struct http_request *request)
 {
     struct http_server *server = request->server;
-    if (request->reply_bytes < HTTP_LARGE_REPLY_BYTES)
+    if (request->reply_bytes < HTTP_LARGE_REPLY_BYTES || request->shared != NULL || request->streams)
         return true;
     size_t bytes = (size_t)request->reply_bytes;
     if (atomic_fetch_add(&server->replies_bytes, bytes) + bytes > HTTP_REPLIES_BYTES_MAX) {
@@ -215,14 +213,17 @@ static enum MHD_Result finish(struct http_request *request)
         atomic_store_explicit(&request->peer->deadline_ms, atomic_load_explicit(&server->now_ms, memory_order_relaxed) + ms,
                               memory_order_relaxed);
     }
-    struct MHD_Response *response = request->response;
-    request->response = NULL;
     if (!room_for_reply(request)) {
-        MHD_destroy_response(response);
+        http_drop_response(request);
         return queue_problem(request, MHD_HTTP_SERVICE_UNAVAILABLE, request->chunked, "too many large answers at once");
     }
-    add_close(response, request->chunked);
-    return queue(request, request->status, response);
+    if (request->response == NULL)
+        return MHD_NO;
+    /* A shared answer is for requests without a body. */
+    add_close(request->response, request->chunked);
+    enum MHD_Result queued = MHD_queue_response(request->connection, request->status, request->response);
+    http_drop_response(request);
+    return queued;
 }
 
 void http_touch(struct http_request *request)

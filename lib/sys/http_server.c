@@ -1,6 +1,7 @@
 #include "lib/sys/http_internal.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <netdb.h>
 #include <poll.h>
 #include <stdio.h>
@@ -74,10 +75,11 @@ void http_wake_acceptor(struct http_server *server)
     (void)woken; /* an eventfd that is full wakes as well */
 }
 
-/* Are so many connections open that some must be closed first? Those that were cut off are, in a moment. */
+/* Are so many connections open that some must be closed first? Those that were cut off are, in a moment. This is the limit that
+ * holds: where libmicrohttpd 0.9.75 meets its own, it keeps a lock, and stands still for ever. */
 static bool crowded(struct http_server *server)
 {
-    return atomic_load(&server->counts.connections) >= server->config.connections_max + HTTP_CONNECTIONS_SLACK / 2;
+    return atomic_load(&server->counts.connections) >= server->config.connections_max + HTTP_CONNECTIONS_SLACK;
 }
 
 /* Returns false where there is no room, or the system has no descriptor left: then to wait is better than to try again. */
@@ -91,8 +93,10 @@ static bool accept_some(struct http_server *server)
         int fd = accept(server->listen_fd, (struct sockaddr *)&from, &from_len);
         if (fd < 0)
             return errno == EAGAIN || errno == EINTR || errno == ECONNABORTED;
-        /* Makes the socket non-blocking and not inheritable; closes it where a limit is reached. */
-        MHD_add_connection(server->daemon, fd, (struct sockaddr *)&from, from_len);
+        /* Makes the socket non-blocking and not inheritable; closes it where memory is short. */
+        atomic_fetch_add(&server->counts.connections, 1);
+        if (MHD_add_connection(server->daemon, fd, (struct sockaddr *)&from, from_len) != MHD_YES)
+            atomic_fetch_sub(&server->counts.connections, 1);
     }
     return true;
 }
@@ -128,11 +132,10 @@ static enum err start_daemon(struct http_server *server, struct why *why)
     if (!config->thread_per_connection && config->threads > 1)
         pool[0] = (struct MHD_OptionItem){ MHD_OPTION_THREAD_POOL_SIZE, config->threads, NULL };
     server->daemon = MHD_start_daemon(
-        flags, 0, NULL, NULL, http_on_request, server, MHD_OPTION_ARRAY, pool, MHD_OPTION_NOTIFY_COMPLETED, http_on_completed, server,
-        MHD_OPTION_NOTIFY_CONNECTION, http_on_connection, server, MHD_OPTION_UNESCAPE_CALLBACK, http_on_unescape, server,
+        flags, 0, NULL, NULL, http_on_request, server, MHD_OPTION_ARRAY, pool, MHD_OPTION_NOTIFY_COMPLETED, http_on_completed,
+        server, MHD_OPTION_NOTIFY_CONNECTION, http_on_connection, server, MHD_OPTION_UNESCAPE_CALLBACK, http_on_unescape, server,
         MHD_OPTION_URI_LOG_CALLBACK, http_on_uri, NULL, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_MEMORY_BYTES,
-        MHD_OPTION_CONNECTION_LIMIT, config->connections_max + HTTP_CONNECTIONS_SLACK, MHD_OPTION_CONNECTION_TIMEOUT,
-        config->idle_timeout_s, MHD_OPTION_END);
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)INT_MAX, MHD_OPTION_CONNECTION_TIMEOUT, config->idle_timeout_s, MHD_OPTION_END);
     return server->daemon != NULL ? OK : fail(why, ERR_ENV, "the HTTP server does not start: %s", strerror(errno));
 }
 
@@ -180,10 +183,13 @@ unsigned http_server_port(const struct http_server *server)
     return server->port;
 }
 
-void http_server_counts(const struct http_server *server, struct http_server_counts *out)
+void http_server_counts(struct http_server *server, struct http_server_counts *out)
 {
+    pthread_mutex_lock(&server->connections_lock);
+    unsigned connections = server->all.n;
+    pthread_mutex_unlock(&server->connections_lock);
     *out = (struct http_server_counts){
-        .connections = atomic_load(&server->counts.connections),
+        .connections = connections,
         .connections_max = server->config.connections_max,
         .requests_now = atomic_load(&server->requests),
         .bodies_bytes = atomic_load(&server->bodies_bytes),

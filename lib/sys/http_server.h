@@ -36,7 +36,7 @@ void http_server_stop(struct http_server *server, unsigned grace_ms);
 
 /* From any thread. */
 struct http_server_counts {
-    unsigned connections, connections_max;
+    unsigned connections, connections_max; /* open, and not cut off */
     size_t requests_now;                /* under way */
     size_t bodies_bytes, replies_bytes; /* held: of requests, and of large answers */
     uint64_t requests;                  /* since the start, as all that follow: that came whole */
@@ -44,7 +44,7 @@ struct http_server_counts {
     uint64_t cut_for_room, no_room;     /* connections closed for a new one, and new ones closed at once */
     uint64_t too_slow;                  /* connections closed at their deadline */
 };
-void http_server_counts(const struct http_server *server, struct http_server_counts *out);
+void http_server_counts(struct http_server *server, struct http_server_counts *out);
 
 /* About a request; all borrowed until it is answered. */
 struct span http_method(const struct http_request *request);
@@ -72,6 +72,14 @@ void http_reply_take(struct http_request *request, unsigned status, const struct
  * is not 0. The title is the status's own phrase. */
 void http_reply_problem(struct http_request *request, unsigned status, unsigned retry_after_s, const char *fmt, ...)
     STELE_PRINTF(4, 5);
+
+/* An answer that is made once and given many times, from any thread, for GET and HEAD alone. */
+struct http_shared;
+/* Takes the body. NULL where memory is short, or a header has a line break. To be released. */
+struct http_shared *http_shared_new(unsigned status, const struct http_header *headers, struct buf *body);
+struct http_shared *http_shared_keep(struct http_shared *shared);
+void http_shared_release(struct http_shared *shared); /* NULL is fine */
+void http_reply_shared(struct http_request *request, struct http_shared *shared);
 
 /* A body pulled piece by piece (thread_per_connection only). `read` returns the bytes put into `out`, 0 at the end, -1 to
  * close the connection at once. `done` is called exactly once, also where the peer went away. */
