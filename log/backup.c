@@ -114,6 +114,8 @@ static enum err backup(const struct log_config *config, const char *out, struct 
     if (err == OK)
         err = copy_own(config, out, "checkpoint", NOTE_BYTES_MAX, why);
     if (err == OK)
+        err = copy_own(config, out, "frozen", FROZEN_BYTES_MAX, why);
+    if (err == OK)
         err = copy_data(config, out, why);
     if (err == OK)
         err = copy_named(config, config->policy_file, out, POLICY_BYTES_MAX, why);
@@ -124,8 +126,8 @@ static enum err backup(const struct log_config *config, const char *out, struct 
     if (err == OK)
         err = copy_own(config, out, "config", CONFIG_BYTES_MAX, why);
     if (err == OK)
-        printf("%s: %llu entries of %s; without the log's `key` and `heads`, which `stele-log serve` needs\n", out,
-               (unsigned long long)size, config->origin);
+        printf("%s: %llu entries of %s; the log's `key` and `heads` are not in it\n", out, (unsigned long long)size,
+               config->origin);
     return err;
 }
 

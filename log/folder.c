@@ -8,6 +8,7 @@
 #include "lib/headsfile.h"
 #include "lib/sys/file.h"
 #include "lib/sys/service.h"
+#include "log/limits.h"
 
 static const size_t HEADS_BYTES_MAX = (size_t)1 << 30;
 
@@ -76,6 +77,16 @@ enum err folder_signed(const struct log_config *config, struct folder_head *out,
         fail_in(why, err, "%s", path);
     buf_free(&file);
     free(path);
+    return err;
+}
+
+enum err folder_frozen(const struct log_config *config, struct buf *text, bool *frozen, struct why *why)
+{
+    char *path = path_join(config->dir, "frozen");
+    enum err err = path == NULL ? fail(why, ERR_ENV, "out of memory") : file_read_if(path, FROZEN_BYTES_MAX, text, frozen, why);
+    free(path);
+    while (err == OK && text->len > 0 && text->data[text->len - 1] == '\n')
+        text->len--;
     return err;
 }
 

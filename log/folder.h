@@ -22,6 +22,9 @@ enum err folder_checkpoint(const struct log_config *config, const struct vkey *k
 /* What the signer signed last, from DIR/heads, read only. *there: is there such a file? */
 enum err folder_signed(const struct log_config *config, struct folder_head *out, bool *there, struct why *why);
 
+/* DIR/frozen: what submitters are told, on one line, appended without its newline. */
+enum err folder_frozen(const struct log_config *config, struct buf *text, bool *frozen, struct why *why);
+
 /* Verifies a checkpoint's note under the log's key. ERR_MALFORMED, ERR_REFUSED. */
 enum err folder_open_checkpoint(const struct vkey *key, struct span text, struct head *head, struct why *why);
 

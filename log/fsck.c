@@ -139,7 +139,7 @@ static enum err check_heads(struct fsck *fsck, struct why *why)
     struct buf note = BUF_EMPTY, key_text = BUF_EMPTY;
     struct folder_head published, newest;
     struct vkey key;
-    bool has_key = false, has_heads = false;
+    bool has_key = false, has_heads = false, frozen = false;
     enum err err = folder_key(&fsck->config, &key_text, &key, why);
     if (err == OK)
         err = folder_checkpoint(&fsck->config, &key, &note, &published, why);
@@ -149,9 +149,12 @@ static enum err check_heads(struct fsck *fsck, struct why *why)
         err = folder_signed(&fsck->config, &newest, &has_heads, why);
     if (err == OK)
         err = folder_has(&fsck->config, "key", &has_key, why);
-    if (err == OK && has_key && !has_heads)
+    if (err == OK)
+        err = folder_has(&fsck->config, "frozen", &frozen, why);
+    if (err == OK && has_key && !has_heads && !frozen)
         err = fail(why, ERR_REFUSED, "%s/heads is missing: put back the file that belongs to this key", fsck->config.dir);
-    if (err == OK && newest.found)
+    /* A frozen log ends at its published checkpoint. */
+    if (err == OK && newest.found && !frozen)
         err = check_head(fsck, "the head that was signed last", &newest.head, why);
     buf_free(&note);
     buf_free(&key_text);

@@ -72,6 +72,8 @@ enum {
     RECOVER_FILE_BYTES_MAX = 1 << 30,   /* of proof bundles */
     RECOVER_FILES_MAX = 1 << 20,
 
+    FROZEN_BYTES_MAX = 512,  /* what submitters to a frozen log are told */
+
     /* Admission. */
     BUILDERS_BYTES_MAX = 16 << 20, /* the builders file */
     OPEN_RATE = 1000,              /* attestations a second, of a key and of an address, where anybody may submit */

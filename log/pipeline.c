@@ -21,6 +21,12 @@ void submission_refuse(struct submission *submission, const char *reason)
     submission_free(submission);
 }
 
+void submission_refuse_for_good(struct submission *submission, const char *reason)
+{
+    http_reply_problem(submission->request, 410, 0, "%s", reason);
+    submission_free(submission);
+}
+
 static void refuse_all(struct submission_list *list, const char *reason)
 {
     struct submission *submission;

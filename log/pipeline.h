@@ -24,7 +24,9 @@ struct publisher;
 struct pipeline {
     const struct log_config *config;
     struct store *store;
-    struct signer *signer;
+    const struct vkey *key; /* the log's */
+    struct signer *signer;  /* NULL where the log is frozen */
+    const char *frozen;     /* why it takes nothing; NULL where it is not frozen */
     struct published *published;
     struct witnesses *witnesses;
     struct publisher *publisher; /* its thread's alone */
@@ -72,7 +74,8 @@ void *publisher_run(void *pipeline);
 void pipeline_fail(struct pipeline *pipeline, const char *where, const struct why *why);
 /* How long a submission may wait for its head. */
 uint64_t pipeline_patience_ms(const struct pipeline *pipeline);
-/* 503 for a submission, and the end of it. */
+/* 503 for a submission, and the end of it; 410 where asking again never helps. */
 void submission_refuse(struct submission *submission, const char *reason);
+void submission_refuse_for_good(struct submission *submission, const char *reason);
 
 #endif

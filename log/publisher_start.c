@@ -42,7 +42,7 @@ static enum err hold(struct publisher *publisher, const struct head *head, const
 /* ERR_MALFORMED where it is no head of this log's: then it is the witness's fault. */
 static enum err open_shown(const struct publisher *publisher, struct span text, struct head *head, struct why *why)
 {
-    const struct vkey *key = signer_key(publisher->pipeline->signer);
+    const struct vkey *key = publisher->pipeline->key;
     struct note note;
     struct checkpoint checkpoint;
     struct why reason;
@@ -58,6 +58,8 @@ enum err publisher_shown(void *ctx, const char *witness, struct span text, uint6
     struct head head;
     struct buf whose = BUF_EMPTY;
     enum err err = open_shown(publisher, text, &head, why);
+    if (err == OK && publisher->pipeline->frozen != NULL && head.size > publisher->last.size)
+        err = fail(why, ERR_MALFORMED, "it shows a head beyond the one at which this log was frozen");
     if (err != OK)
         return err;
     buf_fmt(&whose, "a head under this log's own signature, shown by the witness %s,", witness);
@@ -116,8 +118,7 @@ static enum err load_checkpoint(struct publisher *publisher, struct why *why)
     enum err err = file_read_if(publisher->checkpoint_file, NOTE_BYTES_MAX, &text, &found, why);
     if (err != OK || !found)
         goto out;
-    const struct vkey *key = signer_key(pipeline->signer);
-    if (signed_head_parse(&head, span_buf(&text), key, publisher->policy, clock_monotonic_ms(), &reason) != OK) {
+    if (signed_head_parse(&head, span_buf(&text), pipeline->key, publisher->policy, clock_monotonic_ms(), &reason) != OK) {
         report_why(REPORT_WARN, "checkpoint-passed-over", &reason);
         goto out;
     }
@@ -133,6 +134,44 @@ static enum err load_checkpoint(struct publisher *publisher, struct why *why)
     witnesses_ask(pipeline->witnesses, head);
     pipeline->published_size = head->head.size;
     err = publisher_show(publisher, why);
+out:
+    signed_head_release(head);
+    buf_free(&text);
+    return err;
+}
+
+/* A frozen log shows DIR/checkpoint for ever, and has witnesses cosign it again: neither needs its key. */
+static enum err start_frozen(struct publisher *publisher, struct why *why)
+{
+    struct pipeline *pipeline = publisher->pipeline;
+    struct buf text = BUF_EMPTY;
+    struct signed_head *head = NULL;
+    bool satisfied = false;
+    enum err err = file_read(publisher->checkpoint_file, NOTE_BYTES_MAX, &text, why);
+    if (err == OK && (err = signed_head_parse(&head, span_buf(&text), pipeline->key, publisher->policy, clock_monotonic_ms(), why)) != OK)
+        fail_in(why, err, "%s, which a frozen log shows", publisher->checkpoint_file);
+    if (err == OK) {
+        pipeline->committed = store_size(pipeline->store);
+        err = hold(publisher, &head->head, "the published checkpoint", why);
+    }
+    if (err == OK)
+        err = witnesses_use(pipeline->witnesses, publisher->policy, why);
+    if (err == OK)
+        err = signed_head_satisfies(head, publisher->policy, &satisfied, why);
+    if (err != OK)
+        goto out;
+    publisher->last = head->head;
+    pipeline->committed = pipeline->signed_size = head->head.size; /* whatever lies beyond is not the log's any more */
+    pipeline->compared = true;
+    witnesses_ask(pipeline->witnesses, head);
+    if (satisfied) {
+        publisher->current = signed_head_keep(head);
+        pipeline->published_size = head->head.size;
+        err = publisher_show(publisher, why);
+    } else {
+        publisher->out = signed_head_keep(head);
+        pipeline->behind_since_ms = clock_monotonic_ms();
+    }
 out:
     signed_head_release(head);
     buf_free(&text);
@@ -186,7 +225,7 @@ enum err publisher_new(struct publisher **out, struct pipeline *pipeline, struct
                        ? fail(why, ERR_ENV, "out of memory")
                        : witnesses_new(&pipeline->witnesses, span_str(pipeline->config->origin), &hooks, why);
     if (err == OK)
-        err = start(publisher, why);
+        err = pipeline->frozen != NULL ? start_frozen(publisher, why) : start(publisher, why);
     *out = publisher;
     return err;
 }

@@ -287,11 +287,16 @@ static enum err know_own_heads(struct recovery *recovery, const struct options *
 {
     struct buf note = BUF_EMPTY;
     struct folder_head published;
+    bool frozen = false;
     enum err err = folder_signed(&recovery->config, newest, there, why);
-    if (err == OK && newest->found)
+    if (err == OK)
+        err = folder_has(&recovery->config, "frozen", &frozen, why);
+    if (err == OK && newest->found && !frozen)
         err = recovery_know(recovery, &newest->head, "the signer's last head", why);
     if (err == OK)
         err = folder_checkpoint(&recovery->config, &recovery->key, &note, &published, why);
+    if (err == OK && frozen)
+        *newest = published; /* it ends there */
     /* An old checkpoint alone does not say that nothing came after it. */
     if (err == OK && published.found && (newest->found || options->url != NULL || options->nothing_newer))
         err = recovery_know(recovery, &published.head, "the published checkpoint", why);

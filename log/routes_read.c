@@ -271,6 +271,7 @@ void route_metrics(struct routes *routes, struct http_request *request, struct s
     metric(&out, "submissions_total", pipeline->submitted);
     metric(&out, "submissions_timed_out_total", pipeline->timed_out);
     metric(&out, "failed", pipeline->failed);
+    metric(&out, "frozen", pipeline->frozen != NULL);
     pthread_mutex_unlock(&pipeline->lock);
     for (size_t i = 0; admission_statuses[i] != 0; i++)
         buf_fmt(&out, "stele_log_submissions_refused_total{status=\"%u\"} %llu\n", admission_statuses[i],

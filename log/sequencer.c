@@ -54,6 +54,10 @@ static bool take_batch(struct pipeline *pipeline, struct batch *batch)
  * the data must not grow until the disk is full. */
 static bool stalled(struct pipeline *pipeline, const struct batch *batch, struct why *why)
 {
+    if (pipeline->frozen != NULL) {
+        fail(why, ERR_REFUSED, "%s", pipeline->frozen);
+        return true;
+    }
     pthread_mutex_lock(&pipeline->lock);
     uint64_t behind_since_ms = pipeline->behind_since_ms, ahead = pipeline->committed - pipeline->signed_size;
     bool compared = pipeline->compared;
@@ -92,6 +96,8 @@ static enum err all_known(struct pipeline *pipeline, const struct submission *su
     for (size_t i = 0; i < submission->part.n && *known && err == OK; i++) {
         uint64_t index;
         err = store_find(pipeline->store, &submission->part.entries[i].leaf, known, &index, why);
+        if (pipeline->frozen != NULL && *known)
+            *known = index < pipeline->signed_size; /* what was not published when it was frozen never will be */
     }
     return err;
 }
@@ -105,6 +111,8 @@ static void keep_known(struct pipeline *pipeline, struct batch *batch, const str
         struct why why;
         if (all_known(pipeline, batch->items[i], &known, &why) == OK && known)
             batch->items[kept++] = batch->items[i];
+        else if (pipeline->frozen != NULL)
+            submission_refuse_for_good(batch->items[i], reason->text);
         else
             submission_refuse(batch->items[i], reason->text);
     }
@@ -120,8 +128,9 @@ static void hand_on(struct pipeline *pipeline, struct batch *batch, uint64_t siz
                 batch->items[i]->covers = batch->items[i]->part.entries[j].index + 1;
     pthread_mutex_lock(&pipeline->lock);
     bool failed = pipeline->failed;
-    pipeline->committed = size;
-    if (size > pipeline->published_size && pipeline->behind_since_ms == 0)
+    if (pipeline->frozen == NULL)
+        pipeline->committed = size;
+    if (pipeline->committed > pipeline->published_size && pipeline->behind_since_ms == 0)
         pipeline->behind_since_ms = clock_monotonic_ms();
     for (size_t i = 0; i < batch->n && !failed; i++) {
         bool shown = batch->items[i]->covers <= pipeline->published_size;

@@ -30,6 +30,8 @@ struct serving {
     struct routes routes;
     struct http_server *server;
     bool pipeline_started;
+    struct buf key_text, frozen;
+    struct vkey key;
     sigset_t signals;
 };
 
@@ -63,9 +65,30 @@ static enum err start_signer(struct serving *serving, struct why *why)
     if (err == OK && !span_is(signer_key(serving->pipeline.signer)->name, serving->config.origin))
         err = fail(why, ERR_REFUSED, "%s is the key of %.*s, not of the configured origin %s", key,
                    SPAN_FMT(signer_key(serving->pipeline.signer)->name), serving->config.origin);
+    if (err == OK)
+        serving->pipeline.key = signer_key(serving->pipeline.signer);
     free(key);
     free(heads);
     return err;
+}
+
+/* A frozen log needs no key: its signer is not started. */
+static enum err load_frozen(struct serving *serving, struct why *why)
+{
+    bool frozen;
+    enum err err = folder_frozen(&serving->config, &serving->frozen, &frozen, why);
+    if (err != OK || !frozen)
+        return err;
+    buf_byte(&serving->frozen, '\0');
+    err = buf_done(&serving->frozen, why);
+    if (err == OK)
+        err = folder_key(&serving->config, &serving->key_text, &serving->key, why);
+    if (err != OK)
+        return err;
+    serving->pipeline.frozen = (const char *)serving->frozen.data;
+    serving->pipeline.key = &serving->key;
+    report(REPORT_INFO, "frozen", "why=%s", report_quote(serving->pipeline.frozen));
+    return OK;
 }
 
 static enum err load_policy(const struct serving *serving, struct policy **out, struct why *why)
@@ -142,8 +165,10 @@ static enum err start(struct serving *serving, const char *listen, struct why *w
     if (err == OK)
         err = key_system_start(why);
     if (err == OK)
+        err = load_frozen(serving, why);
+    if (err == OK && pipeline->frozen == NULL)
         err = check_signer_files(serving, why);
-    if (err == OK)
+    if (err == OK && pipeline->frozen == NULL)
         err = start_signer(serving, why);
     if (err == OK)
         err = http_client_system_start(why);
@@ -197,6 +222,8 @@ static void stop(struct serving *serving)
     hot_free(serving->routes.hot);
     store_close(serving->pipeline.store);
     signer_stop(serving->pipeline.signer);
+    buf_free(&serving->key_text);
+    buf_free(&serving->frozen);
     log_config_free(&serving->config);
 }
 

@@ -83,7 +83,8 @@ static enum err check_file(const char *dir, const char *name, bool large_values,
 enum err store_check_files(const char *dir, struct why *why)
 {
     enum err err =
-        check_file(dir, "data", true, "To recover, put back a copy of data that holds all that was signed; never remove heads", why);
+        check_file(dir, "data", true, "Move it away and take everything from another copy of this log with `stele-log recover`, or put back a copy that holds all "
+                   "that was signed; never remove heads", why);
     return err == OK ? check_file(dir, "index", false, "The indices follow from the entries: remove DIR/index, and start", why) : err;
 }
 
