@@ -20,6 +20,12 @@ done
 cp -r "$W/log" "$W/good"
 make_attestation "$W/builder" 200000 1 >"$W/next"
 next() { curl -s -m 20 -o "$W/body" -w '%{http_code}' --data-binary "@$W/next" "$(url log)/attestations"; }
+# look_up: which entries are found by their builder, and by the paths that they name.
+look_up() {
+    curl -s -m 20 "$(url log)/builder/$by" >"$W/found"
+    curl -s -m 20 --data-binary "@$W/parts" "$(url log)/outputs" >>"$W/found"
+    grep '^index ' "$W/found" | cksum
+}
 # last_head: size and root of the head that was signed last.
 last_head() { tail -c 128 "$W/log/heads" | od -An -v -tx1 -j32 -N40 | tr -d ' \n'; }
 back() { rm -rf "$W/log" && cp -r "$W/good" "$W/log"; }
@@ -28,6 +34,10 @@ accepts "control: it is right" stele-log fsck "$W/log" --full
 now=$(last_head)
 serve
 if [ "$(next)" = 200 ]; then ok "control: the next attestation is taken"; else not_ok "control: the next attestation is taken"; fi
+by=$(tr -d '\n' <"$W/builder.pub" | sha256sum | cut -d' ' -f1)
+for i in $(seq 0 10 279) 100000 100001 200000; do make_attestation path "$i" | cut -c 12-43; done >"$W/parts"
+should_find=$(look_up)
+if [ "$(grep -c '^index ' "$W/found")" = $((283 + 31)) ]; then ok "control: look-ups find it all"; else not_ok "control: look-ups find it all"; fi
 stop log
 then=$(last_head)
 
@@ -55,11 +65,14 @@ one() {
         status=$(next)
         log_driver check "$(url log)" "$W/log/policy" "$W/notes" >"$W/check" 2>&1
         check=$?
+        finds=$(look_up)
         stop log
         if [ $fsck -eq 1 ]; then
             found=$((found + 1))
         elif [ $check -ne 0 ] || [ "$status" != 200 ]; then
             bad "$1" "$1" "neither refused nor found, but wrong (status $status): $(cat "$W/check")"
+        elif [ "$finds" != "$should_find" ]; then
+            bad "$1" "$1" "neither refused nor found, but not all is found"
         else
             unused=$((unused + 1))
         fi

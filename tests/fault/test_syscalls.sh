@@ -67,7 +67,7 @@ one() {
     stops && holds
 }
 
-# every SYSCALL FILE [final]: the faults one by one, until a run has no such call any more; in the short form a few of them.
+# every SYSCALL FILE [final]: the faults one by one, until a run has no such call any more; in the short form $few of them.
 every() {
     for kind in error=EIO error=ENOSPC signal=KILL; do
         n=1 hits=0 bad=
@@ -81,7 +81,7 @@ every() {
             esac
             hit || break
             hits=$((hits + 1))
-            short && [ $n -ge 2 ] && break
+            short && [ $n -ge $few ] && break
             n=$((n + 1))
         done
         if [ -n "$bad" ]; then
@@ -94,7 +94,7 @@ every() {
     done
 }
 
-before=true load_n=30
+before=true load_n=30 few=2
 accepts "the log starts" serve
 load 20 4
 accepts "and answers" answered
@@ -127,7 +127,7 @@ load 1100 1
 answered
 stop log
 cp "$W/log/heads" "$W/heads"
-before="cp $W/heads $W/log/heads" load_n=0
+before="cp $W/heads $W/log/heads" load_n=0 few=1
 for call in write fsync rename ftruncate; do every $call any; done
 if [ "$(wc -c <"$W/log/heads")" -lt "$(wc -c <"$W/heads")" ]; then ok "it is smaller now"; else not_ok "it was not written anew"; fi
 
