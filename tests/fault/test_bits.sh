@@ -26,6 +26,8 @@ look_up() {
     curl -s -m 20 --data-binary "@$W/parts" "$(url log)/outputs" >>"$W/found"
     grep '^index ' "$W/found" | cksum
 }
+# number_at OFFSET: of the good database.
+number_at() { od -An -v -tu8 -j "$1" -N8 "$W/good/$db/data.mdb" | tr -d ' '; }
 # last_head: size and root of the head that was signed last.
 last_head() { tail -c 128 "$W/log/heads" | od -An -v -tx1 -j32 -N40 | tr -d ' \n'; }
 back() { rm -rf "$W/log" && cp -r "$W/good" "$W/log"; }
@@ -99,6 +101,12 @@ for db in data index; do
         # Again in the page's head, where the format is.
         one $((page * 4096 + page * 2654435761 / 64 % 48)) $((page * 40503 / 64 % 8))
         page=$((page + step))
+    done
+    # Where LMDB is led by: the roots of its free list and of its tables, in the newer meta page: flags, bounds, the first node's
+    # place, and the nodes that lie last.
+    meta=$(($(number_at 144) > $(number_at 4240) ? 0 : 4096))
+    for root in $(number_at $((meta + 80))) $(number_at $((meta + 128))); do
+        for at in 10 12 14 16 17 4070 4072 4080 4088; do one $((root * 4096 + at)) 1; done
     done
     what="$db: $refused refused, $found found by fsck, $unused in unused space, of $pages pages"
     if [ -z "$wrong" ]; then ok "$what"; else not_ok "$what; wrong at$wrong"; fi
