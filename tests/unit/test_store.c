@@ -446,7 +446,7 @@ static void test_stored_leaf_hashes(void **state)
     struct store *store = open_store();
     append(store, 0, 60, false);
     store_close(store);
-    make_seen_run(50, 50);
+    make_seen_run(50, 50); /* none is wrong */
     assert_int_equal(check_leaves(60), OK);
     make_seen_run(50, 7);
     assert_int_equal(check_leaves(60), ERR_REFUSED);
