@@ -87,21 +87,36 @@ void peer_add_log(const struct peer *peer, const char *vkey, const char *origin)
         driver_die("add-log", NULL);
 }
 
-void peer_start(struct peer *peer)
+bool peer_start_traced(struct peer *peer, const char *injection, const char *trace_file)
 {
     int ends[2];
-    char line[256] = "";
+    char line[256] = "", trace[256] = "", inject[256] = "";
     size_t len = 0;
+    const char *arguments[] = { "strace", "-D", "-f", "-o", trace_file, "-e", trace, "-e", inject,
+                                "stele-witness", "serve", peer->dir, "--listen", "127.0.0.1:0", NULL };
+    if (injection != NULL) {
+        snprintf(trace, sizeof trace, "trace=%.*s", (int)strcspn(injection, ":"), injection);
+        snprintf(inject, sizeof inject, "inject=%s", injection);
+    }
     if (pipe(ends) != 0)
         driver_die("pipe", NULL);
     fcntl(ends[0], F_SETFD, FD_CLOEXEC);
-    peer->pid = spawn((const char *const[]){ "stele-witness", "serve", peer->dir, "--listen", "127.0.0.1:0", NULL }, ends[1]);
+    peer->pid = spawn(injection != NULL ? arguments : arguments + 9, ends[1]);
     close(ends[1]);
     while (len + 1 < sizeof line && read(ends[0], line + len, 1) == 1 && line[len] != '\n')
         line[++len] = '\0';
     close(ends[0]);
-    if (sscanf(line, "listening on %127s", peer->url) != 1)
+    if (sscanf(line, "listening on %127s", peer->url) == 1)
+        return true;
+    if (injection == NULL)
         driver_die("the witness does not start", NULL);
+    peer_stop(peer, SIGKILL);
+    return false;
+}
+
+void peer_start(struct peer *peer)
+{
+    peer_start_traced(peer, NULL, NULL);
 }
 
 int peer_stop(struct peer *peer, int signal_number)
