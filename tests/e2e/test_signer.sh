@@ -1,0 +1,77 @@
+#!/bin/sh
+# The process that holds a log's or a witness's key, seen from outside: what it has open, what the kernel lets it do, and where the
+# key lies: in no other memory than its own guarded one, in no core dump. TAP.
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/log_lib.sh"
+
+# child PID: the process that it forked.
+child() { grep -l "^PPid:[[:space:]]*$1\$" /proc/[0-9]*/status 2>/dev/null | cut -d/ -f3; }
+# open_files PID: what it has open beside 0, 1 and 2, a kind or a name a line.
+open_files() {
+    for fd in /proc/"$1"/fd/*; do
+        [ "${fd##*/}" -gt 2 ] && readlink "$fd"
+    done | sed 's/:\[.*//; s|.*/||' | sort | tr '\n' ' '
+}
+field() { sed -n "s/^$2:[[:space:]]*//p" "/proc/$1/status"; }
+pid_of() { cat "$W/run/$1.pid"; }
+
+mkdir "$W/cores"
+pattern=$(cat /proc/sys/kernel/core_pattern)
+dumping() { cd "$W/cores" && ulimit -c unlimited && exec "$@"; }
+# dumps: how many core dumps there are.
+dumps() { find "$W/cores" -type f | wc -l | tr -d ' '; }
+
+stele-witness init "$W/w" --name w.example/witness >/dev/null 2>&1
+start w dumping stele-witness serve "$W/w" --listen 127.0.0.1:0
+new_log "witness w $(stele-witness key "$W/w") $(url w)" "quorum w"
+stele-witness add-log "$W/w" "$(stele-log key "$W/log")" >/dev/null 2>&1
+kill -HUP "$(pid_of w)"
+serve dumping
+same "the control: it signs, and the witness's does" 200 "$(soon 200 post "$W/e0")"
+
+for name in log w; do
+    signer=$(child "$(pid_of $name)")
+    if [ $name = log ]; then key=$W/log/key; else key=$W/w/key; fi
+    same "$name: there is one process beside the server" 1 "$(echo "$signer" | wc -w | tr -d ' ')"
+    same "$name: it has the heads file open and a socket to the server, no data, no network" "heads socket " "$(open_files "$signer")"
+    same "$name: no database is mapped" 0 "$(grep -c 'data.mdb' "/proc/$signer/maps")"
+    same "$name: it can gain no privileges" 1 "$(field "$signer" NoNewPrivs)"
+    same "$name: it dumps no core, whatever the limit was" 0 "$(awk '/^Max core file size/ { print $5 }' "/proc/$signer/limits")"
+    if [ "${STELE_BUILD%asan}" != "$STELE_BUILD" ]; then
+        skipped "$name: it is behind a seccomp filter" "left out under the sanitizers"
+        skipped "$name: the key lies in guarded memory alone" "the sanitizers' shadow is too large to look through"
+    else
+        same "$name: it is behind a seccomp filter" 2 "$(field "$signer" Seccomp)"
+        memory_probe process "$key" "$signer" >"$W/out" 2>&1
+        says "$name: the key lies in guarded memory alone, if anybody may look" '^guarded [1-9][0-9]* open 0$|^unreadable$' "$W/out"
+        memory_probe process "$key" "$(pid_of $name)" >"$W/out" 2>&1
+        says "$name: the server never had it" '^guarded 0 open 0$|^unreadable$' "$W/out"
+    fi
+done
+
+signer=$(child "$(pid_of log)")
+kill -ABRT "$signer"
+same "the log says that its signer ended" 503 "$(make_attestation "$W/builder" 77 1 >"$W/e77"; post "$W/e77" >"$W/status"; soon 503 get /healthz)"
+says "by name" 'the signer ended unexpectedly' "$W/body"
+same "and the signer left no core dump" 0 "$(dumps)"
+status "what was published is still served" 200 "$(get /checkpoint)"
+case $pattern in
+/* | \|*)
+    skipped "the server's core dump does not have the key" "this machine's core dumps go elsewhere"
+    stop log KILL
+    ;;
+*)
+    stop log ABRT
+    if [ "$(dumps)" = 0 ]; then
+        skipped "the server's core dump does not have the key" "this machine makes no core dumps"
+    else
+        memory_probe file "$W/log/key" "$(find "$W/cores" -type f | head -n 1)" >"$W/out" 2>&1
+        same "the server's core dump does not have the key" "found 0" "$(cat "$W/out")"
+        memory_probe file "$W/log/key" "$W/log/key" >"$W/out" 2>&1
+        same "the control: the key file has it" "found 1" "$(cat "$W/out")"
+    fi
+    ;;
+esac
+accepts "restarted, it goes on" serve
+status "and answers" 200 "$(post "$W/e77")"
+done_testing
