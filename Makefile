@@ -128,6 +128,8 @@ install: all
 	install -m 755 $O/bin/stele-log $O/bin/stele-witness $O/bin/stele $(DESTDIR)$(PREFIX)/bin
 	ln -sf stele $(DESTDIR)$(PREFIX)/bin/stele-hook
 	ln -sf stele $(DESTDIR)$(PREFIX)/bin/stele-diff-hook
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	sed 's|/usr/local|$(PREFIX)|' witness/stele-witness.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/stele-witness.service
 
 clean:
 	rm -rf build

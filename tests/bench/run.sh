@@ -141,3 +141,5 @@ get "the checkpoint" /checkpoint 16700
 part "Proofs"
 "$bench/verify" 5000 >"$W/load" || exit 1
 row "verified, one core" "$(figure bundles_s "$W/load")/s" "$(calc %.0f "100 * $(figure bundles_s "$W/load") / $(figure verify_s "$W/limits")") % of verification; a shared checkpoint verified once"
+
+. "$here/witness.sh"
