@@ -82,9 +82,16 @@ static enum err check_file(const char *dir, const char *name, bool large_values,
 
 enum err store_check_files(const char *dir, struct why *why)
 {
-    enum err err =
-        check_file(dir, "data", true, "Move it away and take everything from another copy of this log with `stele-log recover`, or put back a copy that holds all "
-                   "that was signed; never remove heads", why);
+    struct buf way_out = BUF_EMPTY;
+    buf_fmt(&way_out,
+            "Move it aside and take the entries from a mirror or another copy of this log with `stele-log recover %s --from URL`; "
+            "never remove heads",
+            dir);
+    buf_byte(&way_out, '\0');
+    enum err err = buf_done(&way_out, why);
+    if (err == OK)
+        err = check_file(dir, "data", true, (const char *)way_out.data, why);
+    buf_free(&way_out);
     return err == OK ? check_file(dir, "index", false, "The indices follow from the entries: remove DIR/index, and start", why) : err;
 }
 

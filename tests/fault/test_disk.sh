@@ -53,6 +53,12 @@ for age in batch day; do
     start w stele-witness serve "$W/w" --listen "$(url w | sed 's|http://||')"
     puts_back now data index heads checkpoint
     accepts "the newest copy is right again" holds
+    puts_back $age data index heads checkpoint
+    rm -rf "$W/mirror" && cp -r "$W/now" "$W/mirror"
+    start mirror stele-log serve "$W/mirror" --listen 127.0.0.1:0
+    accepts "what is missing of all is taken from a copy" stele-log recover "$W/log" --from "$(url mirror)"
+    stop mirror
+    accepts "and the log stands by all its answers" holds
     puts_back $age heads
     : >"$W/run/log.err"
     accepts "the signer's head of a $age ago, with newer data, signs what follows from both" holds
@@ -62,6 +68,20 @@ for age in batch day; do
     # The log that went on is the newest now.
     rm -rf "$W/now" && cp -r "$W/log" "$W/now"
 done
+
+echo "# damaged, and made anew"
+start mirror stele-log serve "$W/now" --listen 127.0.0.1:0
+printf '\377' | dd of="$W/log/data/data.mdb" bs=1 seek=$((16 + 128)) conv=notrunc 2>"$W/dd" # the meta page's transaction
+refuses_to_serve "a damaged database is refused, with the way out" \
+    "data.mdb is damaged: page 0: .* Move it aside .*stele-log recover $W/log --from URL.*never remove heads"
+mkdir "$W/damaged" && mv "$W/log/data/data.mdb" "$W/damaged"
+accepts "it is made anew from a copy" stele-log recover "$W/log" --from "$(url mirror)"
+stop mirror
+accepts "and the log stands by all its answers" holds
+printf '\377' | dd of="$W/log/index/data.mdb" bs=1 seek=$((16 + 128)) conv=notrunc 2>"$W/dd"
+refuses_to_serve "damaged indices, too" "index/data.mdb is damaged: page 0: .*remove DIR/index, and start"
+rm -r "$W/log/index"
+accepts "they are made anew from the entries" holds
 stop w
 
 # used: the bytes of the data that are in use, as the log tells.
