@@ -98,7 +98,8 @@ static void charge(struct rate *keys, const struct store_part *part, uint64_t no
     }
 }
 
-struct submission *admission_read(struct admission *admission, struct http_request *request, struct store *store)
+struct submission *admission_read(struct admission *admission, struct http_request *request, struct store *store,
+                                  struct histogram *took)
 {
     uint64_t party = http_party(request, admission->proxy), now_us = clock_monotonic_us();
     struct span body = http_body(request), address = span_of(&party, sizeof party);
@@ -111,6 +112,7 @@ struct submission *admission_read(struct admission *admission, struct http_reque
     struct submission_rules rules = { .builders = admission->builders, .rate = admission->keys };
     enum err err = submission_parse(&submission, body, &rules, store, &refusal, &why);
     pthread_rwlock_unlock(&admission->lock);
+    histogram_add(took, clock_monotonic_us() - now_us);
     if (err == OK) {
         charge(admission->keys, &submission->part, now_us);
         submission->request = request;

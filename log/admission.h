@@ -13,6 +13,7 @@
 #include <stdatomic.h>
 
 #include "lib/sys/http_server.h"
+#include "lib/sys/metrics.h"
 #include "log/submission.h"
 #include "log/workers.h"
 
@@ -39,7 +40,8 @@ void admission_use_builders(struct admission *admission, struct builders *builde
 enum admit { ADMIT_TRUSTED, ADMIT_SUSPECT, ADMIT_REFUSED };
 enum admit admission_ask(struct admission *admission, struct http_request *request);
 /* By a verifier: parses and verifies the request's body, and takes what it costs. Answers where it is refused. */
-struct submission *admission_read(struct admission *admission, struct http_request *request, struct store *store);
+struct submission *admission_read(struct admission *admission, struct http_request *request, struct store *store,
+                                  struct histogram *took);
 /* A submission was turned away for another reason, with this status. */
 void admission_count(struct admission *admission, unsigned status);
 

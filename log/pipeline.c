@@ -88,7 +88,8 @@ bool pipeline_takes(struct pipeline *pipeline, struct why *why)
 
 bool pipeline_submit(struct pipeline *pipeline, struct submission *submission, struct why *why)
 {
-    submission->deadline_ms = clock_monotonic_ms() + pipeline_patience_ms(pipeline);
+    submission->taken_us = clock_monotonic_us();
+    submission->deadline_ms = submission->taken_us / 1000 + pipeline_patience_ms(pipeline);
     pthread_mutex_lock(&pipeline->lock);
     bool yes = takes(pipeline, why);
     if (yes) {
@@ -170,6 +171,7 @@ static void answer(struct answering *answering, struct submission *submission)
         submission_refuse(submission, "the log could not build the proofs");
     } else {
         http_reply_take(submission->request, 200, headers, &body);
+        histogram_add(&answering->pipeline->counts.answer, clock_monotonic_us() - submission->taken_us);
         submission_free(submission);
     }
     buf_free(&body);

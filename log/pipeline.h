@@ -13,6 +13,7 @@
 
 #include <pthread.h>
 
+#include "lib/sys/metrics.h"
 #include "lib/sys/signer.h"
 #include "log/published.h"
 #include "log/submission.h"
@@ -20,6 +21,12 @@
 #include "log/workers.h"
 
 struct publisher;
+
+/* For the metrics: from any thread. */
+struct pipeline_counts {
+    struct histogram read, queued, commit, sign, quorum, answer;
+    atomic_ullong batches, entries, heads;
+};
 
 struct pipeline {
     const struct log_config *config;
@@ -32,6 +39,7 @@ struct pipeline {
     struct publisher *publisher; /* its thread's alone */
     struct workers *verifiers;   /* parse and verify what is posted, and queue it */
     pthread_t sequencer_thread, publisher_thread, answerer_thread;
+    struct pipeline_counts counts;
 
     pthread_mutex_t lock; /* for all that follows */
     pthread_cond_t queued, answerable;

@@ -94,6 +94,10 @@ static enum err try_publish(struct publisher *publisher, struct why *why)
     if ((err = publisher_show(publisher, why)) != OK)
         return err;
     publisher->file_due = true;
+    atomic_fetch_add(&publisher->pipeline->counts.heads, 1);
+    if (publisher->out_us != 0)
+        histogram_add(&publisher->pipeline->counts.quorum, clock_monotonic_us() - publisher->out_us);
+    publisher->out_us = 0;
     release_waiting(publisher->pipeline, publisher->current->head.size);
     return OK;
 }
@@ -125,6 +129,7 @@ static enum err put_out(struct publisher *publisher, const struct head *head, st
     if (err != OK)
         return err;
     publisher->last = *head;
+    publisher->out_us = clock_monotonic_us();
     pthread_mutex_lock(&publisher->pipeline->lock);
     publisher->pipeline->signed_size = head->size;
     if (publisher->pipeline->behind_since_ms == 0)
@@ -139,6 +144,7 @@ enum err publisher_sign(struct publisher *publisher, uint64_t size, struct why *
     struct hash proof[PROOF_HASHES_MAX];
     struct head head;
     size_t n;
+    uint64_t began_us = clock_monotonic_us();
     enum err err = tree_recompute(&publisher->tree, size, &head, why);
     if (err == OK)
         err = tree_prove(&publisher->tree, publisher->last.size, size, proof, &n, why);
@@ -160,6 +166,7 @@ enum err publisher_sign(struct publisher *publisher, uint64_t size, struct why *
         publisher->next_sign_ms = now_ms + CLOCK_BEHIND_MS;
         report_why(REPORT_ERROR, "clock-behind", &answer.why);
     } else if (err == OK) {
+        histogram_add(&publisher->pipeline->counts.sign, clock_monotonic_us() - began_us);
         err = put_out(publisher, &head, span_buf(&text), &answer, why);
     }
     buf_free(&text);

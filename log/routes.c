@@ -11,7 +11,7 @@ static void route_attestations(struct routes *routes, struct http_request *reque
     struct why why;
     (void)rest;
     bool takes = pipeline_takes(pipeline, &why);
-    if (takes && (submission = admission_read(&routes->admission, request, pipeline->store)) == NULL)
+    if (takes && (submission = admission_read(&routes->admission, request, pipeline->store, &pipeline->counts.read)) == NULL)
         return;
     if (takes && pipeline_submit(pipeline, submission, &why))
         return;

@@ -1,8 +1,7 @@
 /* The routes that read. Each takes what is published once, and looks no further than that. */
-#include "lib/sys/clock.h"
 #include "lib/sys/gzip.h"
 #include "log/limits.h"
-#include "log/routes.h"
+#include "log/metrics.h"
 
 #define OCTETS  "application/octet-stream"
 /* tlog-tiles: tiles never change. */
@@ -251,44 +250,10 @@ void route_health(struct routes *routes, struct http_request *request, struct sp
     routes_reply(request, TEXT_PLAIN, "no-store", NOTHING_MORE, &body);
 }
 
-static void metric(struct buf *out, const char *name, uint64_t value)
-{
-    buf_fmt(out, "stele_log_%s %llu\n", name, (unsigned long long)value);
-}
-
 void route_metrics(struct routes *routes, struct http_request *request, struct span rest)
 {
     (void)rest;
-    struct pipeline *pipeline = routes->pipeline;
-    struct buf out = BUF_EMPTY;
-    pthread_mutex_lock(&pipeline->lock);
-    metric(&out, "tree_size", pipeline->committed);
-    metric(&out, "signed_size", pipeline->signed_size);
-    metric(&out, "published_size", pipeline->published_size);
-    metric(&out, "queue_submissions", pipeline->queue.n);
-    metric(&out, "queue_bytes", pipeline->queue_bytes);
-    metric(&out, "waiting_submissions", pipeline->waiting.n);
-    metric(&out, "submissions_total", pipeline->submitted);
-    metric(&out, "submissions_timed_out_total", pipeline->timed_out);
-    metric(&out, "failed", pipeline->failed);
-    metric(&out, "frozen", pipeline->frozen != NULL);
-    pthread_mutex_unlock(&pipeline->lock);
-    for (size_t i = 0; admission_statuses[i] != 0; i++)
-        buf_fmt(&out, "stele_log_submissions_refused_total{status=\"%u\"} %llu\n", admission_statuses[i],
-                (unsigned long long)atomic_load(&routes->admission.refused[i]));
-    struct http_server_counts http = { 0 };
-    if (routes->server != NULL)
-        http_server_counts(routes->server, &http);
-    metric(&out, "http_connections", http.connections);
-    struct store_metrics store;
-    store_metrics(pipeline->store, &store);
-    metric(&out, "data_bytes", store.data_bytes);
-    metric(&out, "index_bytes", store.index_bytes);
-    metric(&out, "seen_bytes", store.seen_bytes);
-    metric(&out, "index_lag_entries", store.index_lag_entries);
-    uint64_t at_ms = published_at_ms(pipeline->published), now_ms = clock_monotonic_ms();
-    if (at_ms > 0)
-        buf_fmt(&out, "stele_log_published_age_seconds %.3f\n", at_ms < now_ms ? (double)(now_ms - at_ms) / 1000 : 0);
-    witnesses_metrics(pipeline->witnesses, &out);
-    routes_reply(request, "text/plain; version=0.0.4", "no-store", NOTHING_MORE, &out);
+    struct buf body = BUF_EMPTY;
+    metrics_render(routes, &body);
+    routes_reply(request, "text/plain; version=0.0.4; charset=utf-8", "no-store", NOTHING_MORE, &body);
 }

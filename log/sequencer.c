@@ -142,17 +142,27 @@ static void hand_on(struct pipeline *pipeline, struct batch *batch, uint64_t siz
         submission_refuse(batch->items[i], "the log met a storage error");
 }
 
+static void count_begin(struct pipeline *pipeline, const struct batch *batch, uint64_t now_us)
+{
+    atomic_fetch_add(&pipeline->counts.batches, 1);
+    for (size_t i = 0; i < batch->n; i++)
+        histogram_add(&pipeline->counts.queued, now_us - batch->items[i]->taken_us);
+}
+
 static void commit(struct pipeline *pipeline, struct batch *batch)
 {
     struct why why;
-    uint64_t size;
+    uint64_t size, before = store_size(pipeline->store), began_us = clock_monotonic_us();
     if (stalled(pipeline, batch, &why))
         keep_known(pipeline, batch, &why);
     if (batch->n == 0)
         return;
     for (size_t i = 0; i < batch->n; i++)
         batch->parts[i] = batch->items[i]->part;
+    count_begin(pipeline, batch, began_us);
     if (store_append(pipeline->store, batch->parts, batch->n, &size, &why) == OK) {
+        atomic_fetch_add(&pipeline->counts.entries, size - before);
+        histogram_add(&pipeline->counts.commit, clock_monotonic_us() - began_us);
         hand_on(pipeline, batch, size);
         witnesses_wake(pipeline->witnesses);
         return;

@@ -152,6 +152,8 @@ static void announce(const struct serving *serving, const char *listen)
     const char *text = listen != NULL ? listen : serving->config.listen, *colon = strrchr(text, ':');
     printf("listening on http://%.*s:%u\n", colon == NULL ? 0 : (int)(colon - text), text, http_server_port(serving->server));
     fflush(stdout);
+    report(REPORT_INFO, "started", "size=%llu listen=%.*s:%u", (unsigned long long)store_size(serving->pipeline.store),
+           colon == NULL ? 0 : (int)(colon - text), text, http_server_port(serving->server));
 }
 
 static enum err start(struct serving *serving, const char *listen, struct why *why)
@@ -197,10 +199,12 @@ static void reread(struct serving *serving)
     struct why why;
     struct policy *policy;
     struct builders *builders;
-    if (load_builders(serving, &builders, &why) == OK)
+    if (load_builders(serving, &builders, &why) == OK) {
+        report(REPORT_INFO, "builders", "listed=%zu open=%s", builders->n, builders->open ? "yes" : "no");
         admission_use_builders(&serving->routes.admission, builders);
-    else
+    } else {
         report_why(REPORT_ERROR, "builders-not-reread", &why);
+    }
     if (load_policy(serving, &policy, &why) == OK)
         pipeline_use_policy(&serving->pipeline, policy);
     else
@@ -253,7 +257,9 @@ enum err cmd_serve(int argc, char **argv, struct why *why)
     while (err == OK && sigwait(&serving.signals, &which) == 0 && which == SIGHUP)
         reread(&serving);
     if (err == OK)
-        report(REPORT_INFO, "stopping", "size=%llu", (unsigned long long)store_size(serving.pipeline.store));
+        report(REPORT_INFO, "stopping", "signal=%d size=%llu", which, (unsigned long long)store_size(serving.pipeline.store));
     stop(&serving);
+    if (err == OK)
+        report(REPORT_INFO, "stopped", "signal=%d", which);
     return err;
 }

@@ -28,7 +28,7 @@ struct submission {
     struct store_part part;
     struct store_list *lists; /* part.lists; their texts are owned */
     size_t bytes;             /* of the body: what the queue counts */
-    uint64_t deadline_ms;     /* by the monotonic clock */
+    uint64_t taken_us, deadline_ms; /* by the monotonic clock: when it was queued, and until when it waits */
     uint64_t covers;          /* once committed: a head of this size covers it all */
 };
 

@@ -6,7 +6,7 @@
 /* 409 answers in a row that each named another size: such a witness does not know its own head. */
 enum { CONFLICTS_MAX = 8 };
 
-void witness_failed(struct witness *witness, uint64_t retry_after_s, const struct why *why)
+void witness_failed(struct witness *witness, enum witness_failure kind, uint64_t retry_after_s, const struct why *why)
 {
     unsigned shift = witness->failed_in_a_row < 10 ? witness->failed_in_a_row : 10;
     uint64_t wait_ms = (uint64_t)WITNESS_BACKOFF_MS << shift;
@@ -15,11 +15,11 @@ void witness_failed(struct witness *witness, uint64_t retry_after_s, const struc
     if (retry_after_s > 0)
         wait_ms = 1000 * (retry_after_s < WITNESS_RETRY_AFTER_S_MAX ? retry_after_s : WITNESS_RETRY_AFTER_S_MAX);
     witness->not_before_ms = clock_monotonic_ms() + wait_ms;
-    witness->failures++;
+    uint64_t failures = ++witness->failures[kind];
     /* The first of a row, then ever fewer. */
     if ((witness->failed_in_a_row & (witness->failed_in_a_row + 1)) == 0)
         report(REPORT_WARN, "witness-failed", "witness=%s failures=%llu why=%s", report_quote(witness->name),
-               (unsigned long long)witness->failures, report_quote(why->text));
+               (unsigned long long)failures, report_quote(why->text));
     witness->failed_in_a_row++;
 }
 
@@ -52,7 +52,7 @@ static void take_cosignature(struct witnesses *witnesses, struct witness *witnes
     if (err == OK)
         err = check_time(witness, time_s, &why);
     if (err != OK) {
-        witness_failed(witness, 0, &why);
+        witness_failed(witness, WITNESS_WRONG, 0, &why);
     } else {
         if (witness->failed_in_a_row > 0)
             report(REPORT_INFO, "witness-answers-again", "witness=%s", report_quote(witness->name));
@@ -95,7 +95,7 @@ static void take_conflict(struct witnesses *witnesses, struct witness *witness, 
         fail(&why, ERR_REFUSED, "%u answers 409 in a row, with other sizes (asked for %llu)", witness->conflicts_in_a_row,
              (unsigned long long)head->head.size);
     }
-    witness_failed(witness, 0, &why);
+    witness_failed(witness, WITNESS_WRONG, 0, &why);
 }
 
 static void take_refusal(struct witness *witness, const struct http_response *response)
@@ -106,7 +106,7 @@ static void take_refusal(struct witness *witness, const struct http_response *re
     struct span body = span_buf(&response->body);
     body.len = body.len > 200 ? 200 : body.len;
     fail(&why, ERR_REFUSED, "HTTP status %u: %.*s", response->status, SPAN_FMT(body));
-    witness_failed(witness, response->retry_after_s, &why);
+    witness_failed(witness, WITNESS_REFUSED, response->retry_after_s, &why);
 }
 
 /* What it shows. A 4xx is an answer as well: it has nothing of ours, or does not show it here. */
@@ -127,7 +127,7 @@ static void take_shown(struct witnesses *witnesses, struct witness *witness, con
     if (err == OK)
         witness->size = size;
     else if (err == ERR_MALFORMED)
-        witness_failed(witness, 0, &why);
+        witness_failed(witness, WITNESS_WRONG, 0, &why);
     else
         keep_hook_err(witnesses, err, &why);
 }
@@ -142,7 +142,7 @@ void witnesses_take_answer(void *ctx, size_t slot, const struct http_response *r
     if (response != NULL)
         witness->connections += response->connections;
     if (response == NULL)
-        witness_failed(witness, 0, reason);
+        witness_failed(witness, WITNESS_UNREACHABLE, 0, reason);
     else if (head == NULL)
         take_shown(witnesses, witness, response);
     else if (response->status == 200)

@@ -204,7 +204,7 @@ static enum err start_request(struct witnesses *witnesses, size_t slot, struct s
                                   WITNESS_REPLY_BYTES_MAX, &reason);
     }
     if (started != OK) {
-        witness_failed(witness, 0, &reason);
+        witness_failed(witness, WITNESS_UNREACHABLE, 0, &reason);
         return OK;
     }
     witness->asking = true;

@@ -9,6 +9,9 @@
 #include "lib/sys/http_client.h"
 #include "log/witnesses.h"
 
+/* Why a request came to nothing: it had no answer, another status than 200 and 409, or an answer that is wrong. */
+enum witness_failure { WITNESS_UNREACHABLE, WITNESS_REFUSED, WITNESS_WRONG, WITNESS_FAILURES };
+
 struct witness {
     const struct policy_witness *policy;
     char *name, *add_url, *shown_url; /* no URLs where the policy gives none */
@@ -21,7 +24,8 @@ struct witness {
     unsigned failed_in_a_row, conflicts_in_a_row;
     /* Read by witnesses_metrics as well: */
     _Atomic uint64_t size; /* that it cosigned last, as far as we know */
-    _Atomic uint64_t requests, connections, cosignatures, conflicts, ahead, failures;
+    _Atomic uint64_t requests, connections, cosignatures, conflicts, ahead;
+    _Atomic uint64_t failures[WITNESS_FAILURES];
     _Atomic uint64_t last_success_ms;
     _Atomic int64_t clock_ahead_s; /* of ours, by its last cosignature */
 };
@@ -43,7 +47,7 @@ struct witnesses {
 };
 
 /* A request to `witness` came to nothing: counted, reported, and it is left alone for a while. */
-void witness_failed(struct witness *witness, uint64_t retry_after_s, const struct why *why);
+void witness_failed(struct witness *witness, enum witness_failure kind, uint64_t retry_after_s, const struct why *why);
 /* http_calls_wait's `done`, with a struct witnesses. */
 void witnesses_take_answer(void *witnesses, size_t slot, const struct http_response *response, const struct why *reason);
 

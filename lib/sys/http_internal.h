@@ -14,7 +14,8 @@
 #include "lib/sys/http_server.h"
 
 enum {
-    HTTP_MEMORY_BYTES = 16 << 10,      /* libmicrohttpd's, for one connection, wiped for each request: bounds a head */
+    /* libmicrohttpd's, for one connection, wiped for each request: bounds a head. A look-up may name 256 builders. */
+    HTTP_MEMORY_BYTES = 20 << 10,
     HTTP_BODIES_BYTES_MAX = 256 << 20, /* all request bodies held at once; beyond it 503 */
     HTTP_LARGE_REPLY_BYTES = 64 << 10, /* from here on a reply counts below: */
     HTTP_REPLIES_BYTES_MAX = 256 << 20, /* all large replies held at once; beyond it 503, above half slow readers are cut off */

@@ -5,12 +5,15 @@
  *   http_driver bodies PORT N      the same with a body
  *   http_driver idle PORT N        N connections that say nothing, opened anew where they are closed
  *   http_driver readers PORT N PATH   N connections that ask and never read the answer
- * And two that end by themselves:
+ * And three that end by themselves:
  *   http_driver raw PORT           sends stdin, prints what is answered until the server closes or says no more for a second
  *   http_driver pipeline PORT N PATH  N requests at once on one connection; prints the number of answers with status 200
+ *   http_driver posts PORT N       N clients, each of which posts lines of stdin to /attestations until one is not answered 200;
+ *                                  says "ready" when a hundred were; at the end prints "taken N", "refused N", "broken N"
  */
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -108,6 +111,65 @@ static int pipeline(unsigned port, size_t n, const char *path)
     return 0;
 }
 
+static struct {
+    unsigned port;
+    pthread_mutex_t lock; /* for all that follows */
+    unsigned taken, refused, broken;
+} posts = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+/* One request and its answer: the status, or 0. */
+static unsigned post_line(int fd, const char *line)
+{
+    char head[4096];
+    unsigned status;
+    unsigned long length;
+    snprintf(head, sizeof head, "POST /attestations HTTP/1.1\r\nHost: h\r\nContent-Length: %zu\r\n\r\n", strlen(line));
+    raw_send(fd, head);
+    raw_send(fd, line);
+    if (!raw_until(fd, "\r\n\r\n", head, sizeof head) || sscanf(head, "HTTP/1.1 %u", &status) != 1)
+        return 0;
+    const char *field = strstr(head, "Content-Length: ");
+    if (field == NULL || sscanf(field + 16, "%lu", &length) != 1)
+        return 0;
+    for (char byte; length > 0; length--)
+        if (recv(fd, &byte, 1, 0) != 1)
+            return 0;
+    return status;
+}
+
+static void *post_lines(void *ctx)
+{
+    char line[65536];
+    int fd = raw_open(posts.port);
+    for (unsigned status = 200; status == 200 && fd >= 0;) {
+        pthread_mutex_lock(&posts.lock);
+        bool any = fgets(line, sizeof line, stdin) != NULL;
+        pthread_mutex_unlock(&posts.lock);
+        if (!any)
+            break;
+        status = post_line(fd, line);
+        pthread_mutex_lock(&posts.lock);
+        *(status == 200 ? &posts.taken : status != 0 ? &posts.refused : &posts.broken) += 1;
+        if (posts.taken == 100 && status == 200)
+            ready();
+        pthread_mutex_unlock(&posts.lock);
+    }
+    close(fd);
+    return ctx;
+}
+
+static int post_all(unsigned port, size_t n)
+{
+    pthread_t threads[256];
+    posts.port = port;
+    for (size_t i = 0; i < n && i < 256; i++)
+        pthread_create(&threads[i], NULL, post_lines, NULL);
+    for (size_t i = 0; i < n && i < 256; i++)
+        pthread_join(threads[i], NULL);
+    printf("taken %u\nrefused %u\nbroken %u\n", posts.taken, posts.refused, posts.broken);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     static int fds[CLIENTS_MAX];
@@ -121,6 +183,8 @@ int main(int argc, char **argv)
         return 2;
     if (strcmp(argv[1], "raw") == 0)
         return raw(port);
+    if (strcmp(argv[1], "posts") == 0)
+        return post_all(port, n);
     if (strcmp(argv[1], "pipeline") == 0 && argc == 5)
         return pipeline(port, n, argv[4]);
     if (strcmp(argv[1], "slow") == 0)

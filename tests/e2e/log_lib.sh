@@ -107,7 +107,9 @@ counts() { curl -s "$(url "$1")/counts"; }
 # signatures: how many the published checkpoint has.
 signatures() { curl -s "$(url log)/checkpoint" | grep -c '^— '; }
 # metric NAME WITNESS: the log's, of one of its witnesses.
-metric() { curl -s "$(url log)/metrics" | sed -n "s/^stele_log_witness_$1{witness=\"$2\"} //p"; }
+metric() {
+    curl -s "$(url log)/metrics" | sed -n "s/^stele_log_witness_$1{witness=\"$2\"[^}]*} //p" | awk '{ n += $1 } END { if (NR) print n }'
+}
 # at_least WHAT LEAST GOT
 at_least() {
     if [ "${3:-0}" -ge "$2" ]; then ok "$1"; else not_ok "$1: ${3:-nothing}, less than $2"; fi

@@ -1,0 +1,34 @@
+#!/bin/sh
+# SIGTERM under load: stele-log answers what it has taken, and takes nothing that it does not answer. TAP.
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/log_lib.sh"
+
+figure() { sed -n "s/^$1 //p" "$W/run/posts.out"; }
+stele-witness init "$W/w1" --name w1.example >"$W/got" 2>&1
+new_log
+stele-witness add-log "$W/w1" "$(stele-log key "$W/log")" >"$W/got" 2>&1
+start w1 stele-witness serve "$W/w1" --listen 127.0.0.1:0 || exit 1
+printf 'witness w1 %s %s\nquorum w1\n' "$(stele-witness key "$W/w1")" "$(url w1)" >>"$W/log/policy"
+make_attestation "$W/builder" 0 18000 >"$W/many"
+accepts "the log starts" serve
+for round in 1 2 3; do
+    before=$(curl -s "$(url log)/checkpoint" | sed -n 2p)
+    : >"$W/run/posts.out"
+    sed -n "$((round * 6000 - 5999)),$((round * 6000))p" "$W/many" | http_driver posts "$(url log | sed 's/.*://')" 64 >"$W/run/posts.out" 2>"$W/run/posts.err" &
+    load=$!
+    tries=0
+    until grep -q ready "$W/run/posts.out" || [ $tries -ge 400 ]; do tries=$((tries + 1)); sleep 0.02; done
+    pid=$(cat "$W/run/log.pid")
+    kill -TERM "$pid"
+    wait "$pid"
+    same "round $round: SIGTERM ends it cleanly" 0 $?
+    wait $load
+    if [ "$(figure taken)" -ge 100 ] && [ "$(figure taken)" -lt 5900 ]; then ok "  under load"; else not_ok "  under load: $(figure taken)"; fi
+    accepts "  it starts again" serve
+    tries=0
+    until [ "$(get /checkpoint)" = 200 ] || [ $tries -ge 100 ]; do tries=$((tries + 1)); sleep 0.05; done
+    same "  what is in the log was answered" "$(figure taken)" "$(($(sed -n 2p "$W/body") - before))"
+done
+stop log
+accepts "the data is whole" stele-log fsck "$W/log"
+done_testing
