@@ -61,6 +61,7 @@ $O/%.o: %.c Makefile
 store_o := $(patsubst %,$O/log/%.o,store store_open store_read index index_memory index_runs index_view seen seen_run)
 $O/tests/unit/test_store $O/tests/unit/test_index $O/tests/unit/test_seen: $(store_o)
 $O/tests/unit/test_store: $O/log/store_check.o
+$O/tests/unit/test_audit: $O/log/audit.o
 $O/tests/unit/test_evidence: $O/client/evidence.o $O/tests/attestation.o
 $O/tests/unit/test_client_config: $O/client/config.o
 $O/tests/unit/test_quota: $O/witness/quota.o

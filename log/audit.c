@@ -257,7 +257,8 @@ static enum err level_tile(void *ctx, const struct tile *tile, struct span *byte
     struct audit *audit = ctx;
     const struct audit_level *own = &audit->levels[tile->level];
     if (tile->index != own->number || tile->width > own->width)
-        return fail(why, ERR_REFUSED, "tile %llu of level %u is asked for out of turn", (unsigned long long)tile->index, tile->level);
+        return fail(why, ERR_REFUSED, "tile %llu of level %u is asked for out of turn", (unsigned long long)tile->index,
+                    tile->level);
     *bytes = span_of(own->hashes, 32 * (size_t)tile->width);
     return OK;
 }

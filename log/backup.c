@@ -60,8 +60,8 @@ static enum err copy_own(const struct log_config *config, const char *out, const
 static enum err copy_data(const struct log_config *config, const char *out, struct why *why)
 {
     struct store *store;
-    enum err err = store_open(
-        &store, &(struct store_config){ .dir = config->dir, .origin = span_str(config->origin), .reading = true }, why);
+    enum err err =
+        store_open(&store, &(struct store_config){ .dir = config->dir, .origin = span_str(config->origin), .reading = true }, why);
     if (err != OK)
         return err;
     err = store_copy(store, out, why);
@@ -92,8 +92,9 @@ static enum err check_copy(const struct log_config *config, const char *out, uin
                        (unsigned long long)published.head.size);
         else if (published.found && (err = merkle_root(published.head.size, &reader, &root, why)) == OK &&
                  !hash_eq(&root, &published.head.root))
-            err = fail(why, ERR_REFUSED, "the copy has another root than the published checkpoint at size %llu: run fsck on the log",
-                       (unsigned long long)published.head.size);
+            err =
+                fail(why, ERR_REFUSED, "the copy has another root than the published checkpoint at size %llu: run fsck on the log",
+                     (unsigned long long)published.head.size);
         store_view_end(&view);
     }
     store_close(store);

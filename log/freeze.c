@@ -1,6 +1,6 @@
 /*
- * `stele-log freeze`: the end of a log. It goes on showing its published checkpoint, with every entry, and has its witnesses cosign it
- * again; it takes nothing, signs nothing and starts no signer, so that its key can be destroyed.
+ * `stele-log freeze`: the end of a log. It goes on showing its published checkpoint, with every entry, and has its witnesses
+ * cosign it again; it takes nothing, signs nothing and starts no signer, so that its key can be destroyed.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,7 +43,8 @@ static enum err read_data(const struct log_config *config, const struct head *pu
     struct hash root;
     enum err err = store_check_files(config->dir, why);
     if (err == OK)
-        err = store_open(&store, &(struct store_config){ .dir = config->dir, .origin = span_str(config->origin), .reading = true }, why);
+        err = store_open(&store, &(struct store_config){ .dir = config->dir, .origin = span_str(config->origin), .reading = true },
+                         why);
     if (err != OK)
         return err;
     if ((err = store_view_begin(store, &view, why)) == OK) {
@@ -53,8 +54,9 @@ static enum err read_data(const struct log_config *config, const struct head *pu
             err = fail(why, ERR_REFUSED, "the data has %llu entries, the published checkpoint %llu: `stele-log recover %s` first",
                        (unsigned long long)view.size, (unsigned long long)published->size, config->dir);
         else if ((err = merkle_root(published->size, &reader, &root, why)) == OK && !hash_eq(&root, &published->root))
-            err = fail(why, ERR_REFUSED, "the data has another root at size %llu than the published checkpoint: see `stele-log fsck`",
-                       (unsigned long long)published->size);
+            err =
+                fail(why, ERR_REFUSED, "the data has another root at size %llu than the published checkpoint: see `stele-log fsck`",
+                     (unsigned long long)published->size);
         store_view_end(&view);
     }
     store_close(store);
@@ -69,10 +71,11 @@ static enum err check_end(const struct log_config *config, uint64_t published, u
     enum err err = folder_signed(config, &newest, &there, why);
     uint64_t last = newest.found && newest.head.size > stored ? newest.head.size : stored;
     if (err == OK && last > published)
-        err = fail(why, ERR_REFUSED,
-                   "%llu entries are published, %llu were taken. Start the log and let it publish the rest; where that is not to be, "
-                   "--as-published leaves them out for ever",
-                   (unsigned long long)published, (unsigned long long)last);
+        err =
+            fail(why, ERR_REFUSED,
+                 "%llu entries are published, %llu were taken. Start the log and let it publish the rest; where that is not to be, "
+                 "--as-published leaves them out for ever",
+                 (unsigned long long)published, (unsigned long long)last);
     return err;
 }
 

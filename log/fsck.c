@@ -128,8 +128,8 @@ static enum err check_head(struct fsck *fsck, const char *what, const struct hea
     struct hash_reader reader = store_view_tiles(&fsck->view, head->size);
     enum err err = merkle_root(head->size, &reader, &root, why);
     if (err == OK && !hash_eq(&root, &head->root))
-        err = fail(why, ERR_REFUSED, "%s has another root at size %llu than the entries give", what,
-                   (unsigned long long)head->size);
+        err =
+            fail(why, ERR_REFUSED, "%s has another root at size %llu than the entries give", what, (unsigned long long)head->size);
     return err;
 }
 
@@ -173,9 +173,9 @@ static enum err open_store(struct fsck *fsck, struct why *why)
         err = store_check_files(fsck->config.dir, why);
     if (err != OK)
         return err;
-    return store_open(
-        &fsck->store, &(struct store_config){ .dir = fsck->config.dir, .origin = span_str(fsck->config.origin), .reading = true },
-        why);
+    return store_open(&fsck->store,
+                      &(struct store_config){ .dir = fsck->config.dir, .origin = span_str(fsck->config.origin), .reading = true },
+                      why);
 }
 
 /* Entries and tiles, in several threads, each with a view of its own. */
@@ -239,10 +239,11 @@ static enum err check(struct fsck *fsck, struct why *why)
     print_result(fsck, clock_monotonic_us() - started_us);
     return fsck->lost.n == 0
                ? OK
-               : fail(why, ERR_REFUSED,
-                      "%llu input lists are missing or damaged: `stele-log recover %s --from URL --lists` looks for them in another "
-                      "copy, and anybody may post them again with their attestation",
-                      (unsigned long long)fsck->lost.n, fsck->config.dir);
+               : fail(
+                     why, ERR_REFUSED,
+                     "%llu input lists are missing or damaged: `stele-log recover %s --from URL --lists` looks for them in another "
+                     "copy, and anybody may post them again with their attestation",
+                     (unsigned long long)fsck->lost.n, fsck->config.dir);
 }
 
 static enum err fsck_local(struct fsck *fsck, const char *dir, struct why *why)

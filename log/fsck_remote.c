@@ -237,8 +237,9 @@ static enum err run(struct auditor *auditor, struct why *why)
            SPAN_FMT(auditor->origin), (unsigned long long)whole.size, (unsigned long long)(whole.size - from),
            auditor->options->full ? ", each with its signature" : "", (double)(whole.size - from) / (seconds > 0 ? seconds : 1));
     return auditor->lost.n == 0 ? OK
-                                : fail(why, ERR_REFUSED, "%llu input lists are missing there: anybody may post them again with "
-                                                         "their attestation",
+                                : fail(why, ERR_REFUSED,
+                                       "%llu input lists are missing there: anybody may post them again with "
+                                       "their attestation",
                                        (unsigned long long)auditor->lost.n);
 }
 

@@ -6,7 +6,7 @@ static const struct cli_command commands[] = {
     { "serve", "DIR [--listen A:P]", "run the log", cmd_serve },
     { "fsck", "DIR | --from URL", "recompute everything, and hold it against what was signed", cmd_fsck },
     { "backup", "DIR OUT", "copy a log, also while it runs, into the folder OUT", cmd_backup },
-    { "recover", "DIR [--from URL] [FILE...]", "put back entries that are missing, from a copy or from proof bundles", cmd_recover },
+    { "recover", "DIR [--from URL] [FILE...]", "put back missing entries, from a copy or from proof bundles", cmd_recover },
     { "freeze", "DIR [--note TEXT]", "end a log: it is served for ever, and takes nothing", cmd_freeze },
     { "key", "DIR", "print the log's public key (vkey)", cmd_key },
     { 0 },

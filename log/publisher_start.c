@@ -32,10 +32,11 @@ static enum err hold(struct publisher *publisher, const struct head *head, const
                     dir, (unsigned long long)committed, whose, (unsigned long long)head->size, dir);
     enum err err = tree_root(&publisher->tree, head->size, &root, why);
     if (err == OK && !hash_eq(&head->root, &root))
-        err = fail(why, ERR_REFUSED,
-                   "%s/data has another root at size %llu than %s: the data was changed, or this log's key signed two trees. Take "
-                   "the entries from a mirror or another copy of this log with `stele-log recover %s --from URL`; never remove heads",
-                   dir, (unsigned long long)head->size, whose, dir);
+        err =
+            fail(why, ERR_REFUSED,
+                 "%s/data has another root at size %llu than %s: the data was changed, or this log's key signed two trees. Take "
+                 "the entries from a mirror or another copy of this log with `stele-log recover %s --from URL`; never remove heads",
+                 dir, (unsigned long long)head->size, whose, dir);
     return err;
 }
 
@@ -148,7 +149,8 @@ static enum err start_frozen(struct publisher *publisher, struct why *why)
     struct signed_head *head = NULL;
     bool satisfied = false;
     enum err err = file_read(publisher->checkpoint_file, NOTE_BYTES_MAX, &text, why);
-    if (err == OK && (err = signed_head_parse(&head, span_buf(&text), pipeline->key, publisher->policy, clock_monotonic_ms(), why)) != OK)
+    if (err == OK &&
+        (err = signed_head_parse(&head, span_buf(&text), pipeline->key, publisher->policy, clock_monotonic_ms(), why)) != OK)
         fail_in(why, err, "%s, which a frozen log shows", publisher->checkpoint_file);
     if (err == OK) {
         pipeline->committed = store_size(pipeline->store);

@@ -2,9 +2,9 @@
  * `stele-log recover`: the way out for a log whose data is behind what was signed, because an old copy was put back, a disk lost
  * what it had said was written, or `heads` went with it.
  *
- * Every head that is known to be signed by the log must be a head of the tree that comes out: those of DIR/heads and DIR/checkpoint,
- * and those of the copy and the proof bundles that entries are taken from. Nothing is stored before it is proven. At the end
- * `heads` knows the newest of them, so that a signer whose memory was lost, or put back, signs nothing that contradicts it.
+ * Every head that is known to be signed by the log must be a head of the tree that comes out: those of DIR/heads and
+ * DIR/checkpoint, and those of the copy and the proof bundles that entries are taken from. Nothing is stored before it is proven.
+ * And `heads` knows the newest of them, so that a signer whose memory was lost, or put back, signs nothing that contradicts it.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -119,8 +119,9 @@ struct appending {
 
 static enum err commit(struct appending *appending, const struct store_list *list, struct why *why)
 {
-    struct store_part part = { .entries = appending->entries, .n = appending->n, .lists = list, .lists_n = list != NULL,
-                               .lists_may_lack = true };
+    struct store_part part = {
+        .entries = appending->entries, .n = appending->n, .lists = list, .lists_n = list != NULL, .lists_may_lack = true
+    };
     uint64_t size = 0;
     enum err err = appending->n == 0 ? OK : store_append(appending->recovery->store, &part, 1, &size, why);
     for (size_t i = 0; i < appending->n; i++)
@@ -183,9 +184,10 @@ static enum err check_own(struct recovery *recovery, struct why *why)
         struct hash root;
         err = merkle_root(known->head.size, &reader, &root, why);
         if (err == OK && !hash_eq(&root, &known->head.root))
-            err = fail(why, ERR_REFUSED,
-                       "%s/data has another root at size %llu than %s: it was changed. Move it away, and take everything from a copy",
-                       recovery->config.dir, (unsigned long long)known->head.size, known->whose);
+            err =
+                fail(why, ERR_REFUSED,
+                     "%s/data has another root at size %llu than %s: it was changed. Move it away, and take everything from a copy",
+                     recovery->config.dir, (unsigned long long)known->head.size, known->whose);
     }
     store_view_end(&view);
     return err;
@@ -227,9 +229,10 @@ static enum err raise_heads(struct recovery *recovery, const struct folder_head 
     if (newest->found && (last == NULL || last->head.size <= newest->head.size))
         return OK;
     if (last == NULL)
-        return fail(why, ERR_REFUSED,
-                    "nothing says what this log signed last. Name a copy of it or a witness with --from; where the data is all that "
-                    "there ever was, --nothing-newer says so");
+        return fail(
+            why, ERR_REFUSED,
+            "nothing says what this log signed last. Name a copy of it or a witness with --from; where the data is all that "
+            "there ever was, --nothing-newer says so");
     struct heads *heads = NULL;
     char *path = path_join(recovery->config.dir, "heads");
     uint64_t now_s = clock_posix_s();

@@ -30,7 +30,7 @@ struct recovery {
     struct input_file {
         struct hash hash;
         struct buf text;
-    } *lists; /* input lists that were handed in */
+    } * lists; /* input lists that were handed in */
     size_t lists_n;
     struct lost_lists lost;
 };

@@ -1,6 +1,6 @@
 /*
- * The missing entries from proof bundles, which carry their entries, and input lists from files. Each bundle proves its entry under a
- * checkpoint that the log signed; that those checkpoints are of one tree is seen when its entries are put in order.
+ * The missing entries from proof bundles, which carry their entries, and input lists from files. Each bundle proves its entry
+ * under a checkpoint that the log signed; that those checkpoints are of one tree is seen when its entries are put in order.
  */
 #include <stdlib.h>
 

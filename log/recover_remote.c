@@ -1,6 +1,6 @@
 /*
- * The missing entries from a mirror, or any other copy of the log that serves tiles. What is taken is proven to be a beginning of the
- * signed tree before it is stored.
+ * The missing entries from a mirror, or any other copy of the log that serves tiles. What is taken is proven to be a beginning
+ * of the signed tree before it is stored.
  */
 #include <stdlib.h>
 
@@ -31,10 +31,11 @@ static enum err check_copy(struct recovery *recovery, struct why *why)
         return OK;
     enum err err = remote_extends(recovery->remote, &own, head, why);
     if (err == ERR_REFUSED)
-        fail_in(why, err,
-                "the %llu entries that are here do not begin the copy's tree. Look at them with `stele-log fsck`; to take everything "
-                "from the copy, move %s/data away",
-                (unsigned long long)own.size, recovery->config.dir);
+        fail_in(
+            why, err,
+            "the %llu entries that are here do not begin the copy's tree. Look at them with `stele-log fsck`; to take everything "
+            "from the copy, move %s/data away",
+            (unsigned long long)own.size, recovery->config.dir);
     return err;
 }
 
@@ -56,7 +57,7 @@ enum err recover_open_remote(struct recovery *recovery, const char *url, unsigne
     return err == OK ? check_copy(recovery, why) : err;
 }
 
-/* The next bundles, at most RECOVER_BUNDLES: their entries from the first that is missing on, in `bytes` in the form of a bundle. */
+/* The next bundles, at most RECOVER_BUNDLES: their entries from the first that is missing on, in the form of a bundle. */
 static enum err fetch(struct recovery *recovery, struct buf *bytes, size_t *n, struct why *why)
 {
     uint64_t at = recovery->frontier.size, size = recovery->note_head.size;

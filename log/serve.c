@@ -46,10 +46,11 @@ static enum err check_signer_files(const struct serving *serving, struct why *wh
     if (err != OK || heads)
         return err;
     if (!key)
-        return fail(why, ERR_REFUSED,
-                    "%s has neither the log's key nor its heads: it is a copy. To go on from it, put in both from the log's folder; "
-                    "where heads was lost, put in key and run `stele-log recover %s --from URL`",
-                    dir, dir);
+        return fail(
+            why, ERR_REFUSED,
+            "%s has neither the log's key nor its heads: it is a copy. To go on from it, put in both from the log's folder; "
+            "where heads was lost, put in key and run `stele-log recover %s --from URL`",
+            dir, dir);
     return fail(why, ERR_REFUSED,
                 "%s/heads is missing: put back the file that belongs to this key, never an old one. Where it was lost, `stele-log "
                 "recover %s --from URL` takes the newest head from a copy of the log or from a witness",

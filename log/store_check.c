@@ -4,8 +4,8 @@
 
 #include "log/store_internal.h"
 
-enum err store_view_whole_bundle(struct store_view *view, uint64_t number, unsigned width, struct buf *scratch,
-                                 struct span *bundle, uint64_t *runs, struct why *why)
+enum err store_view_whole_bundle(struct store_view *view, uint64_t number, unsigned width, struct buf *scratch, struct span *bundle,
+                                 uint64_t *runs, struct why *why)
 {
     uint64_t at = number * TILE_WIDTH, end = at + width;
     buf_clear(scratch);
@@ -62,7 +62,8 @@ enum err store_view_check_counts(struct store_view *view, uint64_t runs, struct 
     return err == OK ? check_count(view, TABLE_TILE, tiles, why) : err;
 }
 
-enum err store_view_check_lists(struct store_view *view, void (*damaged)(void *ctx, const struct hash *list), void *ctx, struct why *why)
+enum err store_view_check_lists(struct store_view *view, void (*damaged)(void *ctx, const struct hash *list), void *ctx,
+                                struct why *why)
 {
     struct kv_cursor cursor;
     struct span key, value;
