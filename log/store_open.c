@@ -110,8 +110,6 @@ static enum err open_data(struct store *store, const struct store_config *config
         err = kv_open(&store->kv, &kv_config, why);
     if (err == OK && !config->reading)
         err = kv_write(store->kv, make_meta, &(struct store_config){ .origin = config->origin }, why);
-    if (err == OK && !config->reading)
-        err = dir_sync(path, why);
     return err == OK ? read_meta(store, config, why) : err;
 }
 

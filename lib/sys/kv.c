@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/sys/file.h"
@@ -110,7 +111,8 @@ static uint64_t round_to_pages(uint64_t bytes)
     return (bytes < MAP_BYTES_MIN ? MAP_BYTES_MIN : bytes + 4095) & ~UINT64_C(4095);
 }
 
-static enum err open_env(struct kv *kv, const struct kv_config *config, struct why *why)
+/* Opens `path`, with the tables. */
+static enum err open_env(struct kv *kv, const struct kv_config *config, const char *path, unsigned flags, struct why *why)
 {
     int code = mdb_env_create(&kv->env);
     if (code != 0)
@@ -120,8 +122,7 @@ static enum err open_env(struct kv *kv, const struct kv_config *config, struct w
         (code = mdb_env_set_maxreaders(kv->env, config->readers_max)) != 0)
         return kv_fail(kv, "settings", code, why);
     /* No flag that trades durability; no read-ahead, because look-ups are random. */
-    kv->read_only = config->read_only;
-    code = mdb_env_open(kv->env, kv->path, MDB_NORDAHEAD | (config->read_only ? MDB_RDONLY : 0), 0600);
+    code = mdb_env_open(kv->env, path, MDB_NORDAHEAD | flags, 0600);
     if (code != 0)
         return kv_fail(kv, "open", code, why);
     int dead_readers;
@@ -129,6 +130,59 @@ static enum err open_env(struct kv *kv, const struct kv_config *config, struct w
     if (code != 0)
         return kv_fail(kv, "reader check", code, why);
     return open_tables(kv, config, why);
+}
+
+/* What an earlier process wrote last, and did not live to see on the disk, must be there before anybody relies on it. */
+static enum err settle(struct kv *kv, struct why *why)
+{
+    int code = mdb_env_sync(kv->env, 1);
+    return code == 0 ? dir_sync(kv->path, why) : kv_fail(kv, "sync", code, why);
+}
+
+/* Removes what make_env made, or a power cut left of it. */
+static enum err clear_fresh(const char *dir, const char *data, struct why *why)
+{
+    if ((unlink(data) != 0 && errno != ENOENT) || (rmdir(dir) != 0 && errno != ENOENT))
+        return fail(why, ERR_ENV, "cannot remove %s: %s", dir, strerror(errno));
+    return OK;
+}
+
+/* An environment that a power cut leaves half-made does not open again: it is made in a folder beside, and put in its place whole. */
+static enum err make_env(struct kv *kv, const struct kv_config *config, const char *data, struct why *why)
+{
+    char *dir = path_join(config->path, "new"), *fresh = dir == NULL ? NULL : path_join(dir, "data.mdb");
+    enum err err = fresh == NULL ? fail(why, ERR_ENV, "out of memory") : clear_fresh(dir, fresh, why);
+    if (err == OK && mkdir(dir, 0700) != 0)
+        err = fail(why, ERR_ENV, "cannot create %s: %s", dir, strerror(errno));
+    if (err == OK)
+        err = open_env(kv, config, dir, MDB_NOLOCK, why);
+    if (kv->env != NULL)
+        mdb_env_close(kv->env);
+    kv->env = NULL;
+    if (err == OK && rename(fresh, data) != 0)
+        err = fail(why, ERR_ENV, "cannot rename %s: %s", fresh, strerror(errno));
+    if (err == OK)
+        err = clear_fresh(dir, fresh, why);
+    free(fresh);
+    free(dir);
+    return err;
+}
+
+static enum err open_whole(struct kv *kv, const struct kv_config *config, struct why *why)
+{
+    struct stat st;
+    char *data = path_join(config->path, "data.mdb");
+    kv->path = span_dup_str(span_str(config->path));
+    kv->read_only = config->read_only;
+    enum err err = data == NULL || kv->path == NULL ? fail(why, ERR_ENV, "out of memory") : OK;
+    if (err == OK && !config->read_only && stat(data, &st) != 0)
+        err = make_env(kv, config, data, why);
+    if (err == OK)
+        err = open_env(kv, config, config->path, config->read_only ? MDB_RDONLY : 0, why);
+    if (err == OK && !config->read_only)
+        err = settle(kv, why);
+    free(data);
+    return err;
 }
 
 static void init_locks(struct kv *kv)
@@ -150,8 +204,7 @@ enum err kv_open(struct kv **out, const struct kv_config *config, struct why *wh
     if (kv == NULL)
         return fail(why, ERR_ENV, "out of memory");
     init_locks(kv);
-    kv->path = span_dup_str(span_str(config->path));
-    enum err err = kv->path == NULL ? fail(why, ERR_ENV, "out of memory") : open_env(kv, config, why);
+    enum err err = open_whole(kv, config, why);
     if (err != OK) {
         kv_close(kv);
         return err;

@@ -35,7 +35,8 @@ struct kv_config {
  * only the first page matters, the rest is not read. ERR_MALFORMED, naming the page; ERR_ENV. */
 enum err kv_check(const char *path, bool large_values, struct why *why);
 
-/* Opens, creating what is missing, and frees the slots of readers that died. ERR_ENV. */
+/* Opens, creating what is missing, and frees the slots of readers that died. After a power cut at any moment it opens again; what
+ * it shows is durable, whoever wrote it. ERR_ENV. */
 enum err kv_open(struct kv **out, const struct kv_config *config, struct why *why);
 void kv_close(struct kv *kv); /* with no transaction open; NULL is fine */
 
