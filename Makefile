@@ -74,9 +74,10 @@ $O/tests/bench/verify: $O/client/evidence.o
 $O/tests/bench/grow: $(patsubst %,$O/log/%.o,entry config) $(store_o)
 $(preload_t): $O/tests/preload/%.so: tests/preload/%.c Makefile
 	@mkdir -p $(@D)
-	$(CC) -std=c17 -D_GNU_SOURCE -O2 -fPIC -shared $(WARN) -o $@ $<
+	$(CC) -std=c17 -D_GNU_SOURCE -I. -O2 -fPIC -shared -MMD -MP $(WARN) -o $@ $<
 $(e2e_t) $(fault_t) $(bench_t): $O/tests/%: $O/tests/%.o $O/tests/attestation.o $O/tests/witness_driver.o $(libs)
 	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS)
+$O/tests/fault/powercut: $(patsubst %,$O/tests/fault/cut/%.o,disk disk_write names states words)
 # Without libFuzzer a target reads its corpus from files: the short form in `check`.
 $O/tests/fuzz/fuzz_submission: $(patsubst %,$O/log/%.o,submission entry config) $(store_o)
 $O/tests/fuzz/fuzz_lookups: $O/log/lookups.o

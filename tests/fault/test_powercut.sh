@@ -1,0 +1,142 @@
+#!/bin/sh
+# A power cut: real runs are recorded, write by write and sync by sync; what a disk may hold at any moment of them is put there,
+# and the real programs must keep every promise made by then. Then the same as though a sync were not in the program: that must
+# be noticed, for every sync. TAP.
+. "$(dirname "$0")/lib.sh"
+world
+states=1500 without=400
+if short; then states=70 without=40; fi
+seed=${SEED:-1}
+
+# recording NAME: what `recorded` runs from here on goes to $W/NAME.trace, where it is about $W/NAME.
+recording() {
+    trace=$W/$1.trace root=$W/$1
+    mkdir -p "$root"
+    truncate -s 1G "$trace"
+}
+recorded() {
+    env TRACE_FILE="$trace" TRACE_ROOT="$root" TRACE_DIE="${die:-none:0:/}" \
+        LD_PRELOAD="$STELE_BUILD/tests/preload/recorder.so" "$@"
+}
+# serve_recorded: the log under $root, recorded, on $port. `die` is TRACE_DIE's value, or empty.
+serve_recorded() {
+    start log env TRACE_FILE="$trace" TRACE_ROOT="$root" TRACE_DIE="${die:-none:0:/}" \
+        LD_PRELOAD="$STELE_BUILD/tests/preload/recorder.so" stele-log serve "$root/log" --listen "127.0.0.1:$port"
+}
+# submit NAME FIRST N THREADS [INPUTS]: N attestations, until they are answered.
+submit() {
+    make_attestation "$W/key" "$2" "$3" ${5:+"$5"} >"$W/$1.envelopes"
+    log_driver load "http://127.0.0.1:$port" "$W/policy" "$W/$1.envelopes" "$W/$1.notes" "$4" >>"$W/load.out" 2>&1
+}
+# dies COMMAND...: until the server, or its signer, has died under the load, and then the server ends.
+dies() {
+    "$@" &
+    load=$!
+    server=$(cat "$W/run/log.pid")
+    until ! kill -0 "$server" 2>/dev/null || grep -q 'ended unexpectedly' "$W/run/log.err"; do sleep 0.02; done
+    stop log
+    : >"$W/run/log.err"
+    die=
+    serve_recorded && wait "$load"
+}
+
+# hold NAME BASE CHECK...: the recorder missed nothing; no power cut breaks a promise; with the syncs of any one place of the
+# program taken out, one does.
+hold() {
+    name=$1 base=$2
+    shift 2
+    mkdir -p "$W/$name.scratch"
+    accepts "$name: the trace is whole" powercut whole "$trace" "$root" "$base" "$W/$name.whole"
+    sed 's/^/# /' "$W/out"
+    # shellcheck disable=SC2086 # words
+    accepts "$name: and says what is on the disk" diff -r --exclude=lock.mdb $unrecorded "$root" "$W/$name.whole"
+    accepts "$name: no power cut breaks a promise" powercut run "$trace" "$root" "$base" "$W/$name.scratch" "$states" "$seed" "$@"
+    tail -n 1 "$W/out"
+    powercut sites "$trace" "$root" "$base" >"$W/$name.sites" || exit 1
+    while read -r site place count program what; do
+        who=$(callers "$program" "$what")
+        if ! short; then
+            taken_out "$site" "$@"
+            echo "# $count times $who: without this call $said"
+        fi
+        [ "$site" = "$place" ] || continue
+        taken_out "place:$place" "$@"
+        if spare "$who"; then
+            echo "# not relied upon: $who: without it $said"
+        elif [ $noticed = yes ]; then
+            ok "$name: missed where it is not: $who"
+        else
+            not_ok "$name: missed where it is not: $who"
+        fi
+    done <"$W/$name.sites"
+}
+
+# taken_out SITE CHECK...: sets $noticed and $said.
+taken_out() {
+    taken=$1
+    shift
+    noticed=no said='all holds'
+    if powercut without "$taken" "$trace" "$root" "$base" "$W/$name.scratch" "$without" "$seed" "$@" >"$W/one" 2>&1; then
+        noticed=yes said="$(sed -n 's/^#   //p' "$W/one" | tail -n 1)"
+    fi
+}
+
+# callers PROGRAM "WHAT... ADDRESS...": what is synced, and by which functions, innermost first.
+callers() {
+    # shellcheck disable=SC2046 # words
+    functions=$(addr2line -f -i -e "$1" $(echo "$2" | grep -o '0x[0-9a-f]*' | head -n 4) | sed -n 'p;n' | head -n 5)
+    echo "$(echo "$2" | sed 's/ 0x.*//')" "in" $functions
+}
+
+# spare WHO: these may be taken out. They are LMDB's, which knows no other way to commit.
+spare() {
+    case $1 in
+    *'write-sync /log/index/'*) ;;                # the indices may lag the entries by a commit, and by all
+    *'sync /log/index/data.mdb in settle '*) ;;   # the same
+    *'write-sync /log/data/new/data.mdb '*) ;;         # the database is synced again when it has got its name
+    *) return 1 ;;
+    esac
+}
+
+echo "# the log: made, served, killed, served again"
+recording log
+make_attestation key ci.example/builder "$W/key" >"$W/out" 2>&1
+port=$(free_port)
+accepts "init" recorded stele-log init "$root/log" --origin log.example
+recorded sh -c 'echo init' >"$W/out"
+mkdir -p "$W/given/init"
+cp "$root/log/config" "$root/log/policy" "$root/log/builders" "$root/log/key.pub" "$W/given/init"
+echo "quorum none" | tee "$W/given/policy" >>"$root/log/policy"
+cat "$W/key.pub" | tee "$W/given/builders" >>"$root/log/builders"
+cp "$root/log/policy" "$W/policy"
+for known in 7 150 255 256 299 2005 3020 10000 20000; do make_attestation "$W/key" $known 1; done >"$W/given/more"
+make_attestation "$W/key" 90000 2 >>"$W/given/more"
+unrecorded="--exclude=policy --exclude=builders"
+
+# Each of the first starts ends between making a folder and syncing its name, until none is left to make.
+die="sync:1:$root/log" starts=1
+until serve_recorded 2>"$W/out"; do
+    die="sync:2:$root/log" starts=$((starts + 1)) # the first is that of what the start before had made
+    [ $starts -lt 10 ] || break
+done
+die=
+accepts "it starts in the end" test $starts -lt 10
+accepts "300 attestations, four at a time" submit first 0 300 4
+make_attestation "$W/key" 1000 6 400 >"$W/lists"
+accepts "six with lists" curl -sf -o "$W/body" --data-binary "@$W/lists" "http://127.0.0.1:$port/attestations"
+stop log
+# The signer ends between writing a head and syncing it; then the data, between writing what commits and having it on the disk.
+die="sync:20:$root/log/heads"
+serve_recorded
+accepts "the signer dies under load, all are answered" dies submit signer 2000 40 1
+stop log
+die="write-sync:15:$root/log/data/data.mdb"
+serve_recorded
+accepts "the server dies under load, all are answered" dies submit server 3000 40 1
+stop log
+for i in 1 2 3 4 5 6 7; do
+    serve_recorded && submit "again$i" "${i}0000" 3 1
+    stop log
+done
+hold log - "$here/cut/hold_log.sh" "$W/given"
+done_testing
