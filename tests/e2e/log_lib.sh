@@ -93,15 +93,16 @@ make_attestation "$W/builder" 10 300 >"$W/many"
 make_attestation "$W/other" 0 1 >"$W/foreign"
 # part N: the hash part of the path that attestation N is about.
 part() { make_attestation path "$1" | cut -c 12-43; }
-# shifted COMMAND...: runs it with clocks that shift_clock moves.
+# shifted COMMAND...: runs it with clocks that shift_clock moves, those of the file $clock.
+clock=$W/clock
 shifted() {
-    [ -e "$W/clock" ] || shift_clock 0 0
-    ASAN_OPTIONS=verify_asan_link_order=0${ASAN_OPTIONS:+:$ASAN_OPTIONS} CLOCK_SHIFT="$W/clock" \
+    [ -e "$clock" ] || shift_clock 0 0
+    ASAN_OPTIONS=verify_asan_link_order=0${ASAN_OPTIONS:+:$ASAN_OPTIONS} CLOCK_SHIFT="$clock" \
         LD_PRELOAD="$STELE_BUILD/tests/preload/clock.so" exec "$@"
 }
 # shift_clock DAY MONOTONIC: how many seconds the time of day and the monotonic clocks differ from the machine's. In place: the
 # file is mapped.
-shift_clock() { printf '%20d %20d\n' "$1" "$2" 1<>"$W/clock"; }
+shift_clock() { printf '%20d %20d\n' "$1" "$2" 1<>"$clock"; }
 # counts NAME: of a fake witness: add-checkpoint requests, connections, requests elsewhere.
 counts() { curl -s "$(url "$1")/counts"; }
 # signatures: how many the published checkpoint has.
