@@ -65,6 +65,10 @@ else
         [ -e "$script" ] || continue
         one "fault $(basename "$script")" env STELE_BUILD="$PWD/build/plain" FAULT=short "$script"
     done
+    for script in tests/interop/test_*.sh; do
+        [ -e "$script" ] || continue
+        one "$(basename "$script")" env STELE_BUILD="$PWD/build/plain" "$script"
+    done
     for script in tests/unit/check_*.sh; do
         [ -e "$script" ] || continue
         one "$(basename "$script")" "$script"
