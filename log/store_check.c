@@ -17,6 +17,8 @@ enum err store_view_whole_bundle(struct store_view *view, uint64_t number, unsig
         enum err err = kv_get(&view->txn, TABLE_ENTRY, span_of(key, sizeof key), &run, &found, why);
         if (err != OK)
             return err;
+        if (found)
+            kv_fetch(run);
         uint64_t entries = found ? run_entries(run) : 0;
         if (entries == 0 || entries > end - at)
             return fail(why, ERR_REFUSED, "entry %llu is missing, cut, or where it does not belong", (unsigned long long)at);

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -365,6 +366,13 @@ enum err kv_get(struct kv_txn *txn, unsigned table, struct span key, struct span
     if (code == 0)
         *value = span_val(v);
     return code == 0 || code == MDB_NOTFOUND ? OK : kv_fail(txn->kv, "get", code, why);
+}
+
+void kv_fetch(struct span value)
+{
+    static const uintptr_t page_bytes = 4096;
+    uintptr_t from = (uintptr_t)value.data & ~(page_bytes - 1);
+    madvise((void *)from, (uintptr_t)value.data + value.len - from, MADV_WILLNEED);
 }
 
 enum err kv_count(struct kv_txn *txn, unsigned table, uint64_t *count, struct why *why)

@@ -66,6 +66,8 @@ enum err kv_write(struct kv *kv, enum err (*body)(void *ctx, struct kv_txn *txn,
 
 /* *value is borrowed: until the end of a read transaction, until the next write in a write transaction. */
 enum err kv_get(struct kv_txn *txn, unsigned table, struct span key, struct span *value, bool *found, struct why *why);
+/* A large value is to be read whole: the system fetches it from the disk at once, not page by page. */
+void kv_fetch(struct span value);
 /* How many keys a table has. */
 enum err kv_count(struct kv_txn *txn, unsigned table, uint64_t *count, struct why *why);
 /* The greatest key that is at most `key`. */
