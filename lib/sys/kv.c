@@ -204,6 +204,7 @@ enum err kv_open(struct kv **out, const struct kv_config *config, struct why *wh
     struct kv *kv = calloc(1, sizeof *kv);
     if (kv == NULL)
         return fail(why, ERR_ENV, "out of memory");
+    kv_explain_crashes();
     init_locks(kv);
     enum err err = open_whole(kv, config, why);
     if (err != OK) {

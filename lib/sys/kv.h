@@ -35,6 +35,8 @@ struct kv_config {
  * only the first page matters, the rest is not read. ERR_MALFORMED, naming the page; ERR_ENV. */
 enum err kv_check(const char *path, bool large_values, struct why *why);
 
+/* A process that a fault ends says on stderr what it may mean (kv_open sees to it). */
+void kv_explain_crashes(void);
 /* Opens, creating what is missing, and frees the slots of readers that died. After a power cut at any moment it opens again; what
  * it shows is durable, whoever wrote it. ERR_ENV. */
 enum err kv_open(struct kv **out, const struct kv_config *config, struct why *why);

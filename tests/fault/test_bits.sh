@@ -91,6 +91,52 @@ one() {
     [ "$head" = "$now" ] || [ "$head" = "$then" ] || bad "$1" "$1" "another head was signed: $head"
 }
 
+# one_live OFFSET BIT: the same while the log runs, which may then fail, or even crash; what it leaves is looked at.
+one_live() {
+    back
+    : >"$W/run/log.err"
+    serve || exit 1
+    flip "$W/log/$db/data.mdb" "$1" "$2"
+    next >"$W/status"
+    curl -s -m 20 -o "$W/body" "$(url log)/tile/entries/000"
+    look_up >"$W/out"
+    pid=$(cat "$W/run/log.pid")
+    kill -TERM "$pid" 2>/dev/null
+    wait "$pid"
+    code=$?
+    rm -f "$W/run/log.pid"
+    if [ $code -gt 4 ]; then
+        crashed=$((crashed + 1))
+        grep -q 'with a database open: it is damaged' "$W/run/log.err" || bad "$1" "$1" "it crashed without a word"
+    fi
+    head=$(last_head)
+    [ "$head" = "$now" ] || [ "$head" = "$then" ] || bad "$1" "$1" "another head was signed: $head"
+    stele-log fsck "$W/log" --full >"$W/fsck" 2>&1
+    fsck=$?
+    [ $fsck -le 1 ] || bad "$1" "$1" "fsck ended with $fsck"
+    if [ $fsck -eq 1 ]; then
+        found=$((found + 1))
+        return
+    fi
+    unused=$((unused + 1))
+    if ! serve 2>"$W/out"; then
+        bad "$1" "$1" "fsck does not find what serve refuses"
+        return
+    fi
+    next >"$W/status"
+    if [ "$(cat "$W/status")" != 200 ] || [ "$(look_up)" != "$should_find" ] ||
+        ! log_driver check "$(url log)" "$W/log/policy" "$W/notes" >"$W/check" 2>&1; then
+        bad "$1" "$1" "not found, but wrong: $(cat "$W/check")"
+    fi
+    stop log
+}
+
+# roots: LMDB is led by the roots of its free list and of its tables, in the newer meta page.
+roots() {
+    meta=$(($(number_at 144) > $(number_at 4240) ? 0 : 4096))
+    number_at $((meta + 80)) && number_at $((meta + 128))
+}
+
 for db in data index; do
     pages=$(($(wc -c <"$W/good/$db/data.mdb") / 4096))
     step=1
@@ -102,14 +148,26 @@ for db in data index; do
         one $((page * 4096 + page * 2654435761 / 64 % 48)) $((page * 40503 / 64 % 8))
         page=$((page + step))
     done
-    # Where LMDB is led by: the roots of its free list and of its tables, in the newer meta page: flags, bounds, the first node's
-    # place, and the nodes that lie last.
-    meta=$(($(number_at 144) > $(number_at 4240) ? 0 : 4096))
-    for root in $(number_at $((meta + 80))) $(number_at $((meta + 128))); do
+    for root in $(roots); do
+        # Flags, bounds, the first node's place, and the nodes that lie last.
         for at in 10 12 14 16 17 4070 4072 4080 4088; do one $((root * 4096 + at)) 1; done
     done
     what="$db: $refused refused, $found found by fsck, $unused in unused space, of $pages pages"
     if [ -z "$wrong" ]; then ok "$what"; else not_ok "$what; wrong at$wrong"; fi
     if [ $((refused + found)) -gt 0 ]; then ok "$db: some were noticed"; else not_ok "$db: none was noticed"; fi
 done
+
+echo "# while the log runs"
+db=data pages=$(($(wc -c <"$W/good/data/data.mdb") / 4096)) page=2 step=1
+short && step=$((pages / 8 + 1))
+wrong='' crashed=0 found=0 unused=0
+while [ $page -lt "$pages" ]; do
+    one_live $((page * 4096 + page * 2654435761 % 4096)) $((page * 40503 / 8 % 8))
+    page=$((page + step))
+done
+for root in $(roots); do
+    for at in 10 14 17 4088; do one_live $((root * 4096 + at)) 1; done
+done
+what="$found left something that fsck finds, $unused nothing; $crashed ended the process"
+if [ -z "$wrong" ]; then ok "$what"; else not_ok "$what; wrong at$wrong"; fi
 done_testing
