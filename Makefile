@@ -130,8 +130,12 @@ install: all
 	install -m 755 $O/bin/stele-log $O/bin/stele-witness $O/bin/stele $(DESTDIR)$(PREFIX)/bin
 	ln -sf stele $(DESTDIR)$(PREFIX)/bin/stele-hook
 	ln -sf stele $(DESTDIR)$(PREFIX)/bin/stele-diff-hook
-	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
-	sed 's|/usr/local|$(PREFIX)|' witness/stele-witness.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/stele-witness.service
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/lib/sysusers.d $(DESTDIR)$(PREFIX)/share/doc/stele
+	for unit in stele-log stele-witness; do \
+		sed 's|@PREFIX@|$(PREFIX)|' systemd/$$unit.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit.service || exit 1; \
+	done
+	install -m 644 systemd/stele.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/stele.conf
+	install -m 644 README.md spec/*.md $(DESTDIR)$(PREFIX)/share/doc/stele
 
 clean:
 	rm -rf build
