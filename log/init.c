@@ -26,6 +26,11 @@ static const char config_text[] =
     "# Bytes that stay free on the disk: below, nothing new is taken.\n"
     "#free-space-floor 67108864\n"
     "\n"
+    "# Attestations a second of each builder's key, and of each address; 0 for no limit. Behind a reverse proxy, its address.\n"
+    "#builder-rate 0\n"
+    "#address-rate 0\n"
+    "#proxy 127.0.0.1\n"
+    "\n"
     "#connections-max 4096\n"
     "#connections-per-address-max 2048\n";
 
