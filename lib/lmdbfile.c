@@ -38,6 +38,7 @@ struct meta {
 
 struct file {
     struct span bytes;
+    void (*soon)(struct span bytes);
     size_t page_bytes;
     struct meta meta;
     uint8_t *taken; /* a bit a page */
@@ -269,6 +270,8 @@ static enum err check_nodes(struct file *file, const struct tree *tree, const ui
         if (err != OK)
             return err;
         filled += node.bytes;
+        if (file->soon != NULL && (!leaf || node.flags == NODE_BIG) && node.page <= file->meta.last_page)
+            file->soon(span_cut(file->bytes, node.page * file->page_bytes, file->page_bytes));
         /* The first key of a branch says nothing, and is empty: whatever is below the second is there. */
         if (!leaf && i == 0) {
             if (node.key.len != 0)
@@ -340,9 +343,9 @@ static enum err all_taken(const struct file *file, struct why *why)
     return OK;
 }
 
-enum err lmdbfile_check(struct span bytes, struct lmdbfile_stat *out, struct why *why)
+enum err lmdbfile_check(struct span bytes, void (*soon)(struct span bytes), struct lmdbfile_stat *out, struct why *why)
 {
-    struct file file = { .bytes = bytes };
+    struct file file = { .bytes = bytes, .soon = soon };
     if (bytes.len < PAGE_HEAD_BYTES + META_BYTES)
         return fail(why, ERR_MALFORMED, "%zu bytes are no LMDB file", bytes.len);
     /* The page size is the padding of the first table in a meta page. */

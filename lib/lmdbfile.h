@@ -18,7 +18,8 @@ struct lmdbfile_stat {
     size_t page_bytes;
 };
 
-/* ERR_MALFORMED names the page; ERR_ENV where memory is short: it takes a bit a page. `file` is the whole file. */
-enum err lmdbfile_check(struct span file, struct lmdbfile_stat *out, struct why *why);
+/* ERR_MALFORMED names the page; ERR_ENV where memory is short: it takes a bit a page. `file` is the whole file. `soon`, where not
+ * NULL, is called with bytes of it that will be looked at, some time before: so many that a disk can fetch them together. */
+enum err lmdbfile_check(struct span file, void (*soon)(struct span bytes), struct lmdbfile_stat *out, struct why *why);
 
 #endif

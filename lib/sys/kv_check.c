@@ -24,7 +24,7 @@ static enum err check_file(int fd, const char *file, bool large_values, struct w
         return fail(why, ERR_ENV, "cannot read %s: %s", file, strerror(errno));
     if (large_values)
         madvise(at, len, MADV_RANDOM);
-    enum err err = lmdbfile_check(span_of(at, len), &stat, why);
+    enum err err = lmdbfile_check(span_of(at, len), large_values ? kv_fetch : NULL, &stat, why);
     munmap(at, len);
     return err == OK ? OK : fail_in(why, err, "%s is damaged", file);
 }
