@@ -31,11 +31,10 @@ static enum err check_copy(struct recovery *recovery, struct why *why)
         return OK;
     enum err err = remote_extends(recovery->remote, &own, head, why);
     if (err == ERR_REFUSED)
-        fail_in(
-            why, err,
-            "the %llu entries that are here do not begin the copy's tree. Look at them with `stele-log fsck`; to take everything "
-            "from the copy, move %s/data away",
-            (unsigned long long)own.size, recovery->config.dir);
+        fail_in(why, err,
+                "the copy does not show that its tree begins with the %llu entries that are here (`stele-log fsck` looks at them; "
+                "with %s/data moved away everything is taken from the copy)",
+                (unsigned long long)own.size, recovery->config.dir);
     return err;
 }
 

@@ -128,7 +128,7 @@ grow 600000 10
 stop log
 cp -r "$W/log/data" "$W/data1011"
 put_back data1011
-refuses "nor is what does not begin it" "do not begin the copy's tree.*move .*/data away" recover --from "file://$W/mirror"
+refuses "nor is what does not begin it" "does not show that its tree begins with the 1011 entries that are here.*with .*/data moved away" recover --from "file://$W/mirror"
 
 echo "# the signer's memory"
 put_back data1001
