@@ -136,5 +136,13 @@ accepts "control: it is a log, too" audit "$(url log)"
 refuses "but not the one that was seen before" "consistency proof.*|conflict" audit "$(url log)" --state "$W/state"
 says "its checkpoint is kept beside the other" "^6700$" "$W/state.conflict"
 says "which stays as it was" "^6501$" "$W/state"
+echo "# entries and tiles that fit each other, under a checkpoint that is not theirs"
+mirror "$W/liar"
+cp "$W/mirror/checkpoint" "$W/liar/checkpoint"
+head -c $((23 * 32)) "$W/liar/tile/1/000.p/26" >"$W/liar/tile/1/000.p/23"
+rm "$W/liar/tile/entries/018" # the end is never reached
+refuses "they are held against it before the end" "the entries up to 4096 are not those that the checkpoint signs" \
+    audit "file://$W/liar" --state "$W/liar.state"
+says "and not called verified" "^verified 0 " "$W/liar.state"
 stop log
 done_testing

@@ -107,6 +107,13 @@ sed '/^extra /s/A/B/5' "$W/bundles.3000" >"$W/bad"
 refuses "an entry that was altered" "proof bundle [0-9]*: index 30[0-9]* .*does not lead to the checkpoint's root" recover "$W/bad"
 refuses "leaves nothing behind" "entries 3001 to 3301 are still missing" recover
 
+put_back data1001
+for moment in 0.01 0.02 0.03 0.05 0.08; do
+    timeout -s KILL $moment stele-log recover "$W/log" --from "file://$W/mirror" "$W/list2" >"$W/out" 2>&1
+done
+accepts "what was killed on the way goes on" recover --from "file://$W/mirror" "$W/list2"
+is_whole "after kills"
+
 echo "# copies that lie"
 put_back data1001
 cp -r "$W/mirror" "$W/liar"
