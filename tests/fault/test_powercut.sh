@@ -5,7 +5,7 @@
 . "$(dirname "$0")/lib.sh"
 world
 states=1500 without=400
-if short; then states=70 without=40; fi
+if short; then states=50 without=40; fi
 seed=${SEED:-1}
 
 # recording NAME: what `recorded` runs from here on goes to $W/NAME.trace, where it is about $W/NAME.
@@ -18,26 +18,47 @@ recorded() {
     env TRACE_FILE="$trace" TRACE_ROOT="$root" TRACE_DIE="${die:-none:0:/}" \
         LD_PRELOAD="$STELE_BUILD/tests/preload/recorder.so" "$@"
 }
-# serve_recorded: the log under $root, recorded, on $port. `die` is TRACE_DIE's value, or empty.
+# said WORD: from here on it is promised.
+said() { recorded sh -c "echo $1" >"$W/out"; }
+# serve_recorded NAME: the log in $log_dir, or the witness under $root, recorded, on a port of its own. `die` is TRACE_DIE's value,
+# or empty.
 serve_recorded() {
-    start log env TRACE_FILE="$trace" TRACE_ROOT="$root" TRACE_DIE="${die:-none:0:/}" \
-        LD_PRELOAD="$STELE_BUILD/tests/preload/recorder.so" stele-log serve "$root/log" --listen "127.0.0.1:$port"
+    case $1 in
+    log) set -- log stele-log serve "$log_dir" --listen "127.0.0.1:$port" ;;
+    w) set -- w stele-witness serve "$root/w" --listen "127.0.0.1:$witness_port" ;;
+    esac
+    started=$1
+    shift
+    start "$started" env TRACE_FILE="$trace" TRACE_ROOT="$root" TRACE_DIE="${die:-none:0:/}" \
+        LD_PRELOAD="$STELE_BUILD/tests/preload/recorder.so" "$@"
 }
-# submit NAME FIRST N THREADS [INPUTS]: N attestations, until they are answered.
+# submit NAME FIRST N THREADS: N attestations, until they are answered.
 submit() {
-    make_attestation "$W/key" "$2" "$3" ${5:+"$5"} >"$W/$1.envelopes"
+    make_attestation "$W/key" "$2" "$3" >"$W/$1.envelopes"
     log_driver load "http://127.0.0.1:$port" "$W/policy" "$W/$1.envelopes" "$W/$1.notes" "$4" >>"$W/load.out" 2>&1
 }
-# dies COMMAND...: until the server, or its signer, has died under the load, and then the server ends.
+# dies NAME COMMAND...: until the server, or its signer, has died under the load, and then the server ends, and comes back.
 dies() {
+    dying=$1
+    shift
     "$@" &
     load=$!
-    server=$(cat "$W/run/log.pid")
-    until ! kill -0 "$server" 2>/dev/null || grep -q 'ended unexpectedly' "$W/run/log.err"; do sleep 0.02; done
-    stop log
-    : >"$W/run/log.err"
+    server=$(cat "$W/run/$dying.pid")
+    until ! kill -0 "$server" 2>/dev/null || grep -q 'ended unexpectedly' "$W/run/$dying.err"; do sleep 0.02; done
+    stop "$dying"
+    : >"$W/run/$dying.err"
     die=
-    serve_recorded && wait "$load"
+    serve_recorded "$dying" && wait "$load"
+}
+# dies_at_start NAME FOLDER: each of the first starts ends between making a folder and syncing its name, until none is left to make.
+dies_at_start() {
+    die="sync:1:$2" starts=1
+    until serve_recorded "$1" 2>"$W/out"; do
+        die="sync:2:$2" starts=$((starts + 1)) # the first is that of what the start before had made
+        [ $starts -lt 10 ] || break
+    done
+    die=
+    [ $starts -lt 10 ]
 }
 
 # hold NAME BASE CHECK...: the recorder missed nothing; no power cut breaks a promise; with the syncs of any one place of the
@@ -98,45 +119,88 @@ spare() {
     esac
 }
 
-echo "# the log: made, served, killed, served again"
-recording log
 make_attestation key ci.example/builder "$W/key" >"$W/out" 2>&1
 port=$(free_port)
-accepts "init" recorded stele-log init "$root/log" --origin log.example
-recorded sh -c 'echo init' >"$W/out"
+witness_port=$(free_port)
+
+echo "# a log: made, served, killed, served again"
+recording log
+log_dir=$root/log
+accepts "init" recorded stele-log init "$log_dir" --origin log.example
+said init
 mkdir -p "$W/given/init"
-cp "$root/log/config" "$root/log/policy" "$root/log/builders" "$root/log/key.pub" "$W/given/init"
-echo "quorum none" | tee "$W/given/policy" >>"$root/log/policy"
-cat "$W/key.pub" | tee "$W/given/builders" >>"$root/log/builders"
-cp "$root/log/policy" "$W/policy"
+cp "$log_dir/config" "$log_dir/policy" "$log_dir/builders" "$log_dir/key.pub" "$W/given/init"
+echo "quorum none" | tee "$W/given/policy" >>"$log_dir/policy"
+cat "$W/key.pub" | tee "$W/given/builders" >>"$log_dir/builders"
+cp "$log_dir/policy" "$W/policy"
 for known in 7 150 255 256 299 2005 3020 10000 20000; do make_attestation "$W/key" $known 1; done >"$W/given/more"
 make_attestation "$W/key" 90000 2 >>"$W/given/more"
 unrecorded="--exclude=policy --exclude=builders"
 
-# Each of the first starts ends between making a folder and syncing its name, until none is left to make.
-die="sync:1:$root/log" starts=1
-until serve_recorded 2>"$W/out"; do
-    die="sync:2:$root/log" starts=$((starts + 1)) # the first is that of what the start before had made
-    [ $starts -lt 10 ] || break
-done
-die=
-accepts "it starts in the end" test $starts -lt 10
+accepts "it starts in the end" dies_at_start log "$log_dir"
 accepts "300 attestations, four at a time" submit first 0 300 4
 make_attestation "$W/key" 1000 6 400 >"$W/lists"
 accepts "six with lists" curl -sf -o "$W/body" --data-binary "@$W/lists" "http://127.0.0.1:$port/attestations"
 stop log
 # The signer ends between writing a head and syncing it; then the data, between writing what commits and having it on the disk.
-die="sync:20:$root/log/heads"
-serve_recorded
-accepts "the signer dies under load, all are answered" dies submit signer 2000 40 1
+die="sync:20:$log_dir/heads"
+serve_recorded log
+accepts "the signer dies under load, all are answered" dies log submit signer 2000 40 1
 stop log
-die="write-sync:15:$root/log/data/data.mdb"
-serve_recorded
-accepts "the server dies under load, all are answered" dies submit server 3000 40 1
+die="write-sync:15:$log_dir/data/data.mdb"
+serve_recorded log
+accepts "the server dies under load, all are answered" dies log submit server 3000 40 1
 stop log
 for i in 1 2 3 4 5 6 7; do
-    serve_recorded && submit "again$i" "${i}0000" 3 1
+    serve_recorded log && submit "again$i" "${i}0000" 3 1
     stop log
 done
 hold log - "$here/cut/hold_log.sh" "$W/given"
+
+if ! short; then
+    echo "# a log of many heads, whose file of heads is written anew at the start"
+    start log stele-log serve "$log_dir" --listen "127.0.0.1:$port"
+    accepts "1,100 heads more" submit heads 40000 1100 1
+    stop log
+    cp -r "$W/log" "$W/base"
+    cp "$W/given/init/policy" "$W/given/init/builders" "$W/base/log"
+    recording many
+    cp -r "$W/log/log" "$root/log"
+    log_dir=$root/log
+    said init
+    serve_recorded log
+    accepts "a few on top" submit few 50000 5 1
+    stop log
+    hold many "$W/base" "$here/cut/hold_log.sh" "$W/given"
+fi
+
+echo "# a witness: made, given a log, served, killed, served again"
+recording witness
+log_dir=$W/other
+accepts "init" recorded stele-witness init "$root/w" --name w.example
+said init
+mkdir -p "$W/given-w/init"
+cp "$root/w/config" "$root/w/key.pub" "$W/given-w/init"
+stele-log init "$log_dir" --origin log.example/other >"$W/out" 2>&1
+accepts "a log is added" recorded stele-witness add-log "$root/w" "$(stele-log key "$log_dir")"
+said add-log
+stele-witness logs "$root/w" >"$W/given-w/logs"
+printf 'witness w %s http://127.0.0.1:%s\nquorum w\n' "$(stele-witness key "$root/w")" "$witness_port" >>"$log_dir/policy"
+cp "$W/key.pub" "$log_dir/builders"
+cp "$log_dir/policy" "$W/policy"
+unrecorded=
+accepts "the witness starts in the end" dies_at_start w "$root/w"
+serve_recorded log # its words are recorded, not its files
+accepts "its cosignature is under 60 answers" submit cosigned 0 60 4
+stop w
+die="sync:10:$root/w/heads"
+serve_recorded w
+accepts "its signer dies under load, all are answered" dies w submit resigned 2000 40 1
+stop w
+for i in 1 2; do
+    serve_recorded w && submit "once$i" "${i}0000" 3 1
+    stop w
+done
+stop log
+hold witness - "$here/cut/hold_witness.sh" "$W/given-w"
 done_testing

@@ -64,12 +64,32 @@ static enum err take_notes(struct words *words, uint64_t at, struct span text, s
     return err;
 }
 
-/* The proofs of an answer, where its body is that. */
-static enum err take_proofs(struct words *words, uint64_t at, struct span text, struct why *why)
+/* What follows the head of an HTTP message; nothing where there is no head. */
+static struct span body_of(struct span text)
 {
     static const char head_end[] = "\r\n\r\n";
     const uint8_t *body = memmem(text.data, text.len, head_end, sizeof head_end - 1);
-    struct span rest = body == NULL ? span_of(NULL, 0) : span_of(body + 4, text.len - (size_t)(body + 4 - text.data));
+    return body == NULL ? span_of(text.data, 0) : span_of(body + 4, text.len - (size_t)(body + 4 - text.data));
+}
+
+/* A witness's answer is its signature line alone: of the head that it was asked for last. One log asks, one thing at a time. */
+static enum err take_cosignature(struct words *words, uint64_t at, struct span text, struct why *why)
+{
+    struct span body = body_of(text), name;
+    if (span_starts(text, "old ") || span_starts(body, "old "))
+        words->asked = words->heads_n;
+    if (words->asked == 0 || !span_skip(&body, "\xe2\x80\x94 ") || !span_word(&body, &name))
+        return OK;
+    struct word_head head = words->heads[words->asked - 1];
+    head.at = at;
+    head.signer = name;
+    return APPEND(words->heads, words->heads_n, head);
+}
+
+/* The proofs of an answer, where its body is that. */
+static enum err take_proofs(struct words *words, uint64_t at, struct span text, struct why *why)
+{
+    struct span rest = body_of(text);
     enum err err = OK;
     while (err == OK && span_starts(rest, "c2sp.org/tlog-proof@")) {
         struct proof proof;
@@ -102,6 +122,8 @@ enum err words_load(struct words *words, struct span trace, struct why *why)
         uint64_t begin = (uint64_t)((const uint8_t *)record - trace.data);
         if (record->kind == TRACE_SEND)
             err = take_notes(words, begin, trace_text(record), why);
+        if (err == OK && record->kind == TRACE_SEND)
+            err = take_cosignature(words, begin, trace_text(record), why);
         if (err == OK && record->kind == TRACE_SEND)
             err = take_proofs(words, begin, trace_text(record), why);
         if (err == OK && record->kind == TRACE_SAY)

@@ -35,6 +35,7 @@ struct words {
     struct word_head *heads;
     struct word_mark *marks;
     size_t proofs_n, heads_n, marks_n;
+    size_t asked; /* of heads, the number of the one that a witness was asked for last; 0: none */
 };
 
 enum err words_load(struct words *words, struct span trace, struct why *why);
