@@ -143,12 +143,17 @@ static enum err gather(const struct logs *logs, struct loaded *loaded, struct wh
     for (size_t i = 0; i < loaded->lines_n; i++) {
         const struct logsfile_line *line = &loaded->lines[i];
         loaded->keys[i] = line->key;
+        if (loaded->fresh_n > 0 && line->kind == LOGSFILE_LOG &&
+            span_is(line->origin, loaded->fresh[loaded->fresh_n - 1]->origin))
+            loaded->fresh[loaded->fresh_n - 1]->keys_n++;
         if (line->kind != LOGSFILE_LOG || (i > 0 && span_eq(line->origin, line[-1].origin)) ||
             find(logs->items, logs->n, line->origin) != NULL)
             continue;
         struct log *log = log_new(line->origin);
         if (log == NULL)
             return fail(why, ERR_ENV, "out of memory");
+        log->keys = &loaded->keys[i];
+        log->keys_n = 1;
         loaded->fresh[loaded->fresh_n++] = loaded->items[loaded->items_n++] = log;
     }
     return OK;
@@ -185,14 +190,19 @@ static void put_in_place(struct logs *logs, struct loaded *loaded)
     }
 }
 
-static void restore(struct logs *logs, struct log *log)
+/* What is known of a log from before. Not in the table yet: nobody asks for it. */
+static enum err restore(struct logs *logs, struct log *log, struct why *why)
 {
-    struct head_record last = { .suspended = false };
+    struct head_record last;
     bool found;
-    notes_restore(logs, log);
-    evidence_restore(logs, log);
-    if (signer_last(logs->signer, span_str(log->origin), &found, &last, NULL) == OK)
+    enum err err = notes_restore(logs, log, why);
+    if (err == OK)
+        err = signer_last(logs->signer, span_str(log->origin), &found, &last, why);
+    if (err == OK) {
         atomic_store(&log->suspended, last.suspended);
+        evidence_restore(logs, log);
+    }
+    return err;
 }
 
 static enum err load(struct logs *logs, struct why *why)
@@ -204,20 +214,21 @@ static enum err load(struct logs *logs, struct why *why)
         err = logs_parse(span_buf(&loaded.text), path, &loaded.lines, &loaded.lines_n, why);
     if (err == OK)
         err = gather(logs, &loaded, why);
-    free(path);
+    for (size_t i = 0; i < loaded.fresh_n && err == OK; i++)
+        err = restore(logs, loaded.fresh[i], why);
     if (err == OK) {
         pthread_rwlock_wrlock(&logs->lock);
         put_in_place(logs, &loaded);
         pthread_rwlock_unlock(&logs->lock);
     } else {
+        for (size_t i = 0; i < loaded.fresh_n; i++)
+            log_free(loaded.fresh[i]);
         free(loaded.items);
         free(loaded.by_hash);
         free(loaded.keys);
         buf_free(&loaded.text);
     }
-    /* Only the holder of load_lock changes the table: it may be read without the other lock here. */
-    for (size_t i = 0; i < loaded.fresh_n; i++)
-        err == OK ? restore(logs, loaded.fresh[i]) : log_free(loaded.fresh[i]);
+    free(path);
     free(loaded.fresh);
     free(loaded.lines);
     return err;

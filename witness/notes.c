@@ -52,15 +52,13 @@ static char *note_path(const struct logs *logs, const struct log *log)
     return path_join(logs->dir, name);
 }
 
-/* Is this what the witness once said? The signer's word is the last one: a file that goes beyond it, or differs at its size,
- * is not served. */
+/* Is this what the witness once said: signed by the log, and by itself? */
 static enum err check_note(const struct logs *logs, const struct log *log, struct span text, struct head *head, uint64_t *time_s,
                            struct why *why)
 {
     struct note note;
     struct checkpoint checkpoint;
-    struct head_record last;
-    bool cosigned = false, found = false;
+    bool cosigned = false;
     enum err err = note_parse(&note, text, why);
     if (err == OK)
         err = checkpoint_open(&checkpoint, &note, span_str(log->origin), log->keys, log->keys_n, why);
@@ -69,39 +67,53 @@ static enum err check_note(const struct logs *logs, const struct log *log, struc
     if (err == OK && !cosigned)
         err = fail(why, ERR_REFUSED, "it has no cosignature of this witness");
     if (err == OK)
-        err = signer_last(logs->signer, span_str(log->origin), &found, &last, why);
-    if (err == OK && (!found || checkpoint.size > last.head.size ||
-                      (checkpoint.size == last.head.size && !hash_eq(&checkpoint.root, &last.head.root))))
-        err = fail(why, ERR_REFUSED, "it is not the head that the signer remembers, nor an older one");
-    if (err == OK)
         *head = (struct head){ checkpoint.size, checkpoint.root };
     return err;
 }
 
-void notes_restore(struct logs *logs, struct log *log)
+/* A head is durable in the heads file before it is cosigned. So what was cosigned and is not there shows that the file was put
+ * back: the signer has forgotten what it signed. */
+static enum err check_memory(const struct logs *logs, const struct log *log, const struct head *head, const char *path,
+                             struct why *why)
+{
+    struct head_record last;
+    bool found = false;
+    enum err err = signer_last(logs->signer, span_str(log->origin), &found, &last, why);
+    if (err != OK || (found && (head->size < last.head.size ||
+                                (head->size == last.head.size && hash_eq(&head->root, &last.head.root)))))
+        return err;
+    return fail(why, ERR_REFUSED,
+                "%s/heads is older than what was cosigned: %s has %llu entries, heads %llu. Put the right file back, or take this "
+                "folder for a backup: stele-witness backup, restore, resume (spec/witness.md)",
+                logs->dir, path, (unsigned long long)head->size, (unsigned long long)(found ? last.head.size : 0));
+}
+
+enum err notes_restore(struct logs *logs, struct log *log, struct why *why)
 {
     struct buf text = BUF_EMPTY;
-    struct why why;
+    struct why inner;
     bool found = false;
     struct head head = { 0 };
     uint64_t time_s = 0;
     char *path = note_path(logs, log);
-    enum err err = path == NULL ? fail(&why, ERR_ENV, "out of memory") : file_read_if(path, NOTE_BYTES_MAX, &text, &found, &why);
+    enum err err = path == NULL ? fail(why, ERR_ENV, "out of memory") : OK;
+    if (err == OK && (file_read_if(path, NOTE_BYTES_MAX, &text, &found, &inner) != OK ||
+                      (found && check_note(logs, log, span_buf(&text), &head, &time_s, &inner) != OK))) {
+        report(REPORT_WARN, "note-not-served", "file=%s why=%s", report_quote(path), report_quote(inner.text));
+        found = false;
+    }
     if (err == OK && found)
-        err = check_note(logs, log, span_buf(&text), &head, &time_s, &why);
-    if (err != OK)
-        report(REPORT_WARN, "note-not-served", "file=%s why=%s", report_quote(path != NULL ? path : ""), report_quote(why.text));
-    pthread_mutex_lock(&logs->notes_lock);
-    if (err == OK && found && log->note.len == 0) {
+        err = check_memory(logs, log, &head, path, why);
+    if (err == OK && found) {
         log->note = text;
         log->size = head.size;
         log->root = head.root;
         log->time_s = time_s;
         text = BUF_EMPTY;
     }
-    pthread_mutex_unlock(&logs->notes_lock);
     buf_free(&text);
     free(path);
+    return err;
 }
 
 static void flush_one(struct logs *logs, struct log *log)

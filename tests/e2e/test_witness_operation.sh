@@ -87,6 +87,21 @@ status "takes up what has no head at all" 200 "$(send d.example 0 9)"
 stop w
 refuses "resume: ORIGIN or --others" "wanted is" stele-witness resume "$W/w"
 
+# A heads file that is put back by itself: what was cosigned tells. (A whole folder that is put back does not.)
+cp "$W/w/heads" "$W/heads.old"
+serve
+send a.example 20 22 >"$W/ignored"
+stop w
+cp "$W/w/heads" "$W/heads.new"
+cp "$W/heads.old" "$W/w/heads"
+refuses "an old heads file: it does not start" "heads is older than what was cosigned: .* has 22 entries, heads 20" stele-witness serve "$W/w" --listen 127.0.0.1:0
+head -c 128 "$W/heads.new" >"$W/w/heads"
+refuses "nor with an empty one" "heads is older than what was cosigned: .* heads 0" stele-witness serve "$W/w" --listen 127.0.0.1:0
+cp "$W/heads.new" "$W/w/heads"
+serve
+status "with the right one it goes on" 200 "$(send a.example 22 23)"
+stop w
+
 # The clock: this witness once lived in the future.
 now=$(date +%s)
 witness_log head e.example 5 "$W/w/heads" $((now + 200)) >"$W/ignored"
@@ -98,7 +113,7 @@ witness_log head e.example 6 "$W/w/heads" $((now + 86400)) >"$W/ignored"
 serve
 status "further: 503" 503 "$(send d.example 10 11)"
 says "which says why" "behind the last signature" "$W/body"
-status "for every log" 503 "$(send a.example 20 21)"
+status "for every log" 503 "$(send a.example 23 24)"
 refuses "set-clock wants the witness stopped" "another process uses" stele-witness set-clock "$W/w" "$(date -u +%Y-%m-%dT%H:%MZ)"
 stop w
 refuses "set-clock wants a time" "is wanted as" stele-witness set-clock "$W/w" now
