@@ -69,6 +69,18 @@ for age in batch day; do
     rm -rf "$W/now" && cp -r "$W/log" "$W/now"
 done
 
+echo "# the signer's file, damaged"
+records=$(($(wc -c <"$W/log/heads") / 128 - 1))
+damage() { printf '\377\376' | dd of="$W/log/heads" bs=1 seek=$((128 * $1 + 40)) conv=notrunc 2>"$W/dd"; } # a root's first bytes
+cp "$W/log/heads" "$W/heads"
+damage $((records - 2))
+refuses_to_serve "a record in its middle" "heads: record $((records - 2)) is damaged, and later ones are there"
+cp "$W/heads" "$W/log/heads"
+damage $records
+: >"$W/run/log.err"
+accepts "its last record: taken for torn, and signed again, as the data has it" holds
+says "which is noticed" "warn stele-log signer-was-behind " "$W/run/log.err"
+
 echo "# damaged, and made anew"
 start mirror stele-log serve "$W/now" --listen 127.0.0.1:0
 printf '\377' | dd of="$W/log/data/data.mdb" bs=1 seek=$((16 + 128)) conv=notrunc 2>"$W/dd" # the meta page's transaction

@@ -104,7 +104,7 @@ echo "# the data, the signer's heads, the indices, all other files"
 for call in pwrite64 writev fdatasync; do every $call data/data.mdb final; done
 for call in pwrite64 fdatasync ftruncate fsync; do every $call heads final; done
 for call in pwrite64,writev fdatasync; do every $call index/data.mdb; done
-for call in write rename; do every $call any; done
+for call in write rename fsync; do every $call any; done
 
 echo "# a sync that failed counts as done once the system has forgotten the failure: what it was for is written again"
 traced error=EIO:when=2 fdatasync heads
