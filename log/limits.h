@@ -14,6 +14,7 @@ enum {
     /* While more is being verified a commit waits for it: until it has so many bytes, at most so long. */
     BATCH_WAIT_BYTES = 2 << 20,
     BATCH_WAIT_MS = 25,
+    BATCH_GIVES_WAY = 8, /* times in vain that it lets others work first */
     /* Answers from one snapshot, so that old pages are not kept for long. */
     ANSWERS_A_VIEW_MAX = 64,
 

@@ -1,8 +1,9 @@
 /*
  * The sequencer: takes everything that is queued, gives every entry its index in one durable commit, and goes on. There is no
  * timer: an idle log commits at once, a busy one batches by itself while the disk works. Only what the verifiers have in hand
- * is waited for, for a moment: a commit costs the same for one as for many.
+ * is waited for, for a moment, and whoever else has work goes first: a commit costs the same for one as for many.
  */
+#include <sched.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -18,17 +19,27 @@ struct batch {
     size_t n, bytes;
 };
 
-/* With the lock held. */
+/* With the lock held. What the verifiers have in hand is waited for; then the processor goes to whoever else has work, as long as
+ * that brings more. On a busy machine those are the HTTP threads and the clients; on an idle one it is nobody, and over at once. */
 static void wait_for_more(struct pipeline *pipeline)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_nsec += BATCH_WAIT_MS * 1000000L;
-    until.tv_sec += until.tv_nsec / 1000000000;
-    until.tv_nsec %= 1000000000;
-    while (!pipeline->stopping && pipeline->queue_bytes < BATCH_WAIT_BYTES && workers_busy(pipeline->verifiers) > 0)
-        if (pthread_cond_timedwait(&pipeline->queued, &pipeline->lock, &until) != 0)
+    uint64_t until_ms = clock_monotonic_ms() + BATCH_WAIT_MS;
+    struct timespec until = { .tv_sec = (time_t)(until_ms / 1000), .tv_nsec = (long)(until_ms % 1000) * 1000000 };
+    unsigned in_vain = 0;
+    while (!pipeline->stopping && pipeline->queue_bytes < BATCH_WAIT_BYTES && in_vain < BATCH_GIVES_WAY) {
+        size_t queued = pipeline->queue.n;
+        if (workers_busy(pipeline->verifiers) > 0) {
+            if (pthread_cond_timedwait(&pipeline->queued, &pipeline->lock, &until) != 0)
+                return;
+            continue;
+        }
+        pthread_mutex_unlock(&pipeline->lock);
+        sched_yield();
+        pthread_mutex_lock(&pipeline->lock);
+        in_vain = pipeline->queue.n > queued ? 0 : in_vain + 1;
+        if (clock_monotonic_ms() >= until_ms)
             return;
+    }
 }
 
 /* Waits for work; false where the log stops. */
