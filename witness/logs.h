@@ -70,8 +70,8 @@ struct logs {
 void logs_init(struct logs *logs, const char *dir, struct signer *signer, uint64_t qpd);
 void logs_free(struct logs *logs);
 
-/* Reads DIR/logs anew; on an error what was known stays. ERR_REFUSED where a note shows that the signer's heads are old ones. A log that is new gets its note of DIR/checkpoints, where that holds
- * and agrees with the signer's head. Safe from several threads. */
+/* Reads DIR/logs anew; on an error what was known stays. A log that is new gets its note of DIR/checkpoints, where that holds.
+ * ERR_REFUSED where a note shows that the signer's heads are old ones. Safe from several threads. */
 enum err logs_load(struct logs *logs, struct why *why);
 
 /* With logs->lock held for reading: the log of this origin or hash, NULL where it is not known. */

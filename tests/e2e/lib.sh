@@ -166,6 +166,31 @@ refuses() {
     fi
 }
 
+# status WHAT WANT GOT: an HTTP status; the answer is in $W/body.
+status() {
+    if [ "$2" = "$3" ]; then ok "$1"; else
+        not_ok "$1: status $3, not $2"
+        head -c 600 "$W/body" | sed 's/^/# /'
+    fi
+}
+
+# same WHAT WANT GOT
+same() {
+    if [ "$2" = "$3" ]; then ok "$1"; else not_ok "$1: \"$3\", not \"$2\""; fi
+}
+
+# soon WANT COMMAND...: runs it until it prints WANT, for ten seconds; prints what it said last.
+soon() {
+    want=$1
+    shift
+    tries=0
+    until said=$("$@") && [ "$said" = "$want" ] || [ $tries -gt 100 ]; do
+        tries=$((tries + 1))
+        sleep 0.1
+    done
+    echo "$said"
+}
+
 # says WHAT REGEX FILE: a line of FILE matches.
 says() {
     if grep -Eq "$2" "$3"; then

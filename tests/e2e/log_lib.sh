@@ -26,18 +26,8 @@ get() {
     shift
     curl -s -o "$W/body" -D "$W/headers" -w '%{http_code}' "$@" "$(url log)$path"
 }
-# status WHAT WANT GOT
-status() {
-    if [ "$2" = "$3" ]; then ok "$1"; else
-        not_ok "$1: status $3, not $2"
-        head -c 600 "$W/body" | sed 's/^/# /'
-    fi
-}
 # indices: of the bundles in $W/body, verified under the policy.
 indices() { log_driver verify "$W/log/policy" <"$W/body" | cut -d' ' -f1 | tr '\n' ' '; }
-same() {
-    if [ "$2" = "$3" ]; then ok "$1"; else not_ok "$1: \"$3\", not \"$2\""; fi
-}
 # serve [COMMAND...]: the log, by way of COMMAND.
 serve() { start log "$@" stele-log serve "$W/log" --listen 127.0.0.1:0; }
 # serve_at: on $port, so that it can be killed and come back under a client.
@@ -62,17 +52,6 @@ mirror() {
         } | sed "s|.*|url = $(url log)/&\noutput = $1/&|" >"$W/mirror.curl"
         [ ! -s "$W/mirror.curl" ] || curl -s --create-dirs -K "$W/mirror.curl"
     done
-}
-# soon WANT COMMAND...: runs it until it prints WANT, for ten seconds; prints what it said last.
-soon() {
-    want=$1
-    shift
-    tries=0
-    until said=$("$@") && [ "$said" = "$want" ] || [ $tries -gt 100 ]; do
-        tries=$((tries + 1))
-        sleep 0.1
-    done
-    echo "$said"
 }
 # soon_some COMMAND...: runs it until it prints something other than 0, likewise.
 soon_some() {

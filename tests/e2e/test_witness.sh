@@ -6,8 +6,8 @@ helper=$STELE_BUILD/tests/e2e/witness_vectors
 log=log.example/6cc4viyuc+5e1c784c+AXMCYdQ3QQccb3XpNsomqeQ2hptEJCrnMpV0LzNNIYxd
 other=second.example/cxd+f315f222+AdQ3i5k1yg4EdgEj85WOyA+sED1znvNcJM7sf1BLFe6J
 
-# status CODE COMMAND...: it ends with this exit status.
-status() {
+# exits CODE COMMAND...: it ends with this exit status.
+exits() {
     want=$1
     shift
     "$@"
@@ -34,8 +34,8 @@ vkey=$(stele-witness key "$W/w")
 says "init prints the policy line" "^witness w\\.example/witness w\\.example/witness\\+[0-9a-f]{8}\\+B[A-Za-z0-9+/=]{43,} https://w\\.example/witness\$" "$W/init"
 accepts "the vkey is the first line" grep -qxF "$vkey" "$W/init"
 accepts "the folder and the key are the owner's alone" test "$(stat -c %a "$W/w") $(stat -c %a "$W/w/key")" = "700 600"
-accepts "init over a folder in use is refused, with status 1" status 1 stele-witness init "$W/w" --name w.example/witness
-accepts "init without a name is a usage error, with status 2" status 2 stele-witness init "$W/w2"
+accepts "init over a folder in use is refused, with status 1" exits 1 stele-witness init "$W/w" --name w.example/witness
+accepts "init without a name is a usage error, with status 2" exits 2 stele-witness init "$W/w2"
 accepts "add-log takes a log" stele-witness add-log "$W/w" "$log"
 refuses "add-log refuses the key a second time" "same public key" stele-witness add-log "$W/w" "$log" --origin other.example
 refuses "add-log refuses a witness's key" "type 0x04" stele-witness add-log "$W/w" "$vkey"
@@ -64,7 +64,7 @@ kill -HUP "$(cat "$W/run/w.pid")"
 answers "it goes on after a bad logs file on SIGHUP" 200 "^ok$" "$(url w)/healthz"
 pid=$(cat "$W/run/w.pid")
 stop w
-accepts "SIGTERM ends it" status 1 kill -0 "$pid"
+accepts "SIGTERM ends it" exits 1 kill -0 "$pid"
 says "what was wrong with the logs file is reported" 'error stele-witness logs-not-reread why=".*/logs line 5: ' "$W/run/w.err"
 refuses "and refused at the next start" "logs line 5: " stele-witness serve "$W/w" --listen 127.0.0.1:0
 sed -i '$d' "$W/w/logs"

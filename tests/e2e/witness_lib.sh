@@ -11,27 +11,6 @@ send() {
     curl -s -o "$W/body" -D "$W/headers" -w '%{http_code}' --max-time 20 --data-binary "@$W/request" \
         "$(url w)/add-checkpoint"
 }
-# status WHAT WANT GOT
-status() {
-    if [ "$2" = "$3" ]; then ok "$1"; else
-        not_ok "$1: status $3, not $2"
-        head -c 600 "$W/body" | sed 's/^/# /'
-    fi
-}
-same() {
-    if [ "$2" = "$3" ]; then ok "$1"; else not_ok "$1: \"$3\", not \"$2\""; fi
-}
-# soon WANT COMMAND...: runs it until it prints WANT, for ten seconds; prints what it said last.
-soon() {
-    want=$1
-    shift
-    tries=0
-    until said=$("$@") && [ "$said" = "$want" ] || [ $tries -gt 100 ]; do
-        tries=$((tries + 1))
-        sleep 0.1
-    done
-    echo "$said"
-}
 # reread: SIGHUP.
 reread() { kill -HUP "$(cat "$W/run/w.pid")"; }
 # shown ORIGIN: the size on the monitoring route.

@@ -4,7 +4,6 @@
 world
 driver=
 port=$(free_port)
-same() { if [ "$2" = "$3" ]; then ok "$1"; else not_ok "$1: \"$3\", not \"$2\""; fi; }
 post() { curl -s -m 20 -o "$W/body" -w '%{http_code}' --data-binary "@$1" "http://127.0.0.1:$port/attestations"; }
 refuses_to_serve() { refuses "$1" "$2" timeout -k 5 20 stele-log serve "$W/log" --listen "127.0.0.1:$port"; }
 # puts_back DIR NAME...: of the copy DIR of the log

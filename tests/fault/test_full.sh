@@ -17,7 +17,6 @@ world
 driver=
 port=$(free_port)
 post() { curl -s -m 20 -o "$W/body" -D "$W/headers" -w '%{http_code}' --data-binary "@$1" "http://127.0.0.1:$port/attestations"; }
-same() { if [ "$2" = "$3" ]; then ok "$1"; else not_ok "$1: \"$3\", not \"$2\""; fi; }
 free_kib() { df -k --output=avail "$W/log" | tail -n 1; }
 # leaves KIB: fills the disk up to so much, or gives so much back; at no time is there more.
 leaves() {
