@@ -296,8 +296,16 @@ static enum err know_own_heads(struct recovery *recovery, const struct options *
         err = folder_has(&recovery->config, "frozen", &frozen, why);
     if (err == OK && newest->found && !frozen)
         err = recovery_know(recovery, &newest->head, "the signer's last head", why);
-    if (err == OK)
-        err = folder_checkpoint(&recovery->config, &recovery->key, &note, &published, why);
+    struct why reason;
+    enum err opened = err != OK ? err : folder_checkpoint(&recovery->config, &recovery->key, &note, &published, &reason);
+    if (err == OK && opened != OK) {
+        /* It serves a restart alone, but for a log that has nothing else to go by. */
+        published.found = false;
+        if (frozen || options->nothing_newer)
+            err = fail(why, opened, "%s", reason.text);
+        else
+            fprintf(stderr, "passed over: %s\n", reason.text);
+    }
     if (err == OK && frozen)
         *newest = published; /* it ends there */
     /* An old checkpoint alone does not say that nothing came after it. */

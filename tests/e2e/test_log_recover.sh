@@ -99,6 +99,13 @@ is_whole "from bundles"
 accepts "which is served" serve
 stop log
 put_back data3001
+echo rubbish >"$W/log/checkpoint"
+accepts "a checkpoint that is none holds nothing up" recover "$W"/bundles.* "$W/list2"
+says "but is named" "passed over: .*/checkpoint" "$W/out"
+accepts "and is soon replaced" serve
+same "by the log's" 3302 "$(curl -s "$(url log)/checkpoint" | sed -n 2p)"
+stop log
+put_back data3001
 refuses "a checkpoint is no bundle" "checkpoint: proof bundle 1" recover "$W/mirror/checkpoint"
 awk '/^c2sp.org\/tlog-proof/ { n++ } n != 150' "$W/bundles.3000" >"$W/gap"
 refuses "a gap is named" "entries 3150 to 3301 are still missing" recover "$W/gap" "$W/list2"
