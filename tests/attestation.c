@@ -61,7 +61,7 @@ static enum err attestation(struct buf *lines, const struct secret_key *key, boo
     struct span output = span_str("out");
     static struct span no_references[1];
     struct subject subject = { .path = span_buf(&path),
-                               .nar_hash = hash_of("nar", number),
+                               .nar_hash = hash_of("nar", number + ((uint64_t)inputs_n << 32)),
                                .output = output,
                                .nar_size = 4096 + number,
                                .references = no_references,

@@ -3,7 +3,8 @@
  *   make_attestation key NAME FILE            a builder's key: FILE and FILE.pub
  *   make_attestation FILE FIRST N [INPUTS]    N distinct envelopes by that key, one a line, numbered from FIRST. With
  *                                             INPUTS the statement has so many: where they do not fit, their list comes
- *                                             first, on a line of its own
+ *                                             first, on a line of its own; and its output another hash: it contradicts the
+ *                                             attestation of the same number with another number of inputs
  * Envelope I is always of the same bytes. Its output is /nix/store/HASHPART-pkg-I: `make_attestation path I` prints it.
  */
 #include <stdio.h>

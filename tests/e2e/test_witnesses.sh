@@ -35,6 +35,7 @@ status "and the next" 200 "$(post "$W/e1")"
 same "at the next index" "1 " "$(indices)"
 stop w1
 status "a witness less: short of quorum again" 503 "$(post "$W/e2")"
+status "the same again waits like the first" 503 "$(post "$W/e2")"
 status "the published checkpoint is still served" 200 "$(get /checkpoint)"
 same "as it was" 2 "$(sed -n 2p "$W/body")"
 status "and nothing past it" 404 "$(get /tile/0/000.p/3)"
