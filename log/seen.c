@@ -178,12 +178,12 @@ static enum err job_collect(struct seen *seen, struct job *job, bool wait, struc
     return OK;
 }
 
-/* Merges the newest runs from where each is not larger than all after it: so their number grows with the logarithm. */
+/* Merges the newest runs from where each is at most twice all after it: so their number grows with the logarithm. */
 static enum err start_merge(struct seen *seen, struct why *why)
 {
     struct job *job = &seen->merge;
     size_t n = seen->runs_n, first = n;
-    for (uint64_t entries = 0; first > 0 && (first == n || seen_run_entries(&seen->runs[first - 1]) <= entries); first--)
+    for (uint64_t entries = 0; first > 0 && (first == n || seen_run_entries(&seen->runs[first - 1]) <= 2 * entries); first--)
         entries += seen_run_entries(&seen->runs[first - 1]);
     if (n - first < 2)
         return OK;
@@ -273,6 +273,8 @@ enum err seen_find(const struct seen *seen, const struct hash *leaf, seen_is_fn 
                    struct why *why)
 {
     *found = false;
+    for (size_t i = 0; i < seen->runs_n; i++)
+        seen_run_prepare(&seen->runs[i], prefix_of(leaf));
     /* The newest first: what is sent twice is sent soon. */
     enum err err = find_in_memory(seen, &seen->newest, leaf, is, ctx, found, index, why);
     if (err == OK && !*found)

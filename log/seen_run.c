@@ -14,8 +14,9 @@
 enum {
     HEAD_BYTES = 16 + 8 + 8 + 32 + 32,
     CHUNK_RECORDS = 16384, /* written at once */
-    GUESSES_MAX = 8,       /* before the search halves: a hash's place is near where its value says */
-    SMALL = 8,
+    GUESSES_MAX = 4,       /* a hash's place is near where its value says */
+    NEAR = 8,              /* so many records off it is not guessed again */
+    STEPS_MAX = 64,        /* and then looked for one by one; then the search halves */
 };
 
 static const char magic[16] = "stele seen v1\n";
@@ -107,33 +108,56 @@ static uint64_t prefix_at(const struct seen_run *run, uint64_t at)
     return get_be64(run->records + at * SEEN_RECORD_BYTES);
 }
 
-uint64_t seen_run_seek(const struct seen_run *run, uint64_t prefix)
+/* How many records are expected in a part of the values that hashes have. */
+static uint64_t expected(const struct seen_run *run, uint64_t part)
 {
-    /* The answer is in [low, high]; what is below `low` is below `floor`, what is from `high` on is at least `ceiling`. */
-    uint64_t low = 0, high = seen_run_entries(run), floor = 0, ceiling = UINT64_MAX;
-    for (unsigned guesses = 0; high - low > SMALL && floor < ceiling; guesses++) {
-        uint64_t middle = (low + high) / 2;
-        if (guesses < GUESSES_MAX) {
-            unsigned __int128 offset = (unsigned __int128)(prefix - floor) * (high - low) / (ceiling - floor);
-            middle = low + (offset < high - low ? (uint64_t)offset : high - low - 1);
-        }
-        uint64_t value = prefix_at(run, middle);
-        if (value < prefix) {
-            low = middle + 1;
-            floor = value;
-        } else {
-            high = middle;
-            ceiling = value;
-        }
-    }
+    return (uint64_t)((unsigned __int128)part * seen_run_entries(run) >> 64);
+}
+
+void seen_run_prepare(const struct seen_run *run, uint64_t prefix)
+{
+    __builtin_prefetch(run->records + expected(run, prefix) * SEEN_RECORD_BYTES);
+}
+
+/* The first record from `low` on with at least `prefix`, which is at `high` at the latest. */
+static uint64_t halve(const struct seen_run *run, uint64_t prefix, uint64_t low, uint64_t high)
+{
     while (low < high) {
-        uint64_t middle = (low + high) / 2;
+        uint64_t middle = low + (high - low) / 2;
         if (prefix_at(run, middle) < prefix)
             low = middle + 1;
         else
             high = middle;
     }
     return low;
+}
+
+uint64_t seen_run_seek(const struct seen_run *run, uint64_t prefix)
+{
+    /* Each guess is nearer by the root of what the last was off, then it is a few steps; each end of the range has been looked at. */
+    uint64_t low = 0, high = seen_run_entries(run), at = expected(run, prefix), off = high;
+    bool above = false;
+    for (unsigned guesses = 0; guesses < GUESSES_MAX && off > NEAR && low < high; guesses++) {
+        uint64_t value = prefix_at(run, at);
+        above = value >= prefix;
+        off = expected(run, above ? value - prefix : prefix - value);
+        if (above)
+            high = at;
+        else
+            low = at + 1;
+        if (low < high)
+            at = above ? high - 1 - (off < high - low ? off : high - low - 1) : low + (off < high - low ? off : high - low - 1);
+    }
+    for (unsigned steps = 0; steps < STEPS_MAX && low < high; steps++) {
+        uint64_t next = above ? high - 1 : low;
+        if ((prefix_at(run, next) < prefix) == above)
+            return above ? high : low;
+        if (above)
+            high--;
+        else
+            low++;
+    }
+    return halve(run, prefix, low, high);
 }
 
 struct writer {

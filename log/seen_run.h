@@ -34,6 +34,8 @@ uint64_t seen_run_bytes(const struct seen_run *run);
 enum err seen_run_open(struct seen_run *out, const char *dir, uint64_t from, uint64_t to, bool *whole, struct why *why);
 /* Ends the use of it, and removes the file where asked. */
 void seen_run_close(struct seen_run *run, bool remove);
+/* Has the processor fetch where seen_run_seek will look first. */
+void seen_run_prepare(const struct seen_run *run, uint64_t prefix);
 /* The first record whose hash begins with at least `prefix`; the number of records where there is none. */
 uint64_t seen_run_seek(const struct seen_run *run, uint64_t prefix);
 

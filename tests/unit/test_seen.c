@@ -15,6 +15,7 @@ enum { MANY = 3 * SEEN_WRITE_ENTRIES + 1000, STEP = 500 }; /* SEEN_WRITE_ENTRIES
 static char dir[64];
 static struct why why;
 static unsigned salt; /* another one makes other leaf hashes */
+enum { CROWDED = 9 };  /* that which no builder can pay for: all begin alike */
 
 static int setup(void **state)
 {
@@ -49,6 +50,8 @@ static struct hash leaf_of(uint64_t index)
     int len = snprintf(text, sizeof text, "%u %llu", salt, (unsigned long long)first);
     struct hash hash = sha256_of(span_of(text, (size_t)len));
     put_be64(hash.b + 8, index);
+    if (salt == CROWDED)
+        memset(hash.b, 0, 5);
     return hash;
 }
 
@@ -155,6 +158,17 @@ static void test_many_and_restart(void **state)
     assert_true(files() <= 3);
 }
 
+static void test_crowded(void **state)
+{
+    (void)state;
+    struct seen *seen;
+    salt = CROWDED;
+    open_over(&seen, SEEN_WRITE_ENTRIES + 100);
+    wait_for(seen, SEEN_WRITE_ENTRIES);
+    check(seen, SEEN_WRITE_ENTRIES + 100, 11);
+    seen_close(seen);
+}
+
 /* A data folder that was put back from before, and other entries since. */
 static void test_rolled_back(void **state)
 {
@@ -254,6 +268,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_few, setup, teardown),
         cmocka_unit_test_setup_teardown(test_many_and_restart, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_crowded, setup, teardown),
         cmocka_unit_test_setup_teardown(test_rolled_back, setup, teardown),
         cmocka_unit_test_setup_teardown(test_damaged, setup, teardown),
         cmocka_unit_test_setup_teardown(test_left_over_sources, setup, teardown),
