@@ -1,6 +1,6 @@
 /*
  * The body of POST /attestations: envelopes and input lists, a line each.
- * link: log/submission.c log/entry.c log/config.c log/store*.c log/index*.c log/seen.c lib/sys/kv.c lib/sys/file.c lib/sys/clock.c lib/sys/rate.c lib/sys/address.c lib/sys/report.c -llmdb -lpthread */
+ * link: log/submission.c log/entry.c log/config.c log/store*.c log/index*.c log/seen*.c lib/sys/kv*.c lib/sys/file.c lib/sys/clock.c lib/sys/rate.c lib/sys/address.c lib/sys/report.c -llmdb -lpthread */
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
