@@ -16,6 +16,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct http_request *kept[64];
 static size_t kept_n;
 static bool answering;
+static struct http_shared *shared;
 static _Atomic unsigned sources_done, source_bytes;
 
 static void keep(struct http_request *request)
@@ -90,6 +91,8 @@ static void handle(void *ctx, struct http_request *request)
         stream(request, UINT64_MAX, 30000);
     } else if (span_is(path, "/stream-short")) {
         stream(request, 1000000, 30000);
+    } else if (span_is(path, "/shared")) {
+        http_reply_shared(request, shared);
     } else if (span_is(path, "/bad-header")) {
         http_reply(request, 200, (struct http_header[]){ { "X", "a\r\nY: b" }, { NULL, NULL } }, span_str("no"));
     } else {
@@ -247,6 +250,35 @@ static void gives_up_when_it_stops(void **state)
     }
 }
 
+/* One answer for many requests, of both methods and at once; it outlives whoever made it. */
+static void shares_answers(void **state)
+{
+    (void)state;
+    struct http_server *server = server_start(false, 5);
+    struct buf body = BUF_EMPTY;
+    char out[4096];
+    int fds[16];
+    buf_str(&body, "one for all\n");
+    shared = http_shared_new(200, (struct http_header[]){ { "X-Made", "once" }, { NULL, NULL } }, &body);
+    assert_non_null(shared);
+    assert_null(http_shared_new(200, (struct http_header[]){ { "X", "a\r\nY: b" }, { NULL, NULL } }, &body));
+    for (size_t i = 0; i < 16; i++)
+        fds[i] = raw_open(http_server_port(server));
+    for (int round = 0; round < 10; round++) {
+        for (size_t i = 0; i < 16; i++)
+            raw_send(fds[i], i % 2 ? "HEAD /shared HTTP/1.1\r\nHost: h\r\n\r\n" : "GET /shared HTTP/1.1\r\nHost: h\r\n\r\n");
+        for (size_t i = 0; i < 16; i++) {
+            assert_true(raw_until(fds[i], i % 2 ? "\r\n\r\n" : "\r\n\r\none for all\n", out, sizeof out));
+            assert_non_null(strstr(out, "X-Made: once"));
+            assert_non_null(strstr(out, "Content-Length: 12"));
+        }
+    }
+    for (size_t i = 0; i < 16; i++)
+        close(fds[i]);
+    http_shared_release(shared);
+    http_server_stop(server, 1000);
+}
+
 static void streams(void **state)
 {
     (void)state;
@@ -293,6 +325,7 @@ int main(void)
         cmocka_unit_test(answers_head_queries_and_problems),
         cmocka_unit_test(answers_later_from_another_thread),
         cmocka_unit_test(gives_up_when_it_stops),
+        cmocka_unit_test(shares_answers),
         cmocka_unit_test(streams),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
