@@ -52,12 +52,24 @@ serve() { start log "$@" stele-log serve "$W/log" --listen "127.0.0.1:$port"; }
 
 health() { curl -s -o "$W/health" -m 5 -w '%{http_code}' "http://127.0.0.1:$port/healthz"; }
 
+# shown: the log has a published checkpoint, or will in a moment: what was out when it ended is cosigned anew.
+shown() {
+    tries=0
+    until curl -sf -o "$W/shown" "http://127.0.0.1:$port/checkpoint" || [ $tries -gt 200 ]; do tries=$((tries + 1)) && sleep 0.05; done
+    [ $tries -le 200 ] || { echo "it publishes nothing" && return 1; }
+}
+
+stands_by_all() {
+    if [ -n "$driver" ]; then answered || return 1; fi
+    shown && log_driver check "http://127.0.0.1:$port" "$W/log/policy" "$W/notes"
+}
+
 # holds: the log starts, answers what waits, stands by everything that it ever answered, and fsck has nothing to say.
 # Otherwise it says what is wrong, and is false.
 holds() {
     serve || return 1
-    if [ -n "$driver" ]; then answered || return 1; fi
-    log_driver check "http://127.0.0.1:$port" "$W/log/policy" "$W/notes" >"$W/out" 2>&1 || { cat "$W/out" && return 1; }
+    stands_by_all
+    code=$?
     stop log
-    stele-log fsck "$W/log" --full >"$W/out" 2>&1 || { cat "$W/out" && return 1; }
-} >"$W/holds" 2>&1
+    [ $code -eq 0 ] && stele-log fsck "$W/log" --full
+}

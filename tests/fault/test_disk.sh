@@ -109,6 +109,7 @@ new_log "quorum none"
 serve && load 300 1 && answered
 grows
 alone=$grown
+: >"$W/reading"
 reader "$W/log/data" >"$W/reading" 2>&1 &
 echo $! >"$W/run/reader.pid"
 tries=0
