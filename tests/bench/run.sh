@@ -77,6 +77,7 @@ timed() {
 # get NAME PATH: turn by turn with a server that only serves as many bytes.
 get() {
     bytes=$(curl -sf "$base$2" | wc -c)
+    : >"$W/constant" # now: the last one's address must not be taken for this one's
     mkfifo "$W/until" || exit 1
     "$bench/constant" "$bytes" <"$W/until" >"$W/constant" &
     exec 3>"$W/until"
