@@ -46,6 +46,14 @@ put size1
 refuses "a witness shows more than the data holds: the log does not start" \
     "holds 1 entries, but a head under this log's own signature, shown by the witness w, has 3" no_start
 says "and the way out is named" "stele-log recover $W/log --from URL" "$W/out"
+cp -r "$W/size3" "$W/mirror"
+start mirror stele-log serve "$W/mirror" --listen 127.0.0.1:0
+accepts "it works: from another copy" stele-log recover "$W/log" --from "$(url mirror)"
+stop mirror
+accepts "the log starts again" serve
+status "with all that it had ever answered" 200 "$(post "$W/e2")"
+same "at its index" "2 " "$(indices)"
+stop log
 put size3
 accepts "the control: the newest copy starts" serve
 status "with what it had" 200 "$(post "$W/e2")"
