@@ -147,7 +147,7 @@ help:
 	@echo 'make check               every test'
 	@echo 'make check-vectors       the vector tests, VECTORS=DIR'
 	@echo 'make fuzz                every parser under libFuzzer, SECONDS=60 each'
-	@echo 'make fault               faults injected one by one: syscalls that fail, kills, flipped bits, a full disk'
+	@echo 'make fault               faults injected one by one: syscalls that fail, kills, flipped bits, a full disk, power cuts'
 	@echo 'make bench               throughput and latency beside the limits of this machine, growth to a million entries'
 	@echo 'make bench-growth        to ten million, or GROWTH=ENTRIES; 22 GB in TMPDIR'
 	@echo 'make install             DESTDIR=, PREFIX=/usr/local'
