@@ -92,7 +92,9 @@ enum err store_check_files(const char *dir, struct why *why)
     if (err == OK)
         err = check_file(dir, "data", true, (const char *)way_out.data, why);
     buf_free(&way_out);
-    return err == OK ? check_file(dir, "index", false, "The indices follow from the entries: remove DIR/index, and start", why) : err;
+    if (err == OK)
+        err = check_file(dir, "index", false, "The indices follow from the entries: remove DIR/index, and start", why);
+    return err;
 }
 
 static enum err open_data(struct store *store, const struct store_config *config, const char *path, struct why *why)

@@ -148,7 +148,7 @@ static enum err clear_fresh(const char *dir, const char *data, struct why *why)
     return OK;
 }
 
-/* An environment that a power cut leaves half-made does not open again: it is made in a folder beside, and put in its place whole. */
+/* An environment that a power cut leaves half-made does not open again: it is made in a folder beside, and put in place whole. */
 static enum err make_env(struct kv *kv, const struct kv_config *config, const char *data, struct why *why)
 {
     char *dir = path_join(config->path, "new"), *fresh = dir == NULL ? NULL : path_join(dir, "data.mdb");
