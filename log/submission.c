@@ -136,10 +136,19 @@ static enum err find_list(struct reading *reading, const struct hash *hash, stru
                           "spec/log.md, \"POST /attestations\")");
 }
 
+/* What is in the log already is answered whoever sends it: so a list that the log lost can be put back when the builder that named
+ * it is gone. */
 static enum err admit(struct reading *reading, const struct store_entry *entry, const struct envelope *envelope, struct why *why)
 {
     const struct submission_rules *rules = reading->rules;
-    if (!builders_allow(rules->builders, &entry->builder))
+    bool may = builders_allow(rules->builders, &entry->builder);
+    uint64_t index;
+    if (!may) {
+        enum err err = store_find(reading->store, &entry->leaf, &may, &index, why);
+        if (err != OK)
+            return refused(reading, 503, err);
+    }
+    if (!may)
         return refuse(reading, 403, why, "this log takes no attestations by %.*s: its operator lists the builders' vkeys",
                       SPAN_FMT(envelope->key.name));
     /* Once a run: many envelopes of one builder are the rule. */

@@ -23,6 +23,7 @@ until_status() {
 make_attestation "$W/builder" 0 1 >"$W/mine"
 make_attestation "$W/builder" 1 1 >"$W/mine2"
 make_attestation "$W/other" 0 1 >"$W/others"
+make_attestation "$W/other" 1 1 >"$W/others2"
 
 echo "# builders by file, reread"
 new_log "quorum none"
@@ -45,7 +46,8 @@ says "a malformed file is reported with its line" 'builders-not-reread.*builders
 status "and leaves what was in use" 200 "$(post "$W/others")"
 cat "$W/builder.pub" >"$W/log/builders"
 reload
-status "who is taken out is refused" 403 "$(until_status 403 "$W/others")"
+status "who is taken out is refused" 403 "$(until_status 403 "$W/others2")"
+status "but what is in the log is still proven" 200 "$(post "$W/others")"
 status "who is left is not" 200 "$(post "$W/mine")"
 stop log
 
