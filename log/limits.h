@@ -15,6 +15,7 @@ enum {
     BATCH_WAIT_BYTES = 2 << 20,
     BATCH_WAIT_MS = 25,
     BATCH_GIVES_WAY = 8, /* times in vain that it lets others work first */
+    WORKERS_NICE = 10,   /* nice(2) of the threads that verify and look up */
     /* Answers from one snapshot, so that old pages are not kept for long. */
     ANSWERS_A_VIEW_MAX = 64,
 

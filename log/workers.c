@@ -3,6 +3,9 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/resource.h>
+
+#include "log/limits.h"
 
 enum { THREADS_MAX = 64 };
 
@@ -22,6 +25,7 @@ struct workers {
 static void *work(void *arg)
 {
     struct workers *workers = arg;
+    setpriority(PRIO_PROCESS, 0, WORKERS_NICE); /* of this thread alone, on Linux; where it is not allowed all are equal */
     pthread_mutex_lock(&workers->lock);
     while (!workers->stopping) {
         if (workers->n == 0) {

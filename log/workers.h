@@ -1,6 +1,7 @@
 /*
  * Threads that answer requests whose cost would hold up the HTTP threads: submissions, which are verified, and look-ups. Each
- * kind has its own, so that neither waits for the other.
+ * kind has its own, so that neither waits for the other. They give way to every other thread of the machine that is as eager as
+ * usual: what was taken is committed, signed, cosigned and answered before more is taken, so heads come sooner and hold more.
  */
 #ifndef STELE_LOG_WORKERS_H
 #define STELE_LOG_WORKERS_H
