@@ -1,7 +1,7 @@
 #!/bin/sh
 # What an entry costs as the log grows tenfold, again and again: `growth.sh BUILD [SIZE]`, up to SIZE entries (default 1,000,000; ten
 # million take 22 GB of TMPDIR). tests/bench/grow fills a log of each size by the store's own way; then the log itself is
-# started, once with its files out of the page cache, and given posts; then fsck goes over it.
+# started without witnesses, once with its files out of the page cache, and given posts; then fsck goes over it.
 # Entries from 1,000,000 on are not signed by a builder, so there `fsck --full` is left out.
 here=$(dirname "$0")
 STELE_BUILD=$(cd "$1" && pwd)
@@ -42,8 +42,9 @@ post() {
     before=$(cpu_ticks)
     "$bench/load" post "$(url log)" "$2" "$seconds" "$W/key" "$3" >"$W/load" || exit 1
     cpu=$(calc %.3f "($(cpu_ticks) - $before) / $(getconf CLK_TCK) / ($(figure answered "$W/load") * $3) * 1000")
-    row "  posted, $1" "$(figure entries_s "$W/load")/s" \
-        "p50 $(figure p50_ms "$W/load") p99 $(figure p99_ms "$W/load") ms, $cpu CPU s per 1,000"
+    rate=$(figure entries_s "$W/load")
+    row "  posted, $1" "$rate/s" \
+        "p50 $(figure p50_ms "$W/load") p99 $(figure p99_ms "$W/load") ms, $cpu CPU s per 1,000; $(calc %.0f "100 * $rate / $verify") % of verification"
 }
 # check NAME LIMIT [--full]
 check() {
