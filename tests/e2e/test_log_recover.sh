@@ -114,7 +114,7 @@ refuses "a checkpoint is no bundle" "checkpoint: proof bundle 1" recover "$W/mir
 awk '/^c2sp.org\/tlog-proof/ { n++ } n != 150' "$W/bundles.3000" >"$W/gap"
 refuses "a gap is named" "entries 3150 to 3301 are still missing" recover "$W/gap" "$W/list2"
 put_back data3001
-sed '/^extra /s/A/B/5' "$W/bundles.3000" >"$W/bad"
+sed '/^extra /s/^\(extra .\{200\}\)./\1Q/' "$W/bundles.3000" >"$W/bad"
 refuses "an entry that was altered" "proof bundle [0-9]*: index 30[0-9]* .*does not lead to the checkpoint's root" recover "$W/bad"
 refuses "leaves nothing behind" "entries 3001 to 3301 are still missing" recover
 
