@@ -61,6 +61,23 @@ enum err entry_read(struct store_entry *out, struct span bytes, struct why *why)
     return err;
 }
 
+enum err entry_verify(struct store_entry *out, struct span bytes, uint64_t index, struct buf *payload, struct why *why)
+{
+    struct envelope envelope;
+    buf_clear(payload);
+    enum err err = envelope_parse(&envelope, bytes, payload, why);
+    if (err == OK)
+        err = envelope_verify(&envelope, why);
+    if (err == OK) {
+        entry_start(out, &envelope);
+        out->index = index;
+        err = entry_describe(out, &envelope, why);
+        if (err != OK)
+            entry_free(out);
+    }
+    return err == OK ? OK : fail_in(why, err, "entry %llu", (unsigned long long)index);
+}
+
 void entry_free(struct store_entry *entry)
 {
     free(entry->outputs);

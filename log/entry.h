@@ -13,6 +13,9 @@ void entry_start(struct store_entry *out, const struct envelope *envelope);
 enum err entry_describe(struct store_entry *out, const struct envelope *envelope, struct why *why);
 /* A stored entry: both, without a look at its signature. */
 enum err entry_read(struct store_entry *out, struct span bytes, struct why *why);
+/* A stored entry, its form and its signature as well; `payload` is room to work in. The error names the entry. ERR_MALFORMED,
+ * ERR_REFUSED for a signature that does not verify, ERR_ENV. */
+enum err entry_verify(struct store_entry *out, struct span bytes, uint64_t index, struct buf *payload, struct why *why);
 void entry_free(struct store_entry *entry);
 
 #endif

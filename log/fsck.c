@@ -90,20 +90,12 @@ static void damaged_list(void *ctx, const struct hash *list)
 static enum err check_entry(void *ctx, uint64_t index, struct span bytes, struct why *why)
 {
     struct reader *reader = ctx;
-    struct envelope envelope;
     struct store_entry entry;
     enum store_list_state state = STORE_LIST_RIGHT;
-    buf_clear(&reader->payload);
-    enum err err = envelope_parse(&envelope, bytes, &reader->payload, why);
-    if (err == OK)
-        err = envelope_verify(&envelope, why);
+    enum err err = entry_verify(&entry, bytes, index, &reader->payload, why);
     if (err != OK)
-        return fail_in(why, err, "entry %llu", (unsigned long long)index);
-    entry_start(&entry, &envelope);
-    entry.index = index;
-    if ((err = entry_describe(&entry, &envelope, why)) != OK)
-        fail_in(why, err, "entry %llu", (unsigned long long)index);
-    if (err == OK && index < reader->fsck->indexed)
+        return err;
+    if (index < reader->fsck->indexed)
         err = store_view_check_keys(&reader->view, &entry, &reader->keys, why);
     if (err == OK)
         err = store_view_check_leaf(&reader->view, &entry, why);

@@ -87,21 +87,15 @@ static enum err read_tile(void *ctx, const struct tile *tile, struct span *bytes
 static enum err check_entry(void *ctx, uint64_t index, struct span bytes, struct why *why)
 {
     struct reader *reader = ctx;
-    struct envelope envelope;
     struct store_entry entry;
     struct span text;
-    bool found;
-    buf_clear(&reader->payload);
-    enum err err = envelope_parse(&envelope, bytes, &reader->payload, why);
-    if (err == OK)
-        err = envelope_verify(&envelope, why);
+    bool found = true;
+    enum err err = entry_verify(&entry, bytes, index, &reader->payload, why);
     if (err != OK)
-        return fail_in(why, err, "entry %llu", (unsigned long long)index);
-    entry_start(&entry, &envelope);
-    if ((err = entry_describe(&entry, &envelope, why)) != OK)
-        fail_in(why, err, "entry %llu", (unsigned long long)index);
-    if (err == OK && entry.has_input_list && (err = remote_inputs(reader->remote, &entry.input_list, &text, &found, why)) == OK &&
-        !found)
+        return err;
+    if (entry.has_input_list)
+        err = remote_inputs(reader->remote, &entry.input_list, &text, &found, why);
+    if (err == OK && !found)
         lost_lists_add(&reader->auditor->lost, &entry.input_list, "missing", index);
     entry_free(&entry);
     return err;

@@ -7,9 +7,7 @@ STELE_BUILD=$(cd "$1" && pwd)
 export STELE_BUILD
 . "$here/../e2e/lib.sh"
 here=$(cd "$here" && pwd)
-# Go's caches are the user's own, not this run's.
-GOPATH=$(go env GOPATH 2>/dev/null) GOCACHE=$(go env GOCACHE 2>/dev/null)
-export GOPATH GOCACHE GOFLAGS="-mod=readonly -buildvcs=false"
+. "$here/../interop/litewitness.sh"
 world
 bench=$STELE_BUILD/tests/bench
 seconds=${BENCH_SECONDS:-5}

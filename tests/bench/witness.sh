@@ -1,24 +1,13 @@
 # The witness's part of `make bench`; run.sh reads it in. One witness for each row, with logs that it does not know yet.
 # shellcheck shell=sh
 
-# litewitness: its rate in this run, where Go and its modules are there; else nothing. With the key of an SSH agent of ours.
+# litewitness: its rate in this run, where Go and its modules are there; else nothing.
 litewitness() {
-    (cd "$here/../interop" && go build -o "$W/interop" . && go build -o "$W/litewitness" filippo.io/torchwood/cmd/litewitness) \
-        >"$W/out" 2>&1 || return
-    start agent "$W/interop" agent "$W/agent.sock" lite.example/witness || return
-    lite_port=$(free_port)
-    (
-        cd "$W" || exit
-        exec ./litewitness -name lite.example/witness -db lite.db -ssh-agent agent.sock -listen "127.0.0.1:$lite_port" \
-            -key "$(sed -n 's/^fingerprint //p' "$W/run/agent.out")" >"$W/run/lite.out" 2>"$W/run/lite.err"
-    ) &
-    echo $! >"$W/run/lite.pid"
-    tries=0
-    until curl -s -o "$W/out" "http://127.0.0.1:$lite_port/" || [ $tries -gt 200 ]; do tries=$((tries + 1)) && sleep 0.05; done
+    lite_build "$here/../interop" && lite_start || return
     "$bench/witness" vkeys "$1" | while read -r _ vkey; do
         "$W/interop" add-log "$W/lite.db" "${vkey%%+*}" "$vkey" || exit
     done
-    "$bench/witness" load "http://127.0.0.1:$lite_port" "$1" "$2" "$3" "$seconds" >"$W/load" && figure heads_s "$W/load"
+    "$bench/witness" load "$lite_url" "$1" "$2" "$3" "$seconds" >"$W/load" && figure heads_s "$W/load"
     stop lite
     stop agent
 }

@@ -8,11 +8,9 @@ if ! command -v go >/dev/null 2>&1; then
     done_testing
     exit
 fi
-# Go's caches are the user's own, not this test's.
-GOPATH=$(go env GOPATH) GOCACHE=$(go env GOCACHE)
-export GOPATH GOCACHE GOFLAGS="-mod=readonly -buildvcs=false"
+. "$interop/litewitness.sh"
 . "$interop/../e2e/log_lib.sh"
-if ! (cd "$interop" && go build -o "$W/interop" . && go build -o "$W/litewitness" filippo.io/torchwood/cmd/litewitness) >"$W/out" 2>&1; then
+if ! lite_build "$interop"; then
     if grep -Eq 'dial tcp|no such host|[Tt]imeout|proxyconnect|requires go >=|module lookup disabled' "$W/out"; then
         skipped "interoperation with the reference libraries" "$(tail -n 1 "$W/out")"
     else
@@ -45,21 +43,10 @@ stele-witness add-log "$W/w" "$("$W/interop" vkey)" >"$W/out" 2>&1
 start w stele-witness serve "$W/w" --listen 127.0.0.1:0
 run "our witness" "$W/interop" witness "$(url w)" "$(stele-witness key "$W/w")"
 
-# litewitness, with a key that it asks an SSH agent for.
-start agent "$W/interop" agent "$W/agent.sock" lite.example/witness
-lite_vkey=$(sed -n 's/^vkey //p' "$W/run/agent.out")
-lite_port=$(free_port)
-(
-    cd "$W" || exit
-    exec ./litewitness -name lite.example/witness -db lite.db -ssh-agent agent.sock -listen "127.0.0.1:$lite_port" \
-        -key "$(sed -n 's/^fingerprint //p' "$W/run/agent.out")" >"$W/run/lite.out" 2>"$W/run/lite.err"
-) &
-echo $! >"$W/run/lite.pid"
-tries=0
-until curl -s -o "$W/ignored" "http://127.0.0.1:$lite_port/" || [ $tries -gt 200 ]; do tries=$((tries + 1)) && sleep 0.05; done
+lite_start
 
 # Our log under both of them.
-new_log "witness ours $(stele-witness key "$W/w") $(url w)" "witness lite $lite_vkey http://127.0.0.1:$lite_port" \
+new_log "witness ours $(stele-witness key "$W/w") $(url w)" "witness lite $lite_vkey $lite_url" \
     "group both all ours lite" "quorum both"
 stele-witness add-log "$W/w" "$(stele-log key "$W/log")" >"$W/out" 2>&1
 kill -HUP "$(cat "$W/run/w.pid")"

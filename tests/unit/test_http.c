@@ -10,6 +10,7 @@
 #include "lib/sys/clock.h"
 #include "lib/sys/http_server.h"
 #include "tests/raw.h"
+#include "tests/unit/small_server.h"
 
 /* What the handler is told to keep: answered by another thread, or never. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -100,30 +101,11 @@ static void handle(void *ctx, struct http_request *request)
     }
 }
 
-static struct http_server *server_start(bool threads, unsigned request_timeout_s)
-{
-    struct http_server_config config = {
-        .listen = "127.0.0.1:0",
-        .thread_per_connection = threads,
-        .threads = 2,
-        .body_bytes_max = 1000,
-        .connections_max = 100,
-        .connections_per_ip_max = 50,
-        .idle_timeout_s = 2,
-        .request_timeout_s = request_timeout_s,
-        .handle = handle,
-    };
-    struct http_server *server = NULL;
-    struct why why = { "" };
-    assert_int_equal(http_server_start(&server, &config, &why), OK);
-    return server;
-}
-
 static void keeps_connections(void **state)
 {
     (void)state;
     for (int threads = 0; threads < 2; threads++) {
-        struct http_server *server = server_start(threads, 5);
+        struct http_server *server = small_server(handle, threads, 5);
         char out[4096];
         int fd = raw_open(http_server_port(server));
         for (int i = 0; i < 20; i++) {
@@ -153,7 +135,7 @@ static void answers_half_closed(void **state)
 {
     (void)state;
     for (int threads = 0; threads < 2; threads++) {
-        struct http_server *server = server_start(threads, 5);
+        struct http_server *server = small_server(handle, threads, 5);
         char out[4096];
         int fd = raw_open(http_server_port(server));
         raw_send(fd, "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\n12345");
@@ -168,7 +150,7 @@ static void answers_half_closed(void **state)
 static void answers_head_queries_and_problems(void **state)
 {
     (void)state;
-    struct http_server *server = server_start(false, 5);
+    struct http_server *server = small_server(handle, false, 5);
     char out[4096];
     int fd = raw_open(http_server_port(server));
     raw_send(fd, "HEAD /hello HTTP/1.1\r\nHost: h\r\n\r\n");
@@ -201,7 +183,7 @@ static void answers_later_from_another_thread(void **state)
 {
     (void)state;
     for (int threads = 0; threads < 2; threads++) {
-        struct http_server *server = server_start(threads, 5);
+        struct http_server *server = small_server(handle, threads, 5);
         pthread_t thread;
         answering = true;
         pthread_create(&thread, NULL, answer_later, NULL);
@@ -230,7 +212,7 @@ static void gives_up_when_it_stops(void **state)
 {
     (void)state;
     for (int threads = 0; threads < 2; threads++) {
-        struct http_server *server = server_start(threads, 5);
+        struct http_server *server = small_server(handle, threads, 5);
         int fd = raw_open(http_server_port(server));
         raw_send(fd, "GET /never HTTP/1.1\r\nHost: h\r\n\r\n");
         for (size_t n = 0; n == 0; usleep(1000)) {
@@ -254,7 +236,7 @@ static void gives_up_when_it_stops(void **state)
 static void shares_answers(void **state)
 {
     (void)state;
-    struct http_server *server = server_start(false, 5);
+    struct http_server *server = small_server(handle, false, 5);
     struct buf body = BUF_EMPTY;
     char out[4096];
     int fds[16];
@@ -282,7 +264,7 @@ static void shares_answers(void **state)
 static void streams(void **state)
 {
     (void)state;
-    struct http_server *server = server_start(true, 5);
+    struct http_server *server = small_server(handle, true, 5);
     static char out[1100000];
     sources_done = 0;
     int fd = raw_open(http_server_port(server));

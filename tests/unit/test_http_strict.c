@@ -12,6 +12,7 @@
 #include "lib/sys/clock.h"
 #include "lib/sys/http_server.h"
 #include "tests/raw.h"
+#include "tests/unit/small_server.h"
 
 /* Requests for /later wait here. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -41,25 +42,6 @@ static void handle(void *ctx, struct http_request *request)
     }
 }
 
-static struct http_server *server_start(bool threads, unsigned request_timeout_s)
-{
-    struct http_server_config config = {
-        .listen = "127.0.0.1:0",
-        .thread_per_connection = threads,
-        .threads = 2,
-        .body_bytes_max = 1000,
-        .connections_max = 100,
-        .connections_per_ip_max = 50,
-        .idle_timeout_s = 2,
-        .request_timeout_s = request_timeout_s,
-        .handle = handle,
-    };
-    struct http_server *server = NULL;
-    struct why why = { "" };
-    assert_int_equal(http_server_start(&server, &config, &why), OK);
-    return server;
-}
-
 /* Sends one request on a connection of its own; the first line of the answer, and whether the connection stayed open for
  * another. */
 static unsigned raw_one(const struct http_server *server, const char *request, bool *stays)
@@ -83,7 +65,7 @@ static unsigned raw_one(const struct http_server *server, const char *request, b
 static void bounds_bodies(void **state)
 {
     (void)state;
-    struct http_server *server = server_start(false, 5);
+    struct http_server *server = small_server(handle, false, 5);
     char request[4096], out[4096];
     bool stays;
     char *body = calloc(1, 1002);
@@ -171,7 +153,7 @@ static void refuses_smuggling(void **state)
         { "GET /hello HTTP/1.1\r\nHost: h\r\nHost: i\r\n\r\n", 400 },
     };
     for (int threads = 0; threads < 2; threads++) {
-        struct http_server *server = server_start(threads, 5);
+        struct http_server *server = small_server(handle, threads, 5);
         for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
             bool stays = false;
             unsigned status = raw_one(server, cases[i].request, &stays);
@@ -200,7 +182,7 @@ static void refuses_nuls(void **state)
         CASE("GET\0 /hello HTTP/1.1\r\nHost: h\r\n\r\n"),
 #undef CASE
     };
-    struct http_server *server = server_start(false, 5);
+    struct http_server *server = small_server(handle, false, 5);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char out[4096];
         int fd = raw_open(http_server_port(server));
@@ -220,7 +202,7 @@ static void refuses_nuls(void **state)
 static void bounds_heads(void **state)
 {
     (void)state;
-    struct http_server *server = server_start(false, 5);
+    struct http_server *server = small_server(handle, false, 5);
     char *text = calloc(1, 70000), out[4096];
     for (int header = 0; header < 2; header++) {
         size_t len = (size_t)sprintf(text, "%s", header ? "GET /hello HTTP/1.1\r\nHost: h\r\nX: " : "GET /");
@@ -242,7 +224,7 @@ static void reaps_slow_senders(void **state)
 {
     (void)state;
     for (int threads = 0; threads < 2; threads++) {
-        struct http_server *server = server_start(threads, 1);
+        struct http_server *server = small_server(handle, threads, 1);
         static const char head[] = "GET /hello HTTP/1.1\r\nHost: h\r\nX: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
         unsigned port = http_server_port(server);
         int slow_head = raw_open(port), slow_body = raw_open(port), honest = raw_open(port);
@@ -276,7 +258,7 @@ static void reaps_slow_senders(void **state)
 static void bounds_connections(void **state)
 {
     (void)state;
-    struct http_server *server = server_start(false, 5);
+    struct http_server *server = small_server(handle, false, 5);
     struct http_server_counts counts;
     int fds[120], active;
     char out[4096];
@@ -308,7 +290,7 @@ static void bounds_connections(void **state)
 static void keeps_what_it_answers(void **state)
 {
     (void)state;
-    struct http_server *server = server_start(false, 5);
+    struct http_server *server = small_server(handle, false, 5);
     int fds[50], late;
     char out[4096];
     for (size_t i = 0; i < 50; i++) {
@@ -350,7 +332,7 @@ static void tells_parties_apart(void **state)
         { "127.0.0.1", "X-Forwarded-For: unknown\r\n", "127.0.0.1" },
         { "127.0.0.1", "X-Forwarded-For: 192.0.2.1,\r\n", "127.0.0.1" },
     };
-    struct http_server *server = server_start(false, 5);
+    struct http_server *server = small_server(handle, false, 5);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char request[512], want[64], out[4096];
         int fd = raw_open(http_server_port(server));
