@@ -68,6 +68,7 @@ $O/tests/unit/test_quota: $O/witness/quota.o
 $O/tests/unit/test_json $O/tests/fuzz/fuzz_json: $O/tests/json_peer.o
 $O/tests/unit/test_http $O/tests/unit/test_http_strict $O/tests/e2e/http_driver: $O/tests/raw.o
 $O/tests/unit/test_hot: $O/log/hot.o
+$O/tests/unit/test_pipeline: $(filter-out $O/log/main.o,$(log_o))
 
 $(unit_t): $O/tests/unit/%: $O/tests/unit/%.o $O/tests/unit/support.o $(libs)
 	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS) -lcmocka
