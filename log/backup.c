@@ -28,13 +28,8 @@ static enum err no_files(void *ctx, const char *name, struct why *why)
 
 static enum err copy_file(const char *from, const char *out, const char *name, size_t bytes_max, struct why *why)
 {
-    struct buf content = BUF_EMPTY;
-    bool found = false;
     char *to = path_join(out, name);
-    enum err err = to == NULL ? fail(why, ERR_ENV, "out of memory") : file_read_if(from, bytes_max, &content, &found, why);
-    if (err == OK && found)
-        err = file_create(to, 0644, span_buf(&content), why);
-    buf_free(&content);
+    enum err err = to == NULL ? fail(why, ERR_ENV, "out of memory") : file_copy_if(from, to, 0644, bytes_max, why);
     free(to);
     return err;
 }

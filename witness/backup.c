@@ -40,15 +40,9 @@ struct copying {
 static enum err copy_file(void *ctx, const char *name, struct why *why)
 {
     const struct copying *copying = ctx;
-    struct buf content = BUF_EMPTY;
-    bool found = false;
     char *from = path_join(copying->from, name), *to = path_join(copying->to, name);
-    enum err err = from == NULL || to == NULL ? fail(why, ERR_ENV, "out of memory") : OK;
-    if (err == OK)
-        err = file_read_if(from, LOGS_BYTES_MAX, &content, &found, why);
-    if (err == OK && found)
-        err = file_create(to, 0644, span_buf(&content), why);
-    buf_free(&content);
+    enum err err =
+        from == NULL || to == NULL ? fail(why, ERR_ENV, "out of memory") : file_copy_if(from, to, 0644, LOGS_BYTES_MAX, why);
     free(from);
     free(to);
     return err;

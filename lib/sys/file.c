@@ -142,6 +142,17 @@ enum err file_create(const char *path, mode_t mode, struct span content, struct 
     return err;
 }
 
+enum err file_copy_if(const char *from, const char *to, mode_t mode, size_t bytes_max, struct why *why)
+{
+    struct buf content = BUF_EMPTY;
+    bool found = false;
+    enum err err = file_read_if(from, bytes_max, &content, &found, why);
+    if (err == OK && found)
+        err = file_create(to, mode, span_buf(&content), why);
+    buf_free(&content);
+    return err;
+}
+
 static enum err replace(const char *path, mode_t mode, struct span content, bool sync, struct why *why)
 {
     /* Beside the file, in its file system, hidden from dir_each, and unlike any other process's. */

@@ -15,6 +15,8 @@ enum err file_read_if(const char *path, size_t bytes_max, struct buf *out, bool 
 
 /* Creates a file that must not exist (O_EXCL, O_NOFOLLOW), durable with its folder's entry. */
 enum err file_create(const char *path, mode_t mode, struct span content, struct why *why);
+/* file_create with what file_read_if reads; does nothing where `from` does not exist. */
+enum err file_copy_if(const char *from, const char *to, mode_t mode, size_t bytes_max, struct why *why);
 /* Puts a whole file in place of whatever is there: a temporary file beside it, fsync, rename, fsync of the folder. After
  * a crash there is the old file or the new one. */
 enum err file_replace(const char *path, mode_t mode, struct span content, struct why *why);

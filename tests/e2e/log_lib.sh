@@ -98,3 +98,19 @@ at_least() {
 at_most() {
     if [ "${3:-999999999}" -le "$2" ]; then ok "$1"; else not_ok "$1: ${3:-nothing}, more than $2"; fi
 }
+# under_kills TIMES COMMAND: answers to all of $W/load are kept in $W/notes while COMMAND, given 0, 1, …, ends and starts programs.
+under_kills() {
+    log_driver load "http://127.0.0.1:$port" "$W/log/policy" "$W/load" "$W/notes" 8 2>"$W/load.err" &
+    driver=$!
+    kills=0
+    while [ $kills -lt "$1" ] && kill -0 $driver 2>/dev/null; do
+        sleep "0.$(($(od -An -N1 -tu1 /dev/urandom) % 20 + 10))"
+        "$2" $kills || break
+        kills=$((kills + 1))
+    done
+    echo "# killed $kills times"
+    at_least "the load went on while they were killed" 2 $kills
+    wait $driver
+    same "every submission was answered in the end" 0 $?
+    sed 's/^/# /' "$W/load.err"
+}

@@ -8,19 +8,8 @@ new_log "quorum none"
 port=$(free_port)
 make_attestation "$W/builder" 5000 4000 | awk '{ print; print }' >"$W/load" # each twice, across the crashes, too
 accepts "the log starts" serve_at
-log_driver load "http://127.0.0.1:$port" "$W/log/policy" "$W/load" "$W/notes" 8 2>"$W/load.err" &
-driver=$!
-kills=0
-while [ $kills -lt 10 ] && kill -0 $driver 2>/dev/null; do
-    sleep "0.$(($(od -An -N1 -tu1 /dev/urandom) % 20 + 10))"
-    stop log KILL
-    serve_at || break
-    kills=$((kills + 1))
-done
-echo "# killed $kills times"
-wait $driver
-same "every submission was answered in the end" 0 $?
-sed 's/^/# /' "$W/load.err"
+kill_log() { stop log KILL && serve_at; }
+under_kills 10 kill_log
 accepts "all at their index, once each, every head shown in one tree" log_driver check "$(url log)" "$W/log/policy" "$W/notes"
 same "and there is nothing else" 4000 "$(cat "$W/out")"
 stop log
