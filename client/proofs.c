@@ -112,3 +112,55 @@ enum err proofs_log(struct http_client *client, const struct client_config *conf
     buf_fmt(&url, "%.*s/output/%.*s", SPAN_FMT(base), SPAN_FMT(hash_part));
     return fetch(client, &url, bundles, why);
 }
+
+/* Takes the first `n` lines off `rest`; false where it has fewer. */
+static bool take_lines(struct span *rest, uint64_t n, struct span *out)
+{
+    struct span from = *rest, line;
+    for (; n > 0; n--)
+        if (!span_line(rest, &line))
+            return false;
+    *out = span_cut(from, 0, from.len - rest->len);
+    return true;
+}
+
+/* One request; what it answered for is taken off `rest`. */
+static enum err ask_many(struct http_client *client, const char *url, struct buf *body, struct span builders, struct span *rest,
+                         struct http_response *response, const struct proofs_taker *taker, struct why *why)
+{
+    struct span answered = *rest;
+    buf_clear(body);
+    buf_span(body, builders);
+    buf_span(body, *rest);
+    enum err err = buf_done(body, why);
+    if (err == OK)
+        err = http_post(client, url, "text/plain", span_buf(body), BUNDLES_BYTES_MAX + PROOF_BYTES_MAX, response, why);
+    if (err != OK)
+        return err;
+    if (response->status == 404 && response->answered == 0)
+        *rest = span_of(NULL, 0); /* none of all that was asked */
+    else if (response->status != 200 && response->status != 404)
+        return fail(why, ERR_ENV, "%s answered with status %u", url, response->status);
+    else if (response->answered == 0 || !take_lines(rest, response->answered, &answered))
+        return fail(why, ERR_ENV, "%s does not say how much it answered (Stele-Answered)", url);
+    return taker->take(taker->ctx, answered, response->status == 200 ? span_buf(&response->body) : span_of(NULL, 0), why);
+}
+
+enum err proofs_log_many(struct http_client *client, const struct client_config *config, const struct policy *policy, size_t log,
+                         struct span builders, struct span hash_parts, const struct proofs_taker *taker, struct why *why)
+{
+    struct buf url = BUF_EMPTY, body = BUF_EMPTY;
+    struct http_response response = { 0 };
+    struct span base, rest = hash_parts;
+    if (!proofs_log_url(config, policy, log, &base))
+        return OK;
+    buf_fmt(&url, "%.*s/outputs", SPAN_FMT(base));
+    buf_byte(&url, '\0');
+    enum err err = buf_done(&url, why);
+    while (err == OK && rest.len > 0)
+        err = ask_many(client, (const char *)url.data, &body, builders, &rest, &response, taker, why);
+    http_response_free(&response);
+    buf_free(&body);
+    buf_free(&url);
+    return err;
+}

@@ -18,6 +18,16 @@ enum err proofs_sidecar(struct http_client *client, const char *base_url, struct
 /* Appends what log number `log` of the policy answers to GET /output/<hash part>; nothing where it has none or no URL. */
 enum err proofs_log(struct http_client *client, const struct client_config *config, const struct policy *policy, size_t log,
                     struct span hash_part, struct buf *bundles, struct why *why);
+/* Many at once: POST /outputs to that log, as often as its answers are cut (spec/log.md). `builders` are lines `builder HEX` that
+ * narrow it, or empty; `hash_parts` lines, at most 10,000. `take` gets each answer's bundles, maybe none, and the hash parts
+ * that it answers for; an error of it ends all. ERR_ENV too where the log gives no answer. Nothing is asked where it has no URL:
+ * then `take` is not called. */
+struct proofs_taker {
+    enum err (*take)(void *ctx, struct span hash_parts, struct span bundles, struct why *why);
+    void *ctx;
+};
+enum err proofs_log_many(struct http_client *client, const struct client_config *config, const struct policy *policy, size_t log,
+                         struct span builders, struct span hash_parts, const struct proofs_taker *taker, struct why *why);
 /* The base URL of that log, without a final slash: `log` of the configuration, else the policy's; false where there is none. */
 bool proofs_log_url(const struct client_config *config, const struct policy *policy, size_t log, struct span *url);
 

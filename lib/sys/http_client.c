@@ -138,6 +138,13 @@ static void copy_header(CURL *easy, const char *name, char *out, size_t max)
         memcpy(out, value, strlen(value) + 1);
 }
 
+static uint64_t header_number(CURL *easy, const char *name)
+{
+    const char *value = header_value(easy, name);
+    uint64_t number;
+    return value != NULL && span_decimal(span_str(value), UINT32_MAX, &number) ? number : 0;
+}
+
 enum err http_easy_end(CURL *easy, CURLcode code, const char *url, struct http_gather *gather, struct why *why)
 {
     struct http_response *response = gather->response;
@@ -164,10 +171,8 @@ enum err http_easy_end(CURL *easy, CURLcode code, const char *url, struct http_g
         return OK;
     copy_header(easy, "Content-Type", response->content_type, sizeof response->content_type);
     copy_header(easy, "Location", response->location, sizeof response->location);
-    const char *retry = header_value(easy, "Retry-After");
-    uint64_t seconds;
-    if (retry != NULL && span_decimal(span_str(retry), UINT32_MAX, &seconds))
-        response->retry_after_s = seconds;
+    response->retry_after_s = header_number(easy, "Retry-After");
+    response->answered = header_number(easy, "Stele-Answered");
     return OK;
 }
 

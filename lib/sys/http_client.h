@@ -23,6 +23,7 @@ struct http_response {
     struct buf body;
     char content_type[128];
     uint64_t retry_after_s; /* 0 where absent or not a number of seconds */
+    uint64_t answered;      /* Stele-Answered (spec/log.md); 0 where absent or no number */
     char location[2048];    /* of a redirect, empty otherwise */
     unsigned connections;   /* opened for it: 0 where a kept-alive one served */
 };
