@@ -196,16 +196,6 @@ enum err client_trust_load(const struct client_config *config, struct trust *out
     enum err err = read_named(config, "trust", config->trust_file, &text, why);
     if (err == OK)
         err = trust_parse(out, span_buf(&text), config->trust_file, why);
-    /* What the file demands and this version does not do must not seem done. */
-    const char *undone = err != OK                ? NULL
-                         : out->inputs_attested   ? "inputs attested"
-                         : out->divergence_refuse ? "divergence refuse"
-                                                  : NULL;
-    if (undone != NULL) {
-        trust_free(out);
-        err = fail(why, ERR_ENV, "%s: `%s` is not enforced by this version, which does not start rather than pass over it",
-                   config->trust_file, undone);
-    }
     buf_free(&text);
     return err;
 }

@@ -176,6 +176,19 @@ out:
     return err;
 }
 
+static enum err ask_signer(struct gate *gate, const struct gathered *gathered, struct span hash_part, struct gate_answer *answer,
+                           struct why *why)
+{
+    struct judge_question question = {
+        .narinfo = span_buf(&gathered->narinfo),
+        .hash_part = hash_part,
+        .sources = gathered->sources,
+        .n = gathered->n,
+        .looked_up = gathered->looked_up,
+    };
+    return gate_signer_judge(gate->signer, &question, answer, why);
+}
+
 /* One upstream. First with the proofs that are near; the logs are asked only where those do not suffice. */
 static enum err try_upstream(struct gate *gate, struct http_client *client, const char *upstream, struct span hash_part,
                              struct gate_path *out, bool *known, struct why *refusal)
@@ -197,14 +210,12 @@ static enum err try_upstream(struct gate *gate, struct http_client *client, cons
     *known = true;
     err = gather_near(&gathered, client, gate->config, upstream, hash_part, refusal);
     if (err == OK)
-        err =
-            gate_signer_judge(gate->signer, span_buf(&gathered.narinfo), hash_part, gathered.sources, gathered.n, &answer, refusal);
+        err = ask_signer(gate, &gathered, hash_part, &answer, refusal);
     if (err == OK && (!answer.passes || answer.by_warning)) {
         err = gather_logs(&gathered, client, gate->config, &gate->policy, hash_part, refusal);
         gate_answer_free(&answer);
         if (err == OK)
-            err = gate_signer_judge(gate->signer, span_buf(&gathered.narinfo), hash_part, gathered.sources, gathered.n, &answer,
-                                    refusal);
+            err = ask_signer(gate, &gathered, hash_part, &answer, refusal);
     }
     if (err == OK && answer.passes)
         err = accept(gate, upstream, &gathered, &answer, out, refusal);

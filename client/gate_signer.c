@@ -113,11 +113,12 @@ static enum err serve(void *ctx, struct span request, struct buf *reply, struct 
     struct gate_signer_state *state = ctx;
     struct judge_source sources[SOURCES_MAX];
     char *names[SOURCES_MAX];
-    struct span narinfo, hash_part;
-    uint64_t n = 0, i = 0;
+    struct judge_question question = { .dir = span_str(state->dir), .sources = sources };
+    uint64_t looked_up = 0, n = 0, i = 0;
     enum err err = OK;
     struct judge_verdict verdict = { 0 };
-    if (!wire_take(&request, &narinfo) || !wire_take(&request, &hash_part) || !wire_take_u64(&request, &n) || n > SOURCES_MAX)
+    if (!wire_take(&request, &question.narinfo) || !wire_take(&request, &question.hash_part) ||
+        !wire_take_u64(&request, &looked_up) || !wire_take_u64(&request, &n) || n > SOURCES_MAX)
         return fail(why, ERR_MALFORMED, "a request to the gate's signer is cut");
     for (; i < n && err == OK; i++) {
         struct span name;
@@ -128,8 +129,10 @@ static enum err serve(void *ctx, struct span request, struct buf *reply, struct 
         if (err != OK)
             break;
     }
+    question.looked_up = looked_up != 0;
+    question.n = n;
     if (err == OK)
-        err = judge_narinfo(&state->judge, narinfo, span_str(state->dir), hash_part, sources, n, &verdict, why);
+        err = judge_narinfo(&state->judge, &question, &verdict, why);
     if (err == OK)
         err = answer(state, &verdict, reply, why);
     judge_verdict_free(&verdict);
@@ -187,17 +190,18 @@ static bool take_answer(struct span rest, struct gate_answer *out)
     return true;
 }
 
-enum err gate_signer_judge(struct gate_signer *signer, struct span narinfo, struct span hash_part,
-                           const struct judge_source *sources, size_t n, struct gate_answer *out, struct why *why)
+enum err gate_signer_judge(struct gate_signer *signer, const struct judge_question *question, struct gate_answer *out,
+                           struct why *why)
 {
     *out = (struct gate_answer){ 0 };
     struct buf request = BUF_EMPTY;
-    wire_put(&request, narinfo);
-    wire_put(&request, hash_part);
-    wire_put_u64(&request, n);
-    for (size_t i = 0; i < n; i++) {
-        wire_put(&request, span_str(sources[i].name));
-        wire_put(&request, sources[i].bundles);
+    wire_put(&request, question->narinfo);
+    wire_put(&request, question->hash_part);
+    wire_put_u64(&request, question->looked_up);
+    wire_put_u64(&request, question->n);
+    for (size_t i = 0; i < question->n; i++) {
+        wire_put(&request, span_str(question->sources[i].name));
+        wire_put(&request, question->sources[i].bundles);
     }
     enum err err = buf_done(&request, why);
     if (err == OK)

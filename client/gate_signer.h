@@ -28,9 +28,10 @@ enum err gate_signer_start(struct gate_signer **out, const struct client_config 
 void gate_signer_stop(struct gate_signer *signer);
 /* "name:base64": what nix.conf's trusted-public-keys must hold. Borrowed. */
 const char *gate_signer_public_key(const struct gate_signer *signer);
-/* ERR_ENV where the signer died. Safe from several threads. Free the answer with gate_answer_free. */
-enum err gate_signer_judge(struct gate_signer *signer, struct span narinfo, struct span hash_part,
-                           const struct judge_source *sources, size_t n, struct gate_answer *out, struct why *why);
+/* `question->dir` is not looked at. ERR_ENV where the signer died. Safe from several threads. Free the answer with
+ * gate_answer_free. */
+enum err gate_signer_judge(struct gate_signer *signer, const struct judge_question *question, struct gate_answer *out,
+                           struct why *why);
 void gate_answer_free(struct gate_answer *answer);
 
 /* The URL that the gate hands out for a NAR: "nar/<hash part>-<nix32 of the NAR hash>.nar". */

@@ -94,6 +94,7 @@ enum err gather_logs(struct gathered *gathered, struct http_client *client, cons
                      const struct policy *policy, struct span hash_part, struct why *why)
 {
     enum err err = OK;
+    size_t answered = 0;
     for (size_t i = 0; i < policy->logs_n && gathered->n < GATHER_SOURCES_MAX && err == OK; i++) {
         struct span url;
         struct why trouble;
@@ -102,8 +103,11 @@ enum err gather_logs(struct gathered *gathered, struct http_client *client, cons
         struct buf *bundles = slot(gathered, "log ", policy->logs[i].key.name);
         if (bundles == NULL)
             return fail(why, ERR_ENV, "out of memory");
+        size_t troubles = gathered->troubles.len;
         err = settle(gathered, proofs_log(client, config, policy, i, hash_part, bundles, &trouble), &trouble, why);
+        answered += err == OK && gathered->troubles.len == troubles;
     }
+    gathered->looked_up = answered == policy->logs_n;
     return err;
 }
 

@@ -16,6 +16,7 @@ struct gathered {
     struct buf bundles[GATHER_SOURCES_MAX];
     char *names[GATHER_SOURCES_MAX];
     size_t n;
+    bool looked_up;      /* every log of the policy was asked, and answered */
     struct buf troubles; /* a line for each source that could not be asked */
 };
 

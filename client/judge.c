@@ -133,7 +133,7 @@ static enum err conclude(struct trial *trial, size_t cache_signed)
     return OK;
 }
 
-static enum err weigh(struct trial *trial, struct why *why)
+static enum err weigh(struct trial *trial, bool looked_up, struct why *why)
 {
     struct judge_verdict *out = trial->out;
     size_t cache_signed = check_cache_signatures(trial);
@@ -151,8 +151,10 @@ static enum err weigh(struct trial *trial, struct why *why)
         .references_digest = references_digest(out->info.references, out->info.references_n),
         .content_addressed = out->info.ca.len > 0,
         .cache_signed = trial->cache_signed,
+        .looked_up = looked_up,
     };
-    err = trust_judge(&trial->judge->trust, &path, trial->evidence, trial->n, trial->reasons, &out->result, why);
+    const struct trust_inputs *inputs = trial->judge->inputs.attested != NULL ? &trial->judge->inputs : NULL;
+    err = trust_judge(&trial->judge->trust, &path, trial->evidence, trial->n, inputs, trial->reasons, &out->result, why);
     if (err != OK)
         return err;
     describe(trial);
@@ -160,13 +162,12 @@ static enum err weigh(struct trial *trial, struct why *why)
     return conclude(trial, cache_signed);
 }
 
-enum err judge_narinfo(const struct judge *judge, struct span narinfo, struct span dir, struct span hash_part,
-                       const struct judge_source *sources, size_t n, struct judge_verdict *out, struct why *why)
+enum err judge_narinfo(const struct judge *judge, const struct judge_question *question, struct judge_verdict *out, struct why *why)
 {
     *out = (struct judge_verdict){ .result.verdict = TRUST_REFUSED };
     struct trial trial = { .judge = judge, .out = out };
     struct why reason;
-    enum err err = narinfo_parse(&out->info, narinfo, dir, &reason);
+    enum err err = narinfo_parse(&out->info, question->narinfo, question->dir, &reason);
     if (err == ERR_ENV) {
         fail(why, ERR_ENV, "%s", reason.text);
         goto out;
@@ -176,19 +177,20 @@ enum err judge_narinfo(const struct judge *judge, struct span narinfo, struct sp
         err = refuse(out, &reason);
         goto out;
     }
-    if (!span_eq(out->info.path.hash_part, hash_part)) {
+    if (!span_eq(out->info.path.hash_part, question->hash_part)) {
         fail(&reason, ERR_REFUSED, "the cache answered with another path, %.*s", SPAN_FMT(out->info.path.path));
         err = refuse(out, &reason);
         goto out;
     }
     buf_fmt(&out->tree, "%.*s: %llu bytes, %zu references\n", SPAN_FMT(out->info.path.path), (unsigned long long)out->info.nar_size,
             out->info.references_n);
-    for (size_t i = 0; i < n; i++) {
-        err = evidence_add(&out->evidence, sources[i].bundles, sources[i].name, &judge->policy, &out->info.path, why);
+    for (size_t i = 0; i < question->n; i++) {
+        err = evidence_add(&out->evidence, question->sources[i].bundles, question->sources[i].name, &judge->policy, &out->info.path,
+                           why);
         if (err != OK)
             goto out;
     }
-    err = weigh(&trial, why);
+    err = weigh(&trial, question->looked_up, why);
 out:
     free(trial.evidence);
     free(trial.reasons);

@@ -10,7 +10,8 @@
 struct judge {
     struct policy policy;
     struct trust trust;
-    bool warn; /* `mode warn` */
+    bool warn;                  /* `mode warn` */
+    struct trust_inputs inputs; /* who follows the trail of `inputs attested`; none where `attested` is NULL */
 };
 
 /* Proof bundles, and where they came from: "sidecar http://…", "log example.org/log", "own store". */
@@ -34,10 +35,18 @@ struct judge_verdict {
     size_t sigs_n;
 };
 
-/* Judges the narinfo of hash part `hash_part` in store folder `dir`. A malformed narinfo, or one of another path, is a
- * verdict too (it does not pass). ERR_ENV only where memory is short. Free the verdict in any case. */
-enum err judge_narinfo(const struct judge *judge, struct span narinfo, struct span dir, struct span hash_part,
-                       const struct judge_source *sources, size_t n, struct judge_verdict *out, struct why *why);
+/* What is to be judged: an upstream's narinfo of hash part `hash_part` in store folder `dir`, and all proofs that were found. */
+struct judge_question {
+    struct span narinfo, dir, hash_part;
+    const struct judge_source *sources;
+    size_t n;
+    bool looked_up; /* every log of the policy was asked for this path, and answered */
+};
+
+/* A malformed narinfo, or one of another path, is a verdict too (it does not pass). ERR_ENV only where memory is short. Free the
+ * verdict in any case. */
+enum err judge_narinfo(const struct judge *judge, const struct judge_question *question, struct judge_verdict *out,
+                       struct why *why);
 void judge_verdict_free(struct judge_verdict *verdict);
 
 /* "builder NAME, index N in ORIGIN, cosigned by W, …" for the attestations that counted, joined by "; ". */

@@ -101,7 +101,8 @@ static void check_signatures(const struct local *local, const struct nixdb_info 
     }
 }
 
-static enum err find_evidence(struct local *local, const struct storepath *path, struct local_verdict *out, struct why *why)
+static enum err find_evidence(struct local *local, const struct storepath *path, struct local_verdict *out, bool *looked_up,
+                              struct why *why)
 {
     struct gathered gathered = { 0 };
     enum err err = gather_near(&gathered, local->client, &local->config, NULL, path->hash_part, why);
@@ -110,6 +111,7 @@ static enum err find_evidence(struct local *local, const struct storepath *path,
     for (size_t i = 0; i < gathered.n && err == OK; i++)
         err = evidence_add(&out->evidence, gathered.sources[i].bundles, gathered.sources[i].name, &local->policy, path, why);
     buf_span(&out->troubles, span_buf(&gathered.troubles));
+    *looked_up = gathered.looked_up;
     gathered_free(&gathered);
     return err == OK ? buf_done(&out->troubles, why) : err;
 }
@@ -123,7 +125,8 @@ static enum err weigh(struct local *local, const struct trust_path *path, struct
     if (err == OK && (reasons = calloc(n + 1, sizeof *reasons)) == NULL)
         err = fail(why, ERR_ENV, "out of memory");
     if (err == OK)
-        err = trust_judge(&local->trust, path, evidence, n, reasons, &out->result, why);
+        err = trust_judge(&local->trust, path, evidence, n, local->inputs.attested != NULL ? &local->inputs : NULL, reasons,
+                          &out->result, why);
     for (size_t i = 0; i < n && err == OK; i++)
         out->contradicted |= (reasons[i] == OTHER_BYTES || reasons[i] == OTHER_REFERENCES) && out->result.verdict == TRUST_REFUSED;
     free(evidence);
@@ -145,7 +148,7 @@ enum err local_judge(struct local *local, const struct nixdb_info *info, struct 
         path.content_addressed = out->content_addressed = address_fits(info, &path.path, &lists);
         path.cache_signed = cache_signed;
         check_signatures(local, info, &path.path, &lists, cache_signed);
-        err = find_evidence(local, &path.path, out, why);
+        err = find_evidence(local, &path.path, out, &path.looked_up, why);
     }
     if (err == OK)
         err = weigh(local, &path, out, why);

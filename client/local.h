@@ -14,6 +14,7 @@ struct local {
     struct nix_env env;
     struct nixdb *db;
     struct http_client *client; /* NULL: no look-ups */
+    struct trust_inputs inputs; /* as in `struct judge`; none after local_open */
 };
 
 struct local_verdict {

@@ -72,9 +72,14 @@ static enum err ask_upstream(struct inquiry *inquiry, const char *upstream, stru
     err = gather_near(&gathered, inquiry->client, &inquiry->config, upstream, hash_part, why);
     if (err == OK)
         err = gather_logs(&gathered, inquiry->client, &inquiry->config, &inquiry->judge.policy, hash_part, why);
+    struct judge_question question = { .narinfo = span_buf(&gathered.narinfo),
+                                       .dir = span_str(inquiry->dir),
+                                       .hash_part = hash_part,
+                                       .sources = gathered.sources,
+                                       .n = gathered.n,
+                                       .looked_up = gathered.looked_up };
     if (err == OK)
-        err = judge_narinfo(&inquiry->judge, span_buf(&gathered.narinfo), span_str(inquiry->dir), hash_part, gathered.sources,
-                            gathered.n, &verdict, why);
+        err = judge_narinfo(&inquiry->judge, &question, &verdict, why);
     if (err == OK) {
         show(inquiry, upstream, &verdict, &gathered);
         inquiry->passed |= verdict.passes;

@@ -65,6 +65,7 @@ struct trust_path {
     struct hash references_digest;
     bool content_addressed;   /* `ca` was recomputed and gives this path, by a fixed-output method */
     const bool *cache_signed; /* a flag a party: its Nix signature verified; NULL where none did */
+    bool looked_up;           /* every log of the policy answered a look-up of this path: what `divergence refuse` needs */
 };
 
 /* One attestation of this path that was proven under the policy. */
@@ -74,6 +75,13 @@ struct trust_evidence {
     const struct subject *subject; /* the one that names this path */
     struct span origin;
     uint64_t index;
+};
+
+/* `inputs attested`: asked for each attestation that would count. Does every recorded input of its statement satisfy the
+ * trust file, down to ground? Where not, `reason` says where the trail ends. ERR_ENV. */
+struct trust_inputs {
+    enum err (*attested)(void *ctx, const struct trust_evidence *evidence, bool *out, struct why *reason, struct why *why);
+    void *ctx;
 };
 
 enum trust_verdict {
@@ -96,6 +104,7 @@ enum trust_reason {
     OTHER_REFERENCES,
     OTHER_PATH,
     CONTRADICTS_ITSELF, /* the builder logged two results and `divergence refuse` holds */
+    INPUTS_UNATTESTED,  /* `inputs attested` holds, and the trail of its inputs ends before ground */
 };
 
 struct trust_result {
@@ -103,12 +112,15 @@ struct trust_result {
     const struct trust_quorum *quorum; /* the line that applied; NULL where none was asked */
     bool counted[TRUST_BUILDERS_MAX];  /* which parties said yes */
     bool divergence;                   /* a trusted builder attested other bytes */
+    bool wants_look_up;                /* refused only for want of a look-up: `divergence refuse` */
+    struct why trail;                  /* where the trail of an attestation with INPUTS_UNATTESTED ends */
     struct why why;                    /* one sentence: why it passes, or why not */
 };
 
-/* `reasons` (n, may be NULL) says for each piece of evidence why it counts or not. ERR_ENV where memory is short. */
+/* `reasons` (n, may be NULL) says for each piece of evidence why it counts or not. `inputs` NULL: no trail can be followed, so
+ * that under `inputs attested` no attestation counts. ERR_ENV where memory is short, or from `inputs`. */
 enum err trust_judge(const struct trust *trust, const struct trust_path *path, const struct trust_evidence *evidence, size_t n,
-                     enum trust_reason *reasons, struct trust_result *out, struct why *why);
+                     const struct trust_inputs *inputs, enum trust_reason *reasons, struct trust_result *out, struct why *why);
 const char *trust_reason_text(enum trust_reason reason);
 const char *trust_verdict_name(enum trust_verdict verdict);
 

@@ -17,6 +17,7 @@ const char *trust_reason_text(enum trust_reason reason)
     case OTHER_REFERENCES: return "does not count: it attests other references";
     case OTHER_PATH: return "does not count: it is about another path";
     case CONTRADICTS_ITSELF: return "does not count: the builder logged two results for this path";
+    case INPUTS_UNATTESTED: return "does not count: what it was built from is not attested down to the ground";
     }
     return "?";
 }
@@ -85,30 +86,57 @@ struct votes {
     bool yes[TRUST_BUILDERS_MAX], no[TRUST_BUILDERS_MAX];
 };
 
-static void hear(const struct trust *trust, const struct trust_path *path, const struct trust_quorum *quorum,
-                 const struct trust_evidence *evidence, size_t n, enum trust_reason *reasons, struct votes *votes)
+/* `inputs attested`: without somebody who follows the trail, it ends at once. */
+static enum err follow(const struct trust_inputs *inputs, const struct trust_evidence *evidence, enum trust_reason *reason,
+                       struct trust_result *out, struct why *why)
 {
-    for (size_t i = 0; i < n; i++) {
+    struct why ends = { "the inputs were not followed" };
+    bool attested = false;
+    enum err err = OK;
+    if (!evidence->statement->inputs_recorded)
+        fail(&ends, ERR_REFUSED, "the builder did not record the inputs");
+    else if (inputs != NULL)
+        err = inputs->attested(inputs->ctx, evidence, &attested, &ends, why);
+    if (err == OK && !attested) {
+        *reason = INPUTS_UNATTESTED;
+        if (out->trail.text[0] == '\0')
+            out->trail = ends;
+    }
+    return err;
+}
+
+static enum err hear(const struct trust *trust, const struct trust_path *path, const struct trust_evidence *evidence, size_t n,
+                     const struct trust_inputs *inputs, enum trust_reason *reasons, struct trust_result *out, struct votes *votes,
+                     struct why *why)
+{
+    enum err err = OK;
+    for (size_t i = 0; i < n && err == OK; i++) {
         int64_t party = trust_builder(trust, evidence[i].key);
-        reasons[i] = standing(trust, path, quorum, &evidence[i], party);
+        reasons[i] = standing(trust, path, out->quorum, &evidence[i], party);
         if (reasons[i] != COUNTS)
             continue;
         reasons[i] = sameness(path, evidence[i].subject);
-        *(reasons[i] == COUNTS ? &votes->yes[party] : &votes->no[party]) = true;
+        if (reasons[i] != COUNTS)
+            votes->no[party] = true;
+        else if (trust->inputs_attested)
+            err = follow(inputs, &evidence[i], &reasons[i], out, why);
+        if (reasons[i] == COUNTS)
+            votes->yes[party] = true;
     }
     /* Under `divergence refuse` a builder that logged two results speaks for none. */
-    for (size_t i = 0; i < n && trust->divergence_refuse; i++) {
+    for (size_t i = 0; i < n && err == OK && trust->divergence_refuse; i++) {
         int64_t party = trust_builder(trust, evidence[i].key);
         if (reasons[i] == COUNTS && votes->no[party])
             reasons[i] = CONTRADICTS_ITSELF;
     }
+    return err;
 }
 
 /* The first builder that attested something else, for the sentence that says why. */
 static void explain_refusal(const struct trust *trust, const struct trust_evidence *evidence, const enum trust_reason *reasons,
                             size_t n, struct trust_result *out)
 {
-    static const enum trust_reason telling[] = { OTHER_BYTES,      OTHER_REFERENCES, CONTRADICTS_ITSELF, REVOKED,
+    static const enum trust_reason telling[] = { OTHER_BYTES,      OTHER_REFERENCES, CONTRADICTS_ITSELF, INPUTS_UNATTESTED, REVOKED,
                                                  BACKFILL_REFUSED, NOT_IN_QUORUM,    NOT_A_BUILDER,      FOREIGN };
     struct span name = trust->quorum.nodes[out->quorum->node].name;
     for (size_t t = 0; t < sizeof telling / sizeof *telling; t++)
@@ -118,8 +146,9 @@ static void explain_refusal(const struct trust *trust, const struct trust_eviden
             const char *text = trust_reason_text(telling[t]);
             int64_t party = trust_builder(trust, evidence[i].key);
             struct span who = party >= 0 ? trust->parties[party].name : evidence[i].key->name;
-            fail(&out->why, ERR_REFUSED, "not attested: the quorum `%.*s` is not met; the attestation by %.*s %s", SPAN_FMT(name),
-                 SPAN_FMT(who), text);
+            fail(&out->why, ERR_REFUSED, "not attested: the quorum `%.*s` is not met; the attestation by %.*s %s%s%s", SPAN_FMT(name),
+                 SPAN_FMT(who), text, telling[t] == INPUTS_UNATTESTED ? ": " : "",
+                 telling[t] == INPUTS_UNATTESTED ? out->trail.text : "");
             return;
         }
     fail(&out->why, ERR_REFUSED, "not attested: the quorum `%.*s` is not met, %s", SPAN_FMT(name),
@@ -177,8 +206,11 @@ static enum err conclude(const struct trust *trust, const struct trust_path *pat
     for (size_t i = 0; i < trust->parties_n; i++)
         out->divergence |= votes->no[i];
     if (passes && trust->divergence_refuse && out->divergence) {
-        passes = false;
         explain_refusal(trust, evidence, reasons, n, out);
+    } else if (passes && trust->divergence_refuse && !path->looked_up) {
+        out->wants_look_up = true;
+        fail(&out->why, ERR_REFUSED,
+             "`divergence refuse` needs every log's word that no trusted builder attested other bytes, and not every log answered");
     } else if (passes) {
         name_counted(trust, out, &names);
         fail(&out->why, OK,
@@ -202,15 +234,16 @@ static enum err conclude(const struct trust *trust, const struct trust_path *pat
 }
 
 enum err trust_judge(const struct trust *trust, const struct trust_path *path, const struct trust_evidence *evidence, size_t n,
-                     enum trust_reason *reasons, struct trust_result *out, struct why *why)
+                     const struct trust_inputs *inputs, enum trust_reason *reasons, struct trust_result *out, struct why *why)
 {
     *out = (struct trust_result){ .verdict = TRUST_REFUSED, .quorum = trust_quorum_for(trust, path->path.name) };
     struct votes votes = { 0 };
     enum trust_reason *own = reasons != NULL ? reasons : calloc(n + 1, sizeof *own);
     if (own == NULL)
         return fail(why, ERR_ENV, "out of memory");
-    hear(trust, path, out->quorum, evidence, n, own, &votes);
-    enum err err = conclude(trust, path, evidence, n, own, &votes, out, why);
+    enum err err = hear(trust, path, evidence, n, inputs, own, out, &votes, why);
+    if (err == OK)
+        err = conclude(trust, path, evidence, n, own, &votes, out, why);
     if (reasons == NULL)
         free(own);
     return err;

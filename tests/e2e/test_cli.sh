@@ -71,10 +71,6 @@ exits "a store without a database" 4 "no Nix database $W/nowhere/nix/var/nix/db/
     printf 'policy p\ntrust t\n' >$W/c2; stele keygen b.example --out $W/b >/dev/null; printf 'builder b %s\nquorum b\n' \"\$(cat $W/b.pub)\" >$W/t; \
     stele audit --config $W/c2 --store $W/nowhere"
 
-for line in "inputs attested" "divergence refuse"; do
-    printf 'builder b %s\nquorum b\n%s\n' "$(cat "$W/b.pub")" "$line" >"$W/t"
-    exits "$line, not enforced yet, is not passed over" 4 "t: .$line. is not enforced" stele audit --config "$W/c2" --store "$W/nowhere"
-done
 exits "a log in a folder that is not empty" 1 "not empty" stele-log init "$W" --origin log.example
 exits "a log without an origin" 2 "origin" stele-log init "$W/l"
 exits "an origin with a schema" 2 "without schema" stele-log init "$W/l" --origin https://log.example

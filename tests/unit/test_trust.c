@@ -138,6 +138,8 @@ struct said {
     enum claim claim;
     bool foreign, other_bytes, other_size, other_references, other_path;
     const char *origin; /* NULL: log.example */
+    bool unrecorded;    /* the inputs */
+    bool trail_ends;    /* before ground */
 };
 
 enum { SAID_MAX = 8 };
@@ -153,13 +155,29 @@ static struct trust_path the_path(bool content_addressed, const bool *cache_sign
                                .nar_size = 100,
                                .references_digest = references_digest(NULL, 0),
                                .content_addressed = content_addressed,
-                               .cache_signed = cache_signed };
+                               .cache_signed = cache_signed,
+                               .looked_up = true };
     struct why why;
     assert_int_equal(storepath_parse(&path.path, span_str("/nix/store/00000000000000000000000000000000-hello-2.12"), &why), OK);
     return path;
 }
 
-static struct judged judge(const char *rest, const struct trust_path *path, const struct said *said, size_t n)
+/* What follows the trails here: it must be asked only of what would count otherwise. */
+static enum err follow(void *ctx, const struct trust_evidence *evidence, bool *out, struct why *reason, struct why *why)
+{
+    const struct said *said = ctx;
+    (void)why;
+    assert_true(evidence->statement->inputs_recorded);
+    while (said->index != evidence->index)
+        said++;
+    assert_false(said->foreign || said->other_bytes || said->other_path);
+    *out = !said->trail_ends;
+    if (!*out)
+        fail(reason, ERR_REFUSED, "gcc is not attested");
+    return OK;
+}
+
+static struct judged judge_following(const char *rest, const struct trust_path *path, const struct said *said, size_t n, bool follows)
 {
     struct trust trust;
     struct why why = { "" };
@@ -174,6 +192,7 @@ static struct judged judge(const char *rest, const struct trust_path *path, cons
         keys[i] = key_of(said[i].builder);
         statements[i].claim = said[i].claim;
         statements[i].foreign = said[i].foreign;
+        statements[i].inputs_recorded = !said[i].unrecorded;
         subjects[i].path = said[i].other_path ? span_str("/nix/store/00000000000000000000000000000000-other") : path->path.path;
         subjects[i].nar_hash = said[i].other_bytes ? sha256_of(span_str("other")) : path->nar_hash;
         subjects[i].nar_size = path->nar_size + said[i].other_size;
@@ -181,11 +200,17 @@ static struct judged judge(const char *rest, const struct trust_path *path, cons
         evidence[i] = (struct trust_evidence){ &keys[i], &statements[i], &subjects[i],
                                                span_str(said[i].origin ? said[i].origin : "log.example"), said[i].index };
     }
-    assert_int_equal(trust_judge(&trust, path, evidence, n, out.reasons, &out.result, &why), OK);
+    struct trust_inputs inputs = { follow, (void *)(uintptr_t)said };
+    assert_int_equal(trust_judge(&trust, path, evidence, n, follows ? &inputs : NULL, out.reasons, &out.result, &why), OK);
     out.result.quorum = NULL; /* goes with the trust file */
     assert_true(out.result.why.text[0] != '\0');
     trust_free(&trust);
     return out;
+}
+
+static struct judged judge(const char *rest, const struct trust_path *path, const struct said *said, size_t n)
+{
+    return judge_following(rest, path, said, n, true);
 }
 
 static enum trust_verdict verdict(const char *rest, const struct said *said, size_t n)
@@ -283,6 +308,48 @@ static void divergence(void **state)
     assert_int_equal(verdict("group g any a b\nquorum g\n", other, 2), TRUST_ATTESTED);
     assert_int_equal(verdict("group g any a b\nquorum g\ndivergence refuse\n", other, 2), TRUST_REFUSED);
     assert_int_equal(verdict("group g any a b\nquorum g\ndivergence refuse\n", other, 1), TRUST_ATTESTED);
+    /* Without the logs' word nobody knows whether somebody contradicts. */
+    path.looked_up = false;
+    judged = judge("group g any a b\nquorum g\ndivergence refuse\n", &path, other, 1);
+    assert_int_equal(judged.result.verdict, TRUST_REFUSED);
+    assert_true(judged.result.wants_look_up);
+    assert_non_null(strstr(judged.result.why.text, "not every log answered"));
+    judged = judge("group g any a b\nquorum g\n", &path, other, 1);
+    assert_int_equal(judged.result.verdict, TRUST_ATTESTED);
+    assert_false(judged.result.wants_look_up);
+}
+
+/* `inputs attested`: what has no trail down to ground does not count, and the rest is counted as ever. */
+static void inputs(void **state)
+{
+    static const char rest[] = "group g 2 a b c\nquorum g\ninputs attested\n";
+    const struct said whole[] = { { .builder = 0 }, { .builder = 1, .index = 1 } };
+    const struct said one_ends[] = { { .builder = 0 }, { .builder = 1, .index = 1, .trail_ends = true }, { .builder = 2, .index = 2 } };
+    const struct said unrecorded[] = { { .builder = 0 }, { .builder = 1, .index = 1, .unrecorded = true } };
+    bool cache_signed[TRUST_BUILDERS_MAX] = { [4] = true };
+    struct trust_path path = the_path(false, NULL), vouched = the_path(false, cache_signed), addressed = the_path(true, NULL);
+    (void)state;
+    assert_int_equal(verdict(rest, whole, 2), TRUST_ATTESTED);
+    assert_int_equal(verdict(rest, one_ends, 3), TRUST_ATTESTED);
+    struct judged judged = judge(rest, &path, one_ends, 2);
+    assert_int_equal(judged.result.verdict, TRUST_REFUSED);
+    assert_int_equal(judged.reasons[0], COUNTS);
+    assert_int_equal(judged.reasons[1], INPUTS_UNATTESTED);
+    assert_string_equal(judged.result.trail.text, "gcc is not attested");
+    assert_non_null(strstr(judged.result.why.text, "gcc is not attested"));
+    judged = judge(rest, &path, unrecorded, 2);
+    assert_int_equal(judged.result.verdict, TRUST_REFUSED);
+    assert_int_equal(judged.reasons[1], INPUTS_UNATTESTED);
+    assert_non_null(strstr(judged.result.trail.text, "did not record"));
+    /* With nobody to follow it, no trail is whole. */
+    judged = judge_following(rest, &path, whole, 2, false);
+    assert_int_equal(judged.result.verdict, TRUST_REFUSED);
+    assert_int_equal(judged.reasons[0], INPUTS_UNATTESTED);
+    assert_int_equal(judge_following("group g 2 a b c\nquorum g\n", &path, whole, 2, false).result.verdict, TRUST_ATTESTED);
+    /* What ends a trail needs none. */
+    assert_int_equal(judge("quorum x\ninputs attested\n", &vouched, NULL, 0).result.verdict, TRUST_VOUCHED);
+    assert_int_equal(judge("quorum a\nexempt hello-*\ninputs attested\n", &path, NULL, 0).result.verdict, TRUST_EXEMPT);
+    assert_int_equal(judge("quorum a\ninputs attested\n", &addressed, NULL, 0).result.verdict, TRUST_FIXED);
 }
 
 static void without_builders(void **state)
@@ -312,7 +379,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(grammar),          cmocka_unit_test(one_key_twice), cmocka_unit_test(reasons),
         cmocka_unit_test(thresholds),       cmocka_unit_test(globs),         cmocka_unit_test(divergence),
-        cmocka_unit_test(without_builders),
+        cmocka_unit_test(without_builders), cmocka_unit_test(inputs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
