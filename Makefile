@@ -18,7 +18,7 @@ CFLAGS  ?= -g
 override CFLAGS += -std=c17 -D_DEFAULT_SOURCE -D_POSIX_C_SOURCE=200809L -DSTELE_VERSION='"$(VERSION)"' -I. -pthread -MMD -MP \
            $(WARN) $(FLAGS_$(BUILD))
 override LDFLAGS += -pthread $(LINK_$(BUILD)) -Wl,--as-needed
-LIBS    := -lcurl -lmicrohttpd -llmdb -ljansson -lsodium -lnettle -lsqlite3 -lseccomp -llzma -lzstd -lbz2 -lz -lbrotlidec
+LIBS    := -lcurl -lmicrohttpd -llmdb -ljansson -lsodium -lnettle -lsqlite3 -lseccomp -llzma -lzstd -lbz2 -lz -llz4 -lbrotlidec
 
 lib_o     := $(patsubst %.c,$O/%.o,$(wildcard lib/*.c))
 sys_o     := $(patsubst %.c,$O/%.o,$(wildcard lib/sys/*.c))

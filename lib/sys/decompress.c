@@ -4,9 +4,12 @@
 
 #include <brotli/decode.h>
 #include <bzlib.h>
+#include <lz4frame.h>
 #include <lzma.h>
 #include <zlib.h>
 #include <zstd.h>
+
+#include "lib/lzw.h"
 
 enum {
     XZ_MEMORY_BYTES_MAX = 128 << 20, /* xz -9 needs 65 MiB */
@@ -36,6 +39,8 @@ struct decompressor {
         bz_stream bzip2;
         z_stream gzip;
         BrotliDecoderState *br;
+        LZ4F_dctx *lz4;
+        struct lzw *compress;
     } lib;
 };
 
@@ -68,7 +73,20 @@ static bool xz_start(struct decompressor *d)
     return lzma_stream_decoder(&d->lib.xz, XZ_MEMORY_BYTES_MAX, LZMA_CONCATENATED) == LZMA_OK;
 }
 
-/* liblzma joins the streams itself, padding between them included: it reports one end, once told that the input is over. */
+static bool lzma_start(struct decompressor *d)
+{
+    d->lib.xz = (lzma_stream)LZMA_STREAM_INIT;
+    return lzma_alone_decoder(&d->lib.xz, XZ_MEMORY_BYTES_MAX) == LZMA_OK;
+}
+
+static bool lzip_start(struct decompressor *d)
+{
+    d->lib.xz = (lzma_stream)LZMA_STREAM_INIT;
+    return lzma_lzip_decoder(&d->lib.xz, XZ_MEMORY_BYTES_MAX, LZMA_CONCATENATED) == LZMA_OK;
+}
+
+/* liblzma joins the streams of xz and lzip itself, padding between them included: it reports one end, once told that the input
+ * is over. */
 static enum step xz_run(struct decompressor *d, struct span *in, bool last, uint8_t **out, size_t *room)
 {
     lzma_stream *xz = &d->lib.xz;
@@ -215,6 +233,54 @@ static void br_end(struct decompressor *d)
     BrotliDecoderDestroyInstance(d->lib.br);
 }
 
+static bool lz4_start(struct decompressor *d)
+{
+    return !LZ4F_isError(LZ4F_createDecompressionContext(&d->lib.lz4, LZ4F_VERSION));
+}
+
+static enum step lz4_run(struct decompressor *d, struct span *in, bool last, uint8_t **out, size_t *room)
+{
+    size_t from = in->len, to = *room;
+    (void)last;
+    size_t code = LZ4F_decompress(d->lib.lz4, *out, &to, in->data, &from, NULL);
+    if (LZ4F_isError(code))
+        return STEP_DAMAGED;
+    *in = span_of(in->data + from, in->len - from);
+    *out += to;
+    *room -= to;
+    return code == 0 ? STEP_STREAM_END : STEP_MORE;
+}
+
+static bool lz4_restart(struct decompressor *d)
+{
+    LZ4F_resetDecompressionContext(d->lib.lz4);
+    return true;
+}
+
+static void lz4_end(struct decompressor *d)
+{
+    LZ4F_freeDecompressionContext(d->lib.lz4);
+}
+
+static bool compress_start(struct decompressor *d)
+{
+    if ((d->lib.compress = malloc(sizeof *d->lib.compress)) != NULL)
+        lzw_start(d->lib.compress);
+    return d->lib.compress != NULL;
+}
+
+static enum step compress_run(struct decompressor *d, struct span *in, bool last, uint8_t **out, size_t *room)
+{
+    if (lzw_run(d->lib.compress, in, out, room, NULL) != OK)
+        return STEP_DAMAGED;
+    return last && in->len == 0 && lzw_may_end(d->lib.compress) ? STEP_STREAM_END : STEP_MORE;
+}
+
+static void compress_end(struct decompressor *d)
+{
+    free(d->lib.compress);
+}
+
 static const struct format formats[] = {
     { "none", false, none_start, none_run, NULL, none_end },
     { "xz", false, xz_start, xz_run, NULL, xz_end },
@@ -222,6 +288,10 @@ static const struct format formats[] = {
     { "bzip2", true, bzip2_start, bzip2_run, bzip2_restart, bzip2_end },
     { "gzip", true, gzip_start, gzip_run, gzip_restart, gzip_end },
     { "br", false, br_start, br_run, NULL, br_end },
+    { "lz4", true, lz4_start, lz4_run, lz4_restart, lz4_end },
+    { "lzma", false, lzma_start, xz_run, NULL, xz_end },
+    { "lzip", false, lzip_start, xz_run, NULL, xz_end },
+    { "compress", false, compress_start, compress_run, NULL, compress_end },
 };
 
 enum err decompressor_new(struct decompressor **out, struct span name, struct why *why)
@@ -230,7 +300,7 @@ enum err decompressor_new(struct decompressor **out, struct span name, struct wh
     while (i < n && !span_is(name, formats[i].name))
         i++;
     if (i == n)
-        return fail(why, ERR_MALFORMED, "unknown compression `%.*s`: only none, xz, zstd, bzip2, gzip and br", SPAN_FMT(name));
+        return fail(why, ERR_MALFORMED, "unknown compression `%.*s`: only none, xz, zstd, bzip2, gzip, br, lz4, lzma, lzip and compress", SPAN_FMT(name));
     struct decompressor *d = calloc(1, sizeof *d);
     if (d == NULL)
         return fail(why, ERR_ENV, "out of memory");

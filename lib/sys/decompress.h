@@ -1,6 +1,6 @@
 /*
- * Streaming decompression of what Nix caches carry: none, xz, zstd, bzip2, gzip, br (also lzma-less aliases that Nix
- * accepts are refused: unknown). Memory is bounded whatever the input says.
+ * Streaming decompression of what `nix copy` writes without a program's help: none, xz, zstd, bzip2, gzip, br, lz4, lzma, lzip
+ * and compress. Memory is bounded whatever the input says.
  */
 #ifndef STELE_SYS_DECOMPRESS_H
 #define STELE_SYS_DECOMPRESS_H

@@ -1,78 +1,22 @@
 #!/bin/sh
 # The gate against hostile caches and requests, on real Nix: each refusal for its reason, and with a control that passes. TAP.
 . "$(dirname "$0")/lib.sh"
-world
-nix_world
-
-# A world: a log under one witness, a builder, a cache that carries the proofs.
-stele keygen ci.example/builder --out "$W/key" >"$W/out" 2>&1
-stele-log init "$W/log" --origin log.example/stele >"$W/out" 2>&1
-stele-witness init "$W/w1" --name w1.example >"$W/out" 2>&1
-stele-witness add-log "$W/w1" "$(stele-log key "$W/log")" >"$W/out" 2>&1
-start w1 stele-witness serve "$W/w1" --listen 127.0.0.1:0 || exit 1
-log_port=$(free_port)
-{
-    echo "log $(stele-log key "$W/log") http://127.0.0.1:$log_port"
-    echo "witness w1 $(stele-witness key "$W/w1") $(url w1)"
-    echo "quorum w1"
-} >"$W/log-policy"
-cp "$W/key.pub" "$W/builders"
-printf 'origin log.example/stele\npolicy %s\nbuilders %s\n' "$W/log-policy" "$W/builders" >"$W/log/config"
-start log stele-log serve "$W/log" --listen "127.0.0.1:$log_port" || exit 1
-printf 'policy log-policy\nkey key\nstate state\noutbox outbox\n' >"$W/builder.conf"
-export STELE_CONFIG="$W/builder.conf"
-app=$(nix-build --no-out-link "$here/graph.nix" -A app --option post-build-hook "$STELE_BUILD/bin/stele-hook" 2>/dev/null)
-library=$(nix-build --no-out-link "$here/graph.nix" -A library 2>/dev/null)
-fetched=$(nix-build --no-out-link "$here/graph.nix" -A fetched 2>/dev/null)
+. "$here/gate_lib.sh"
+gate_world
+app=$(build "$here/graph.nix" app)
+library=$(build "$here/graph.nix" library)
+fetched=$(build "$here/graph.nix" fetched)
+cat >"$W/big.nix" <<'NIX'
+{ big = derivation { name = "big"; system = builtins.currentSystem; builder = "/bin/sh"; PATH = "/usr/bin:/bin";
+    args = [ "-c" "mkdir $out; seq 1 60000 >$out/numbers; head -c 20000 /dev/zero >$out/zeros" ]; }; }
+NIX
+big=$(build "$W/big.nix" big)
 accepts "the attestations are delivered" stele deliver --once
-nix-store --generate-binary-cache-key cache.example-1 "$W/cache.secret" "$W/cache.public"
-nix-store --generate-binary-cache-key gate.example-1 "$W/gate.secret" "$W/gate.public"
-
-# fill CACHE COMPRESSION: a cache with all paths and their proofs.
-fill() {
-    nix copy --to "file://$W/$1?compression=$2&secret-key=$W/cache.secret" "$app" "$fetched" >"$W/out" 2>&1
-    cp "$W"/state/proofs/*.tlog-proof "$W/$1/"
-}
-fill cache none
+fill cache none "$app" "$fetched"
 static_server cache "$W/cache" || exit 1
-part=$(basename "$library" | cut -c1-32)
+part=$(part "$library")
 narinfo=$W/cache/$part.narinfo
 cp "$narinfo" "$W/good.narinfo"
-
-# The user's policy names no address of the log: with sidecars nobody but the cache is asked.
-{
-    echo "log $(stele-log key "$W/log")"
-    grep -v '^log ' "$W/log-policy"
-} >"$W/policy"
-printf 'builder ci %s\nquorum ci\n' "$(cat "$W/key.pub")" >"$W/trust"
-
-# new_gate [LINE]: a gate with a fresh state; LINE goes into its configuration.
-gates=0
-new_gate() {
-    stop gate
-    gates=$((gates + 1))
-    {
-        printf 'policy policy\ntrust trust\nstate gate-%s\nsigning-key gate.secret\nstore-dir %s\nupstream %s\n' $gates "$NIX_STORE_DIR" "${upstream:-$(url cache)}"
-        [ -z "${1:-}" ] || echo "$1"
-    } >"$W/gate.conf"
-    start gate stele gate --config "$W/gate.conf" --listen 127.0.0.1:0
-}
-
-# get PATH [CURL OPTION...]: prints the status; the body is in $W/body.
-get() {
-    path=$1
-    shift
-    rm -f "$W/body"
-    curl -s --path-as-is -o "$W/body" -w '%{http_code}' "$@" "$(url gate)$path"
-}
-
-# is WHAT STATUS PATH [CURL OPTIONS]
-is() {
-    what=$1 want=$2 path=$3
-    shift 3
-    got=$(get "$path" "$@")
-    if [ "$got" = "$want" ]; then ok "$what"; else not_ok "$what (status $got, wanted $want)"; fi
-}
 
 # refused WHAT REASON: the library's narinfo is 404, and `stele why` says why. Then the good one is put back, and passes.
 refused() {
@@ -100,7 +44,7 @@ nar=$(sed -n 's/^URL: //p' "$W/body")
 is "HEAD finds it, too" 200 "/$part.narinfo" -I
 is "its NAR comes" 200 "/$nar"
 accepts "with the attested bytes" sh -c "nix-store --dump $library | cmp - $W/body"
-fixed=$(basename "$fetched" | cut -c1-32)
+fixed=$(part "$fetched")
 is "a fixed output passes" 200 "/$fixed.narinfo"
 says "by its builder or its name, unsigned by the gate" "^CA: fixed:" "$W/body"
 accepts "since Nix checks it by its content" sh -c "! grep -q '^Sig: gate' $W/body"
@@ -149,7 +93,7 @@ rm "$W/cache/$part.tlog-proof"
 new_gate >"$W/out"
 is "a stripped sidecar" 404 "/$part.narinfo"
 refuses "for that reason" "no attestation" stele why --config "$W/gate.conf" "$library"
-cp "$W/cache/$(basename "$app" | cut -c1-32).tlog-proof" "$W/cache/$part.tlog-proof"
+cp "$W/cache/$(part "$app").tlog-proof" "$W/cache/$part.tlog-proof"
 is "another path's proof" 404 "/$part.narinfo"
 refuses "for that reason" "another path|no attestation" stele why --config "$W/gate.conf" "$library"
 sed 's/^— w1.example .*//; /^$/{N;/^\n$/D}' "$W/good.proof" | grep -v '^— w1' >"$W/cache/$part.tlog-proof"
@@ -181,19 +125,15 @@ is "control: the NAR is back" 200 "/$nar"
 accepts "whole" cmp "$W/body" "$W/good.nar"
 
 # The other compressions that Nix writes.
-for compression in xz zstd bzip2 gzip br; do
-    rm -rf "$W/cache2" && fill cache2 $compression
-    upstream="file://$W/cache2"
-    new_gate >"$W/out"
-    rm -rf "$W/home/cache"
-    accepts "Nix substitutes from a cache in $compression" nix-store --store "$W/user-$compression" --realise "$app" --option substituters "$(url gate)" \
-        --option trusted-public-keys "$(cat "$W/gate.public")" --option max-jobs 0
+for compression in xz zstd bzip2 gzip br lz4 lzma lzip compress; do
+    rm -rf "$W/cache2" && fill cache2 $compression "$app" "$big"
+    new_gate "upstream file://$W/cache2"
+    accepts "Nix substitutes from a cache in $compression" substitute "user-$compression" "$(url gate)" "$(cat "$W/gate.public")" "$app $big"
 done
-upstream=
 
 # What the trust file says, and when it changes.
 new_gate "refuse-with 451"
-printf 'builder ci %s\nquorum ci\nrevoke ci\n' "$(cat "$W/key.pub")" >"$W/trust"
+trust_builder "revoke ci"
 kill -HUP "$(cat "$W/run/gate.pid")"
 tries=0
 until [ "$(get "/$part.narinfo")" = 451 ] || [ $tries -gt 50 ]; do
@@ -202,12 +142,12 @@ until [ "$(get "/$part.narinfo")" = 451 ] || [ $tries -gt 50 ]; do
 done
 is "a builder that was revoked, with 451 and the reason" 451 "/$part.narinfo"
 says "which Nix prints" "revoked" "$W/body"
-printf 'builder ci %s\nquorum ci\nnonsense\n' "$(cat "$W/key.pub")" >"$W/trust"
+trust_builder "" nonsense
 kill -HUP "$(cat "$W/run/gate.pid")"
 sleep 0.5
 is "a trust file that is wrong changes nothing" 451 "/$part.narinfo"
 says "and the operator is told" "not-reread.*line 3" "$W/run/gate.err"
-printf 'builder ci %s\nquorum ci\n' "$(cat "$W/key.pub")" >"$W/trust"
+trust_builder
 new_gate >"$W/out"
 is "control" 200 "/$part.narinfo"
 manual=$NIX_STORE_DIR/zyxwvsrqpnmlkjihgfdcba9876543210-manual-1.0
@@ -216,20 +156,20 @@ printf '%s\n\n0\n' "$manual" | nix-store --register-validity
 nix copy --to "file://$W/cache?compression=none&secret-key=$W/cache.secret" "$manual" >"$W/out" 2>&1
 manual_part=zyxwvsrqpnmlkjihgfdcba9876543210
 is "a path that nobody attested" 404 "/$manual_part.narinfo"
-printf 'builder ci %s\nquorum ci\nexempt manual-*\n' "$(cat "$W/key.pub")" >"$W/trust"
+trust_builder "exempt manual-*"
 new_gate >"$W/out"
 is "exempt, but of a cache whose key is not named" 404 "/$manual_part.narinfo"
-printf 'builder ci %s\ncache c %s\nquorum ci\nexempt manual-*\n' "$(cat "$W/key.pub")" "$(cat "$W/cache.public")" >"$W/trust"
+trust_builder "cache c $(cat "$W/cache.public")" "exempt manual-*"
 new_gate >"$W/out"
 is "exempt, and signed by a cache that is named" 200 "/$manual_part.narinfo"
 says "with the cache's signature beside the gate's" "^Sig: cache.example-1:" "$W/body"
-printf 'builder ci %s\ncache c %s\nquorum ci\nquorum c manual-*\n' "$(cat "$W/key.pub")" "$(cat "$W/cache.public")" >"$W/trust"
+trust_builder "cache c $(cat "$W/cache.public")" "quorum c manual-*"
 new_gate >"$W/out"
 is "vouched for by a cache" 200 "/$manual_part.narinfo"
-printf 'builder ci %s\nquorum ci\n' "$(cat "$W/key.pub")" >"$W/trust"
+trust_builder
 new_gate "mode warn"
 is "mode warn lets nothing through that plain Nix would refuse" 404 "/$manual_part.narinfo"
-printf 'builder ci %s\ncache c %s\nquorum ci\n' "$(cat "$W/key.pub")" "$(cat "$W/cache.public")" >"$W/trust"
+trust_builder "cache c $(cat "$W/cache.public")"
 new_gate "mode warn"
 is "mode warn lets through what a named cache signed" 200 "/$manual_part.narinfo"
 says "and warns" "passed-by-warning" "$W/run/gate.err"

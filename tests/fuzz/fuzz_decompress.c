@@ -1,5 +1,5 @@
 /* The first byte names the format and the sizes of the pieces; the rest is the compressed data.
- * link: lib/sys/decompress.c -llzma -lzstd -lbz2 -lz -lbrotlidec */
+ * link: lib/sys/decompress.c -llzma -lzstd -lbz2 -lz -llz4 -lbrotlidec */
 #include <assert.h>
 #include <stdlib.h>
 
@@ -11,13 +11,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
-    static const char *const names[] = { "none", "xz", "zstd", "bzip2", "gzip", "br" };
+    static const char *const names[] = { "none", "xz", "zstd", "bzip2", "gzip", "br", "lz4", "lzma", "lzip", "compress" };
     struct decompressor *d;
     struct why why = { "" };
     if (len == 0)
         return 0;
     size_t in_max = data[0] & 0x80 ? 7 : SIZE_MAX, out_max = data[0] & 0x40 ? 5 : PIECE_BYTES, at = 1, sum = 0, put;
-    if (decompressor_new(&d, span_str(names[(data[0] & 0x3f) % 6]), &why) != OK)
+    if (decompressor_new(&d, span_str(names[(data[0] & 0x3f) % 10]), &why) != OK)
         abort();
     struct span in = span_of(data + 1, 0);
     enum err err = OK;

@@ -3,13 +3,14 @@
 #include <stdlib.h>
 
 #include <bzlib.h>
+#include <lz4frame.h>
 #include <lzma.h>
 #include <zlib.h>
 #include <zstd.h>
 
 #include "lib/sys/decompress.h"
 
-static const char *const names[] = { "none", "xz", "zstd", "bzip2", "gzip", "br" };
+static const char *const names[] = { "none", "xz", "zstd", "bzip2", "gzip", "lz4", "lzip", "lzma", "compress", "br" };
 enum { NAMES = sizeof names / sizeof names[0], BOMB_BYTES = 64 << 20 };
 
 static const char text[] = "Stele, Stele, Stele: a stone with writing on it\n";
@@ -66,12 +67,121 @@ static void gzip(struct buf *out, struct span plain)
     deflateEnd(&z);
 }
 
+static void lzma(struct buf *out, struct span plain)
+{
+    lzma_options_lzma options;
+    lzma_stream stream = LZMA_STREAM_INIT;
+    lzma_lzma_preset(&options, 1);
+    options.dict_size = 1 << 20;
+    assert_int_equal(lzma_alone_encoder(&stream, &options), LZMA_OK);
+    size_t max = lzma_stream_buffer_bound(plain.len);
+    stream.next_in = plain.data;
+    stream.avail_in = plain.len;
+    stream.next_out = buf_grow(out, max);
+    stream.avail_out = max;
+    assert_int_equal(lzma_code(&stream, LZMA_FINISH), LZMA_STREAM_END);
+    out->len -= stream.avail_out;
+    lzma_end(&stream);
+}
+
+static void put_le(struct buf *out, uint64_t value, int bytes)
+{
+    for (int i = 0; i < bytes; i++)
+        buf_byte(out, (uint8_t)(value >> 8 * i));
+}
+
+/* No encoder in liblzma: the same data between another head and a trailer of sums. */
+static void lzip(struct buf *out, struct span plain)
+{
+    enum { LZMA_HEAD_BYTES = 13 };
+    struct buf alone = BUF_EMPTY;
+    lzma(&alone, plain);
+    size_t from = out->len;
+    buf_str(out, "LZIP\x01\x14");
+    buf_add(out, alone.data + LZMA_HEAD_BYTES, alone.len - LZMA_HEAD_BYTES);
+    put_le(out, lzma_crc32(plain.data, plain.len, 0), 4);
+    put_le(out, plain.len, 8);
+    put_le(out, out->len - from + 8, 8);
+    buf_free(&alone);
+}
+
+static void lz4(struct buf *out, struct span plain)
+{
+    LZ4F_preferences_t preferences = { .frameInfo.contentChecksumFlag = LZ4F_contentChecksumEnabled };
+    size_t max = LZ4F_compressFrameBound(plain.len, &preferences);
+    size_t len = LZ4F_compressFrame(buf_grow(out, max), max, plain.data, plain.len, &preferences);
+    assert_false(LZ4F_isError(len));
+    out->len -= max - len;
+}
+
+/* compress(1)'s: codes in groups of eight, padded where the width changes; the table is emptied some time after it is full. */
+struct lzw_out {
+    struct buf *out;
+    uint64_t held;
+    unsigned held_n, bits, group_n;
+};
+
+static void put_code(struct lzw_out *to, unsigned code)
+{
+    to->held |= (uint64_t)code << to->held_n;
+    for (to->held_n += to->bits; to->held_n >= 8; to->held_n -= 8, to->held >>= 8)
+        buf_byte(to->out, (uint8_t)to->held);
+    to->group_n = (to->group_n + 1) % 8;
+}
+
+static void put_padding(struct lzw_out *to, unsigned bits)
+{
+    while (to->group_n != 0)
+        put_code(to, 0);
+    to->bits = bits;
+}
+
+static void lzw(struct buf *out, struct span plain)
+{
+    enum { BITS_MAX = 12, FIRST = 257, FULL_CODES = 3000 };
+    static uint16_t table[1 << BITS_MAX][256];
+    struct lzw_out to = { .out = out, .bits = 9 };
+    unsigned next = FIRST, code = 0, since_full = 0;
+    buf_add(out, "\x1f\x9d\x8c", 3);
+    memset(table, 0, sizeof table);
+    for (size_t i = 0; i < plain.len; i++) {
+        uint8_t byte = plain.data[i];
+        if (i == 0) {
+            code = byte;
+        } else if (table[code][byte] != 0) {
+            code = table[code][byte];
+        } else {
+            put_code(&to, code);
+            if (next < 1u << BITS_MAX)
+                table[code][byte] = (uint16_t)next++;
+            else
+                since_full++;
+            if (next > 1u << to.bits && to.bits < BITS_MAX)
+                put_padding(&to, to.bits + 1);
+            if (since_full == FULL_CODES) {
+                put_code(&to, 256);
+                put_padding(&to, 9);
+                memset(table, 0, sizeof table);
+                next = FIRST;
+                since_full = 0;
+            }
+            code = byte;
+        }
+    }
+    if (plain.len > 0)
+        put_code(&to, code);
+    if (to.held_n > 0)
+        buf_byte(out, (uint8_t)to.held);
+}
+
 static void compress_as(const char *name, struct buf *out, struct span plain)
 {
     switch (name[0]) {
     case 'n': buf_span(out, plain); break;
     case 'x': xz(out, plain, 1 << 20); break;
     case 'z': zstd(out, plain, 20); break;
+    case 'c': lzw(out, plain); break;
+    case 'l': name[2] == '4' ? lz4(out, plain) : name[2] == 'i' ? lzip(out, plain) : lzma(out, plain); break;
     case 'g': gzip(out, plain); break;
     default: name[1] == 'z' ? bzip2(out, plain) : buf_add(out, text_br, sizeof text_br);
     }
@@ -166,6 +276,8 @@ static void refuses_damage(void **state)
         struct span whole = span_buf(&packed);
         assert_int_equal(run_all(names[n], whole, &out, &why), OK);
         assert_true(span_is(span_buf(&out), text));
+        if (strcmp(names[n], "compress") == 0)
+            continue; /* it has neither an end nor a sum: the NAR's hash decides */
         for (size_t len = 0; len < whole.len; len++) {
             assert_int_equal(run_all(names[n], span_cut(whole, 0, len), &out, &why), ERR_MALFORMED);
             assert_non_null(strstr(why.text, names[n]));
@@ -186,23 +298,26 @@ static void refuses_damage(void **state)
         assert_int_equal(run_all(names[n], span_buf(&packed), &out, &why), ERR_MALFORMED);
     }
     struct decompressor *d;
-    assert_int_equal(decompressor_new(&d, span_str("lzma"), &why), ERR_MALFORMED);
+    assert_int_equal(decompressor_new(&d, span_str("lzop"), &why), ERR_MALFORMED);
     assert_int_equal(decompressor_new(&d, span_str(""), &why), ERR_MALFORMED);
     buf_free(&packed);
     buf_free(&out);
 }
 
-/* Streams one after the other, as `cat a.xz b.xz` makes them and each format's tool reads them; brotli has no such thing. */
+/* Streams one after the other, as `cat a.xz b.xz` makes them and each format's tool reads them; lzma, compress and brotli have no
+ * such thing. */
 static void joins_streams(void **state)
 {
     (void)state;
     struct why why;
     struct buf packed = BUF_EMPTY, out = BUF_EMPTY;
     for (size_t n = 1; n < NAMES; n++) {
+        if (strcmp(names[n], "compress") == 0)
+            continue;
         buf_clear(&packed);
         for (int i = 0; i < 3; i++)
             compress_as(names[n], &packed, span_str(text));
-        bool joins = n != NAMES - 1;
+        bool joins = n != NAMES - 1 && strcmp(names[n], "lzma") != 0;
         for (size_t piece = 1; piece < 1000; piece += 17) {
             buf_clear(&out);
             assert_int_equal(run(names[n], span_buf(&packed), piece, 70, &out, SIZE_MAX, NULL, &why), joins ? OK : ERR_MALFORMED);
@@ -238,7 +353,7 @@ static void bounds_bombs(void **state)
             buf_add(&packed, zeros_br, sizeof zeros_br);
         else
             compress_as(names[n], &packed, span_buf(&zeros));
-        assert_true(packed.len < want / 500);
+        assert_true(packed.len < want / 200);
         buf_clear(&out);
         assert_int_equal(run(names[n], span_buf(&packed), SIZE_MAX, 4096, &out, 4096, &total, &why), OK);
         assert_int_equal(total, want);
