@@ -5,7 +5,21 @@
 
 #include "client/build_inputs.h"
 #include "lib/dsse.h"
+#include "lib/sys/clock.h"
 #include "lib/sys/narfs.h"
+
+/* Within so long a result counts as the one that the hook was just called for, where older ones of the same output make it
+ * doubtful and Nix names none. */
+enum { JUST_NOW_S = 60 };
+
+const char *build_refusal_name(enum build_refusal refusal)
+{
+    static const char *const names[REFUSALS_N] = {
+        "none",      "no-derivation", "not-valid", "not-built-here", "no-output", "other-derivation",
+        "ambiguous", "too-early",     "altered",   "input-unknown",  "resolved",  "other",
+    };
+    return names[refusal];
+}
 
 /* What is put together for one attestation. */
 struct making {
@@ -20,6 +34,7 @@ struct making {
     struct subject *subjects;
     size_t n;
     uint64_t bytes; /* of the outputs */
+    enum build_refusal refusal;
 };
 
 /* The output's name: by the derivation where its path stands there, else by the path's own name. */
@@ -57,9 +72,9 @@ static bool is_output(const struct making *making, const struct storepath *path,
 }
 
 /* Is it ours to attest: valid, marked as built here, and since this key builds here? */
-static enum err check_origin(const struct making *making, const char *path, const struct nixdb_info *info, bool found,
-                             struct why *why)
+static enum err check_origin(struct making *making, const char *path, const struct nixdb_info *info, bool found, struct why *why)
 {
+    making->refusal = !found ? REFUSAL_NOT_VALID : !info->ultimate ? REFUSAL_NOT_BUILT_HERE : REFUSAL_TOO_EARLY;
     if (!found)
         return fail(why, ERR_REFUSED, "%s is not a valid path of this store", path);
     if (!info->ultimate)
@@ -71,10 +86,11 @@ static enum err check_origin(const struct making *making, const char *path, cons
                     "%s was registered before this key began to build on this machine; if this machine built it all the same, "
                     "give --built-on-this-machine",
                     path);
+    making->refusal = REFUSAL_OTHER;
     return OK;
 }
 
-static enum err check_bytes(const struct making *making, const struct storepath *path, const struct nixdb_info *info,
+static enum err check_bytes(struct making *making, const struct storepath *path, const struct nixdb_info *info,
                             struct why *why)
 {
     struct hash hash;
@@ -82,9 +98,11 @@ static enum err check_bytes(const struct making *making, const struct storepath 
     char *real = nix_env_real_path(making->build->env, path->base);
     enum err err = real == NULL ? fail(why, ERR_ENV, "out of memory") : nar_hash_path(real, &hash, &size, why);
     free(real);
-    if (err == OK && (!hash_eq(&hash, &info->nar_hash) || size != info->nar_size))
+    if (err == OK && (!hash_eq(&hash, &info->nar_hash) || size != info->nar_size)) {
+        making->refusal = REFUSAL_ALTERED;
         err = fail(why, ERR_REFUSED, "ALARM: %s on disk is not what was registered: it was altered, or the disk is damaged",
                    info->path);
+    }
     return err;
 }
 
@@ -103,8 +121,10 @@ static enum err add_output(struct making *making, const char *path, struct why *
     err = check_origin(making, path, info, found, why);
     if (err == OK)
         err = storepath_parse(&parsed, span_str(info->path), why);
-    if (err == OK && !is_output(making, &parsed, info))
+    if (err == OK && !is_output(making, &parsed, info)) {
+        making->refusal = REFUSAL_OTHER_DERIVATION;
         err = fail(why, ERR_REFUSED, "%s is no output of %s", path, making->build->drv_path);
+    }
     if (err == OK)
         making->bytes = info->nar_size > UINT64_MAX - making->bytes ? UINT64_MAX : making->bytes + info->nar_size;
     if (err == OK && making->bytes <= making->build->hash_bytes_max)
@@ -152,14 +172,9 @@ static enum err add_given(struct making *making, struct why *why)
     return err;
 }
 
-/* Nix 2.8.0 names no outputs: those that the derivation names or, floating and outlined ones, those whose deriver it is,
- * as far as they were built here. */
-static enum err add_found(struct making *making, struct why *why)
+static enum err add_named(struct making *making, struct why *why)
 {
-    struct nixdb_paths derived = { 0 };
-    enum err err = nixdb_derived(making->build->db, making->build->drv_path, &derived, why);
-    if (err == OK)
-        err = make_room(making, derived.n + making->drv.outputs_n, why);
+    enum err err = make_room(making, making->drv.outputs_n, why);
     for (size_t i = 0; i < making->drv.outputs_n && err == OK; i++) {
         char *path = span_dup_str(making->drv.outputs[i].path);
         if (path == NULL)
@@ -168,11 +183,55 @@ static enum err add_found(struct making *making, struct why *why)
             err = add_output(making, path, why);
         free(path);
     }
-    for (size_t i = 0; i < derived.n && err == OK && (!making->drv_found || drv_is_floating(&making->drv)); i++)
-        if (built_here(making, derived.items[i]))
+    return err;
+}
+
+/* The subject of the output that this path, by its name, is one of; NULL where there is none yet. */
+static const struct subject *same_output(const struct making *making, const char *path)
+{
+    struct storepath parsed;
+    if (storepath_parse(&parsed, span_str(path), NULL) != OK)
+        return NULL;
+    for (size_t i = 0; i < making->n; i++)
+        if (span_eq(making->subjects[i].output, output_name(making, &parsed)))
+            return &making->subjects[i];
+    return NULL;
+}
+
+/* By the database: of each output the newest result. An impure derivation has many; then it must be of just now, for where a
+ * build gave an older one again, nothing tells which. */
+static enum err add_derived(struct making *making, struct why *why)
+{
+    struct nixdb_paths derived = { 0 };
+    uint64_t now_s = clock_posix_s();
+    enum err err = nixdb_derived(making->build->db, making->build->drv_path, &derived, why);
+    if (err == OK)
+        err = make_room(making, derived.n < SUBJECTS_MAX ? derived.n : SUBJECTS_MAX, why);
+    for (size_t i = 0; i < derived.n && err == OK; i++) {
+        const struct subject *newer = same_output(making, derived.items[i]);
+        if (!built_here(making, derived.items[i]))
+            continue;
+        if (newer == NULL && making->n < SUBJECTS_MAX) {
             err = add_output(making, derived.items[i], why);
+        } else if (newer == NULL) {
+            err = fail(why, ERR_REFUSED, "more than %d outputs", SUBJECTS_MAX);
+        } else if (making->infos[newer - making->subjects].registered_s + JUST_NOW_S < now_s) {
+            making->refusal = REFUSAL_AMBIGUOUS;
+            err = fail(why, ERR_REFUSED,
+                       "%s has several results of its output %.*s, and Nix did not say which is the one just built (2.8.0 names "
+                       "none to its hook; later versions do)",
+                       making->build->drv_path, SPAN_FMT(newer->output));
+        }
+    }
     nixdb_paths_free(&derived);
     return err;
+}
+
+/* Nix 2.8.0 names no outputs: those that the derivation names or, of floating and outlined ones, those whose deriver it is, as
+ * far as they were built here. */
+static enum err add_found(struct making *making, struct why *why)
+{
+    return making->drv_found && !drv_is_floating(&making->drv) ? add_named(making, why) : add_derived(making, why);
 }
 
 static int by_output(const void *a, const void *b)
@@ -284,31 +343,42 @@ static void making_free(struct making *making)
     buf_free(&making->drv_text);
 }
 
+static enum err make_attestation(struct making *making, struct attestation *out, struct why *why)
+{
+    const struct build *build = making->build;
+    enum err err = storepath_parse_in(&making->drv_path, span_str(build->drv_path), span_str(build->env->store_dir), why);
+    if (err == OK && !span_ends(making->drv_path.name, ".drv"))
+        err = fail(why, ERR_REFUSED, "%s is no derivation", build->drv_path);
+    if (err != OK) {
+        making->refusal = REFUSAL_NO_DERIVATION;
+        return err;
+    }
+    making->drv_name = span_cut(making->drv_path.name, 0, making->drv_path.name.len - 4);
+    err = build_drv_load(build, build->drv_path, &making->drv, &making->drv_text, &making->drv_found, why);
+    if (err == OK)
+        err = build->outputs_n > 0 ? add_given(making, why) : add_found(making, why);
+    if (err == OK && making->n == 0) {
+        making->refusal = REFUSAL_NO_OUTPUT;
+        err = fail(why, ERR_REFUSED, "no output of %s was built here", build->drv_path);
+    }
+    if (err == OK && making->drv_found)
+        err = build_inputs_load(build, &making->drv, &making->inputs, &making->refusal, why);
+    if (err == OK)
+        err = name_subjects(making, out, why);
+    out->postponed = making->bytes > build->hash_bytes_max;
+    return err == OK && !out->postponed ? state_and_sign(making, out, why) : err;
+}
+
 enum err build_attest(const struct build *build, struct attestation *out, struct why *why)
 {
-    struct making making = { .build = build };
+    struct making making = { .build = build, .refusal = REFUSAL_OTHER };
     *out = (struct attestation){ 0 };
-    enum err err = storepath_parse_in(&making.drv_path, span_str(build->drv_path), span_str(build->env->store_dir), why);
-    if (err == OK && !span_ends(making.drv_path.name, ".drv"))
-        err = fail(why, ERR_REFUSED, "%s is no derivation", build->drv_path);
-    if (err == OK) {
-        making.drv_name = span_cut(making.drv_path.name, 0, making.drv_path.name.len - 4);
-        err = build_drv_load(build, build->drv_path, &making.drv, &making.drv_text, &making.drv_found, why);
-    }
-    if (err == OK)
-        err = build->outputs_n > 0 ? add_given(&making, why) : add_found(&making, why);
-    if (err == OK && making.n == 0)
-        err = fail(why, ERR_REFUSED, "no output of %s was built here", build->drv_path);
-    if (err == OK && making.drv_found)
-        err = build_inputs_load(build, &making.drv, &making.inputs, why);
-    if (err == OK)
-        err = name_subjects(&making, out, why);
-    out->postponed = making.bytes > build->hash_bytes_max;
-    if (err == OK && !out->postponed)
-        err = state_and_sign(&making, out, why);
+    enum err err = make_attestation(&making, out, why);
     making_free(&making);
-    if (err != OK)
+    if (err != OK) {
         attestation_free(out);
+        out->refusal = making.refusal;
+    }
     return err;
 }
 

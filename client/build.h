@@ -9,6 +9,24 @@
 #include "lib/sys/key.h"
 #include "lib/sys/nixdb.h"
 
+/* Why nothing is attested, for messages and counters (client/counts.h); a name each by build_refusal_name. */
+enum build_refusal {
+    REFUSAL_NONE,
+    REFUSAL_NO_DERIVATION,    /* what is named is no .drv of this store */
+    REFUSAL_NOT_VALID,        /* the database does not know the path */
+    REFUSAL_NOT_BUILT_HERE,   /* substituted, copied, imported or registered: not marked as built here */
+    REFUSAL_NO_OUTPUT,        /* of this derivation nothing was built here */
+    REFUSAL_OTHER_DERIVATION, /* the path is no output of this derivation */
+    REFUSAL_AMBIGUOUS,        /* several results of one output, and Nix did not say which is new */
+    REFUSAL_TOO_EARLY,        /* a backfill of what was registered before this key began to build here */
+    REFUSAL_ALTERED,          /* the files are not what was registered: an alarm */
+    REFUSAL_INPUT_UNKNOWN,    /* an input is gone, so that what the build used cannot be told */
+    REFUSAL_RESOLVED,         /* Nix built this derivation's resolved form, for which the hook ran, too: nothing is missing */
+    REFUSAL_OTHER,
+    REFUSALS_N,
+};
+const char *build_refusal_name(enum build_refusal refusal);
+
 struct build {
     struct nixdb *db;
     const struct nix_env *env;
@@ -23,6 +41,7 @@ struct build {
 };
 
 struct attestation {
+    enum build_refusal refusal; /* where build_attest said ERR_REFUSED */
     bool postponed;    /* all was checked but the bytes; nothing is signed */
     struct buf lines;  /* JSON lines, as POST /attestations takes them: the input list where needed, then the envelope */
     struct hash entry; /* SHA-256 of the envelope */

@@ -101,7 +101,7 @@ static enum err add_input(const struct build *build, struct build_inputs *inputs
 
 /* The outputs of one input derivation that the build used. */
 static enum err add_derivation(const struct build *build, struct build_inputs *inputs, const struct drv_input *used,
-                               struct why *why)
+                               enum build_refusal *refusal, struct why *why)
 {
     struct buf text = BUF_EMPTY;
     struct drv drv = { 0 };
@@ -112,9 +112,13 @@ static enum err add_derivation(const struct build *build, struct build_inputs *i
         err = fail(why, ERR_REFUSED, "the input derivation %s is not in this store: what the build used cannot be told", path);
     for (size_t i = 0; i < used->outputs_n && err == OK; i++) {
         const struct drv_output *output = drv_output_find(&drv, used->outputs[i]);
-        if (output == NULL || output->path.len == 0)
-            err = fail(why, ERR_REFUSED, "the path of output %.*s of %s is not known", SPAN_FMT(used->outputs[i]), path);
-        else
+        if (output == NULL) {
+            err = fail(why, ERR_REFUSED, "%s has no output %.*s", path, SPAN_FMT(used->outputs[i]));
+        } else if (output->path.len == 0) {
+            *refusal = REFUSAL_RESOLVED;
+            err = fail(why, ERR_REFUSED,
+                       "it rests on %s, whose outputs float: what Nix built, and attests, is the derivation resolved from it", path);
+        } else
             err = add_input(build, inputs, output->path, output->hash.len > 0 ? INPUT_FIXED : INPUT_OUTPUT, path, why);
     }
     drv_free(&drv);
@@ -162,14 +166,16 @@ static enum err digest_closure(const struct build *build, struct build_inputs *i
     return err;
 }
 
-enum err build_inputs_load(const struct build *build, const struct drv *drv, struct build_inputs *out, struct why *why)
+enum err build_inputs_load(const struct build *build, const struct drv *drv, struct build_inputs *out, enum build_refusal *refusal,
+                           struct why *why)
 {
     enum err err = OK;
     *out = (struct build_inputs){ 0 };
+    *refusal = REFUSAL_INPUT_UNKNOWN;
     for (size_t i = 0; i < drv->sources_n && err == OK; i++)
         err = add_input(build, out, drv->sources[i], INPUT_SOURCE, NULL, why);
     for (size_t i = 0; i < drv->inputs_n && err == OK; i++)
-        err = add_derivation(build, out, &drv->inputs[i], why);
+        err = add_derivation(build, out, &drv->inputs[i], refusal, why);
     sort_and_merge(out);
     if (err == OK)
         err = digest_closure(build, out, why);

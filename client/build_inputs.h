@@ -15,7 +15,9 @@ struct build_inputs {
     size_t strings_n;
 };
 
-enum err build_inputs_load(const struct build *build, const struct drv *drv, struct build_inputs *out, struct why *why);
+/* ERR_REFUSED, and *refusal, where an input is not there any more, or the derivation was built in its resolved form. */
+enum err build_inputs_load(const struct build *build, const struct drv *drv, struct build_inputs *out, enum build_refusal *refusal,
+                           struct why *why);
 void build_inputs_free(struct build_inputs *inputs);
 
 /* Reads and parses a .drv of the store. *found is false where its file is not there (a remote builder has only an outline).

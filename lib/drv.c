@@ -177,6 +177,12 @@ static enum err one_output(struct walk *walk, void *item)
         err = take_string(walk, &output->hash);
     if (err == OK)
         err = skip(walk, ")");
+    if (err == OK && span_is(output->hash, "impure")) {
+        output->impure = true;
+        output->hash = span_of(NULL, 0);
+    }
+    if (err == OK && output->impure && output->hash_algo.len == 0)
+        err = wrong(walk, "the hash algorithm of an impure output before it");
     if (err == OK && output->hash_algo.len > 0 && !algo_ok(output->hash_algo, &len))
         err = wrong(walk, "a hash algorithm that Nix knows before it");
     if (err == OK && output->hash.len > 0 && !hex_decode(output->hash, hash, len))

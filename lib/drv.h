@@ -11,6 +11,7 @@ struct drv_output {
     struct span path;      /* empty for a floating content-addressed output */
     struct span hash_algo; /* "r:sha256", "sha256" …; empty where input-addressed */
     struct span hash;      /* hex; empty where floating */
+    bool impure;           /* "impure" stands for the hash: floating, and each build may give another result */
 };
 
 struct drv_input {

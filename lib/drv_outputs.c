@@ -93,7 +93,7 @@ static void put_outputs(struct buf *out, const struct drv *drv, bool masked)
         buf_byte(out, ',');
         put_plain(out, output->hash_algo);
         buf_byte(out, ',');
-        put_plain(out, output->hash);
+        put_plain(out, output->impure ? span_str("impure") : output->hash);
         buf_byte(out, ')');
     }
 }
@@ -192,12 +192,12 @@ static enum err addressed_path(struct buf *out, const struct drv_output *output,
 }
 
 /* Nix's kinds of outputs, which do not mix in one derivation. */
-enum kind { ADDRESSED, FIXED, FLOATING, DEFERRED };
+enum kind { ADDRESSED, FIXED, FLOATING, IMPURE, DEFERRED };
 
 static enum kind kind_of(const struct drv_output *output)
 {
     if (output->hash_algo.len > 0)
-        return output->hash.len > 0 ? FIXED : FLOATING;
+        return output->hash.len > 0 ? FIXED : output->impure ? IMPURE : FLOATING;
     return output->path.len > 0 ? ADDRESSED : DEFERRED;
 }
 
@@ -237,7 +237,7 @@ enum err drv_check_outputs(const struct drv *drv, struct span dir, struct span n
     struct hash hash;
     enum err err = check_kinds(drv, why);
     enum kind kind = kind_of(&drv->outputs[0]);
-    if (err != OK || kind == FLOATING || kind == DEFERRED)
+    if (err != OK || kind == FLOATING || kind == IMPURE || kind == DEFERRED)
         return err; /* these paths are known only once they are built */
     if (kind == ADDRESSED)
         err = drv_hash_modulo(drv, true, modulo, &hash, why);

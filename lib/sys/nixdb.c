@@ -67,7 +67,7 @@ enum err nixdb_open(struct nixdb **out, const struct nix_env *env, struct why *w
                     "select v.id, v.path from Refs r join ValidPaths v on v.id = r.reference where r.referrer = ? order by v.path",
                     "", &db->references, why);
     if (err == OK)
-        err = prepare(db, "select path from ValidPaths where deriver = ? order by path", "", &db->derived, why);
+        err = prepare(db, "select path from ValidPaths where deriver = ? order by id desc", "", &db->derived, why);
     if (err != OK) {
         nixdb_close(db);
         return err;

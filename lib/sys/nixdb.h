@@ -42,7 +42,7 @@ struct nixdb_paths {
     size_t n;
 };
 void nixdb_paths_free(struct nixdb_paths *paths);
-/* The valid paths whose deriver is `drv`, sorted. */
+/* The valid paths whose deriver is `drv`, the last registered first. Reads the whole table: it has no index for this. */
 enum err nixdb_derived(struct nixdb *db, const char *drv, struct nixdb_paths *out, struct why *why);
 /* `paths` (n) and all that they refer to, recursively, sorted, each once, with NAR hashes. ERR_REFUSED where one is not
  * valid. */

@@ -2,9 +2,9 @@
 # The builder's side on real Nix: what an attestation says, that the hook never breaks a build and never claims what was not
 # built, and that the deliverer loses nothing. TAP.
 . "$(dirname "$0")/lib.sh"
+. "$here/build_lib.sh"
 world
 nix_world
-hook=$STELE_BUILD/bin/stele-hook
 
 cat >"$W/builder.conf" <<END
 policy policy
@@ -25,34 +25,6 @@ build() {
     for a in "$@"; do attributes="$attributes -A $a"; done
     # shellcheck disable=SC2086 # a list of words
     nix-build --no-out-link "$here/graph.nix" $attributes --option post-build-hook "$hook"
-}
-
-# again PATH...: makes Nix forget paths and what refers to them, so that they are built anew.
-again() {
-    # shellcheck disable=SC2046 # a list of words
-    nix-store --delete --ignore-liveness $(nix-store -q --referrers-closure "$@") >/dev/null 2>&1
-}
-
-# payload NAME: the statement about the output of that name, as JSON, from the outbox.
-payload() {
-    for file in "$W"/outbox/*.jsonl; do
-        tail -n 1 "$file" | jq -r .payload | base64 -d >"$W/payload"
-        if jq -e --arg name "-$1" '[.subject[].name | endswith($name)] | any' "$W/payload" >/dev/null; then
-            cat "$W/payload"
-            return 0
-        fi
-    done
-    return 1
-}
-
-# holds WHAT NAME FILTER: the jq filter is true of that statement.
-holds() {
-    if payload "$2" | jq -e "$3" >/dev/null; then
-        ok "$1"
-    else
-        not_ok "$1"
-        payload "$2" | jq . | sed 's/^/# /'
-    fi
 }
 
 accepts "the graph builds with the hook" build app library.dev

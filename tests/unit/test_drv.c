@@ -87,6 +87,9 @@ static void output_fields(void **state)
         { OUT, false, false, OK },
         { "(\"out\",\"\",\"\",\"\")", false, false, OK }, /* rests on a floating one */
         { "(\"out\",\"\",\"r:sha256\",\"\")", false, true, OK },
+        { "(\"out\",\"\",\"r:sha256\",\"impure\")", false, true, OK },
+        { "(\"out\",\"" PATH "-n\",\"r:sha256\",\"impure\")", false, false, ERR_MALFORMED },
+        { "(\"out\",\"\",\"\",\"impure\")", false, false, ERR_MALFORMED },
         { "(\"out\",\"" PATH "-n\",\"r:sha256\",\"" HEX "\")", true, false, OK },
         { "(\"out\",\"" PATH "-n\",\"sha1\",\"da39a3ee5e6b4b0d3255bfef95601890afd80709\")", true, false, OK },
         { "(\"out\",\"" PATH "-n\",\"sha1\",\"" HEX "\")", false, false, ERR_MALFORMED },
@@ -95,7 +98,6 @@ static void output_fields(void **state)
         { "(\"out\",\"" PATH "-n\",\"\",\"" HEX "\")", false, false, ERR_MALFORMED },
         { "(\"out\",\"" PATH "-n\",\"sha256\",\"\")", false, false, ERR_MALFORMED },
         { "(\"out\",\"\",\"sha256\",\"" HEX "\")", false, false, ERR_MALFORMED },
-        { "(\"out\",\"\",\"sha256\",\"impure\")", false, false, ERR_MALFORMED },
         { "(\"out\",\"/other/" HASH "-n\",\"\",\"\")", false, false, ERR_MALFORMED },
         { "(\"out\",\"" PATH "-n/bin\",\"\",\"\")", false, false, ERR_MALFORMED },
     };
@@ -227,6 +229,8 @@ static void outputs_checked(void **state)
     assert_non_null(strstr(why.text, "one output"));
     assert_int_equal(check("(\"out\",\"\",\"sha256\",\"\"),(\"dev\",\"\",\"sha256\",\"\")", "", &why), OK);
     assert_int_equal(check("(\"out\",\"\",\"sha256\",\"\"),(\"dev\",\"\",\"\",\"\")", "", &why), ERR_REFUSED);
+    assert_int_equal(check("(\"out\",\"\",\"sha256\",\"impure\"),(\"dev\",\"\",\"sha256\",\"impure\")", "", &why), OK);
+    assert_int_equal(check("(\"out\",\"\",\"sha256\",\"impure\"),(\"dev\",\"\",\"sha256\",\"\")", "", &why), ERR_REFUSED);
     buf_free(&made);
 }
 
