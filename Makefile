@@ -31,6 +31,7 @@ e2e_t     := $(patsubst tests/e2e/%.c,$O/tests/e2e/%,$(wildcard tests/e2e/*.c))
 fault_t   := $(patsubst tests/fault/%.c,$O/tests/fault/%,$(wildcard tests/fault/*.c))
 preload_t := $(patsubst tests/preload/%.c,$O/tests/preload/%.so,$(wildcard tests/preload/*.c))
 bench_t   := $(patsubst tests/bench/%.c,$O/tests/bench/%,$(wildcard tests/bench/*.c))
+units     := $(notdir $(wildcard systemd/*.service systemd/*.socket systemd/*.path))
 programs  := $O/bin/stele-log $O/bin/stele-witness $O/bin/stele $O/bin/stele-hook $O/bin/stele-diff-hook
 
 .PHONY: all deps demo check check-build check-vectors print-warnings fuzz fault bench bench-growth install clean help
@@ -133,8 +134,8 @@ install: all
 	ln -sf stele $(DESTDIR)$(PREFIX)/bin/stele-hook
 	ln -sf stele $(DESTDIR)$(PREFIX)/bin/stele-diff-hook
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/lib/sysusers.d $(DESTDIR)$(PREFIX)/share/doc/stele
-	for unit in stele-log stele-witness; do \
-		sed 's|@PREFIX@|$(PREFIX)|' systemd/$$unit.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit.service || exit 1; \
+	for unit in $(units); do \
+		sed 's|@PREFIX@|$(PREFIX)|' systemd/$$unit >$(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit || exit 1; \
 	done
 	install -m 644 systemd/stele.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/stele.conf
 	install -m 644 README.md spec/*.md $(DESTDIR)$(PREFIX)/share/doc/stele

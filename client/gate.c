@@ -142,6 +142,7 @@ static enum err serve(struct gate *gate, const sigset_t *signals, int *signal_se
 {
     struct http_server_config config = {
         .listen = gate->config->listen,
+        .listen_fd = gate->listen_fd,
         .thread_per_connection = true,
         .body_bytes_max = 0,
         .connections_max = GATE_CONNECTIONS_MAX,
@@ -198,24 +199,28 @@ enum err run_gate(int argc, char **argv, struct why *why)
     const char *config_file = NULL, *listen = NULL;
     const struct cli_option options[] = {
         { "--config", "FILE", "the configuration (default: the usual places)", &config_file, NULL },
-        { "--listen", "A:P", "the address to serve (default: `listen` of the configuration)", &listen, NULL },
+        { "--listen", "A:P", "the address to serve (default: the socket from systemd, or `listen`)", &listen, NULL },
         { 0 },
     };
     struct cli_args args = { 0 };
     struct client_config config = { 0 };
-    int signal_seen = 0;
+    char *handed = NULL;
+    int signal_seen = 0, listen_fd;
     enum err err = cli_parse(options, 0, 0, argc, argv, &args, why);
     if (err != OK)
         return err;
     report_start("stele-gate", REPORT_INFO);
-    do {
+    err = service_socket(&listen_fd, &handed, why);
+    if (err == OK && handed != NULL && listen != NULL)
+        err = fail(why, ERR_USAGE, "--listen %s, and the service manager listens at %s: give one", listen, handed);
+    while (err == OK) {
         struct nix_env nix = { 0 };
-        struct gate gate = { .config = &config, .lock = PTHREAD_MUTEX_INITIALIZER };
+        struct gate gate = { .config = &config, .listen_fd = handed != NULL ? listen_fd : 0, .lock = PTHREAD_MUTEX_INITIALIZER };
         client_config_free(&config);
         err = client_config_load(&config, config_file, why);
-        if (err == OK && listen != NULL) {
+        if (err == OK && (handed != NULL || listen != NULL)) {
             free(config.listen);
-            config.listen = span_dup_str(span_str(listen));
+            config.listen = span_dup_str(span_str(handed != NULL ? handed : listen));
         }
         if (err == OK && config.upstreams.n == 0)
             err = fail(why, ERR_ENV, "no `upstream URL` in the configuration: name the caches that the gate stands in front of");
@@ -225,9 +230,11 @@ enum err run_gate(int argc, char **argv, struct why *why)
         if (err == OK)
             err = run(&gate, &signal_seen, why);
         nix_env_free(&nix);
-        if (err == OK && signal_seen == SIGHUP)
-            report(REPORT_INFO, "reread", "policy, trust file and configuration");
-    } while (err == OK && signal_seen == SIGHUP);
+        if (err != OK || signal_seen != SIGHUP)
+            break;
+        report(REPORT_INFO, "reread", "policy, trust file and configuration");
+    }
+    free(handed);
     client_config_free(&config);
     free(args.items);
     return err;

@@ -36,6 +36,7 @@ struct gate {
     const char *dir; /* the store folder */
     struct policy policy;
     struct gate_signer *signer;
+    int listen_fd; /* the service manager's socket, or 0 */
     unsigned port;
     pthread_mutex_t lock; /* of what follows */
     struct gate_path *buckets[4096];

@@ -1,6 +1,7 @@
 #include "lib/sys/http_internal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <netdb.h>
 #include <poll.h>
@@ -36,9 +37,9 @@ static bool split_listen(const char *listen, char address[256], char port[8])
     return true;
 }
 
-static enum err listen_on(struct http_server *server, struct why *why)
+/* A socket of our own that listens at `listen_text`. */
+static enum err bind_to(int *out, const char *listen_text, struct why *why)
 {
-    const char *listen_text = server->config.listen;
     char address[256], port[8];
     if (!split_listen(listen_text, address, port))
         return fail(why, ERR_USAGE, "cannot listen on `%s`: wanted ADDRESS:PORT or [ADDRESS]:PORT", listen_text);
@@ -51,21 +52,31 @@ static enum err listen_on(struct http_server *server, struct why *why)
                      bind(fd, found->ai_addr, found->ai_addrlen) == 0 && listen(fd, LISTEN_BACKLOG) == 0;
     int error = errno;
     freeaddrinfo(found);
-    struct sockaddr_storage bound;
-    socklen_t bound_len = sizeof bound;
-    if (listening && getsockname(fd, (struct sockaddr *)&bound, &bound_len) != 0) {
-        listening = false;
-        error = errno;
-    }
     if (!listening) {
         if (fd >= 0)
             close(fd);
         return fail(why, ERR_ENV, "cannot listen on %s: %s", listen_text, strerror(error));
     }
-    server->listen_fd = fd;
-    server->port =
-        ntohs(bound.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&bound)->sin6_port : ((struct sockaddr_in *)&bound)->sin_port);
+    *out = fd;
     return OK;
+}
+
+static enum err listen_on(struct http_server *server, struct why *why)
+{
+    struct sockaddr_storage bound;
+    socklen_t bound_len = sizeof bound;
+    int handed = server->config.listen_fd;
+    enum err err = OK;
+    if (handed == 0)
+        err = bind_to(&server->listen_fd, server->config.listen, why);
+    else if ((server->listen_fd = fcntl(handed, F_DUPFD_CLOEXEC, 0)) < 0 || fcntl(handed, F_SETFL, O_NONBLOCK) != 0)
+        err = fail(why, ERR_ENV, "cannot listen on the socket that was handed over: %s", strerror(errno));
+    if (err == OK && getsockname(server->listen_fd, (struct sockaddr *)&bound, &bound_len) != 0)
+        err = fail(why, ERR_ENV, "cannot tell where the server listens: %s", strerror(errno));
+    if (err == OK)
+        server->port = ntohs(bound.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&bound)->sin6_port
+                                                         : ((struct sockaddr_in *)&bound)->sin_port);
+    return err;
 }
 
 void http_wake_acceptor(struct http_server *server)

@@ -15,6 +15,7 @@ struct http_request;
 
 struct http_server_config {
     const char *listen;         /* "127.0.0.1:7380", "[::1]:7380"; port 0 takes a free one */
+    int listen_fd;              /* 0; or a socket that listens already, of which a copy is used instead: it stays the caller's */
     bool thread_per_connection; /* for handlers that block and stream; otherwise a pool of epoll threads */
     unsigned threads;           /* of the pool */
     size_t body_bytes_max;      /* a larger body gets 413 */

@@ -1,7 +1,11 @@
 #include "lib/sys/service.h"
 
+#include <fcntl.h>
+#include <netdb.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "lib/sys/file.h"
 #include "lib/sys/heads.h"
@@ -82,4 +86,45 @@ void service_block_signals(sigset_t *signals)
     pthread_sigmask(SIG_BLOCK, signals, NULL);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);
+}
+
+/* Where a listening TCP socket listens; false for any other descriptor. */
+static bool listening_at(int fd, char **address)
+{
+    struct sockaddr_storage at = { 0 };
+    socklen_t len = sizeof at, int_len = sizeof(int);
+    int listening = 0, type = 0;
+    char host[64], port[8];
+    struct buf text = BUF_EMPTY;
+    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &int_len) != 0 || !listening ||
+        getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &int_len) != 0 || type != SOCK_STREAM ||
+        getsockname(fd, (struct sockaddr *)&at, &len) != 0 || (at.ss_family != AF_INET && at.ss_family != AF_INET6) ||
+        getnameinfo((struct sockaddr *)&at, len, host, sizeof host, port, sizeof port, NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+        return false;
+    buf_fmt(&text, at.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s", host, port);
+    *address = text.failed ? NULL : span_dup_str(span_buf(&text));
+    buf_free(&text);
+    return *address != NULL;
+}
+
+enum err service_socket(int *fd, char **address, struct why *why)
+{
+    enum { FIRST_FD = 3 }; /* SD_LISTEN_FDS_START */
+    const char *pid_text = getenv("LISTEN_PID"), *n_text = getenv("LISTEN_FDS");
+    uint64_t pid = 0, n = 0;
+    bool ours = pid_text != NULL && n_text != NULL && span_decimal(span_str(pid_text), INT32_MAX, &pid) && pid == (uint64_t)getpid();
+    bool counted = ours && span_decimal(span_str(n_text), INT32_MAX, &n);
+    unsetenv("LISTEN_PID");
+    unsetenv("LISTEN_FDS");
+    unsetenv("LISTEN_FDNAMES");
+    *fd = -1;
+    *address = NULL;
+    if (!ours || (counted && n == 0))
+        return OK;
+    if (n != 1)
+        return fail(why, ERR_ENV, "LISTEN_FDS is not 1: the service manager is to hand over one socket");
+    if (fcntl(FIRST_FD, F_SETFD, FD_CLOEXEC) != 0 || !listening_at(FIRST_FD, address))
+        return fail(why, ERR_ENV, "descriptor %d, from the service manager, is no TCP socket that listens", FIRST_FD);
+    *fd = FIRST_FD;
+    return OK;
 }

@@ -1,5 +1,6 @@
 /*
- * What the two servers, log and witness, do alike: the folder that `init` makes, and the signals that `serve` waits for.
+ * What the servers do alike: the folder that `init` makes, the signals that `serve` waits for, and the socket that a service manager
+ * hands over.
  */
 #ifndef STELE_SYS_SERVICE_H
 #define STELE_SYS_SERVICE_H
@@ -16,5 +17,9 @@ enum err service_vkey(const char *dir, enum sig_type type, struct buf *vkey, str
 /* Blocks SIGTERM, SIGINT and SIGHUP, for every thread and the signer to leave to a sigwait on *signals, and ignores SIGPIPE and
  * SIGXFSZ: a file that may not grow is a storage error, not an end without a word. Call before any thread or fork. */
 void service_block_signals(sigset_t *signals);
+/* The socket on which the service manager listens for us (sd_listen_fds(3): LISTEN_PID and LISTEN_FDS): *fd, and "ADDRESS:PORT" in
+ * *address, to be freed; -1 and NULL where none was handed over. ERR_ENV for several, or for one that is no listening TCP socket.
+ * The variables are removed, so that no child takes the socket for its own: to be called once, before any fork. */
+enum err service_socket(int *fd, char **address, struct why *why);
 
 #endif

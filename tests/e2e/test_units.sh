@@ -8,7 +8,8 @@ EXPOSURE_MAX=15 # of 100, as `systemd-analyze security` counts
 units=$W/dest/usr/lib/systemd/system
 accepts "make install installs" make -s -C "$here/../.." BUILD="$(basename "$STELE_BUILD")" DESTDIR="$W/dest" PREFIX=/usr install
 for file in bin/stele-log bin/stele-witness bin/stele bin/stele-hook lib/sysusers.d/stele.conf share/doc/stele/README.md \
-    lib/systemd/system/stele-log.service lib/systemd/system/stele-witness.service; do
+    lib/systemd/system/stele-log.service lib/systemd/system/stele-witness.service \
+    lib/systemd/system/stele-gate.service lib/systemd/system/stele-gate.socket; do
     if [ -e "$W/dest/usr/$file" ]; then ok "with $file"; else not_ok "without $file"; fi
 done
 if grep -q '@' "$units/stele-log.service" && grep -n '@PREFIX@' "$units"/*; then not_ok "nothing is left to fill in"; else ok "nothing is left to fill in"; fi
@@ -36,12 +37,15 @@ called() { sed -n 's/^[0-9]* *\([a-z0-9_]*\)(.*/\1/p' "$@" | sort -u; }
 if ! command -v systemd-analyze >"$W/got" 2>&1; then
     skipped "the units are valid and tight" "systemd-analyze is not installed"
 else
-    for unit in stele-log stele-witness; do
+    cp "$units/stele-gate.socket" "$W/stele-gate.socket" # the service requires it
+    for unit in stele-log stele-witness stele-gate stele-deliver; do
+        most=$EXPOSURE_MAX
+        [ $unit != stele-deliver ] || most=$((EXPOSURE_MAX + 5)) # root, since the hook's files are
         sed "s|/usr/bin/stele|$W/dest/usr/bin/stele|" "$units/$unit.service" >"$W/$unit.service"
         accepts "$unit: valid" systemd-analyze verify --man=no "$W/$unit.service"
         same "$unit: without a warning" "" "$(cat "$W/out")"
-        accepts "$unit: exposed to at most $EXPOSURE_MAX of 100" \
-            systemd-analyze security --offline=yes --no-pager --threshold=$EXPOSURE_MAX "$W/$unit.service"
+        accepts "$unit: exposed to at most $most of 100" \
+            systemd-analyze security --offline=yes --no-pager --threshold=$most "$W/$unit.service"
     done
     sed '/^ProtectSystem/d; /^SystemCallFilter/d; /^CapabilityBoundingSet/d' "$W/stele-log.service" >"$W/loose.service"
     refuses "a looser one would be seen" "." systemd-analyze security --offline=yes --no-pager --threshold=$EXPOSURE_MAX "$W/loose.service"
@@ -62,7 +66,14 @@ else
     for path in /checkpoint /tile/0/000 /tile/entries/000 "/output/$(make_attestation path 0 | cut -c 12-43)" /metrics /healthz; do
         get "$path" -H 'Accept-Encoding: gzip' >"$W/got"
     done
-    for name in log w1; do
+    printf 'policy log/policy\ntrust trust\nstate gate\nsigning-key gate.secret\nupstream %s\n' "$(url log)" >"$W/gate.conf"
+    printf 'builder b %s\nquorum b\n' "$(cat "$W/builder.pub")" >"$W/trust"
+    nix-store --generate-binary-cache-key gate.example-1 "$W/gate.secret" "$W/gate.public" 2>"$W/got"
+    start gate strace -f -qq -o "$W/gate.calls" stele gate --config "$W/gate.conf" --listen 127.0.0.1:0 || exit 1
+    for path in /nix-cache-info "/$(make_attestation path 0 | cut -c 12-43).narinfo" /nar/x.nar; do
+        curl -s -o "$W/got" "$(url gate)$path"
+    done
+    for name in gate log w1; do
         server=$(pgrep -P "$(cat "$W/run/$name.pid")" | head -n 1)
         kill -HUP "$server"
         sleep 0.3
@@ -70,7 +81,7 @@ else
         wait "$(cat "$W/run/$name.pid")"
         rm -f "$W/run/$name.pid"
     done
-    for name in log witness; do
+    for name in log witness gate; do
         allowed "$units/stele-$name.service" >"$W/allowed"
         called "$W/$name.calls" >"$W/called"
         if [ "$(wc -l <"$W/called")" -gt 20 ]; then ok "stele-$name: its calls were seen"; else not_ok "stele-$name: its calls were seen"; fi
