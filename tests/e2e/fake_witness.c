@@ -14,6 +14,7 @@
  *     huge      200 and 10 GB                          headers   200 and headers without end
  *     interim   100 Continue without end               redirect  302 to another path, where a cosignature would be had
  *     closes    the connection is closed               babble    no HTTP
+ *     once      a cosignature of an empty log, then like mute
  *     back      like good, but the first three requests get 409 with sizes 0, 1, 0
  */
 #include <arpa/inet.h>
@@ -154,7 +155,9 @@ static bool add_checkpoint(int fd, struct span body)
     struct span text;
     if (!find_text(body, &text))
         return reply(fd, "400 Bad", "", span_str("no checkpoint"));
-    if (is("mute"))
+    struct checkpoint asked;
+    struct why why;
+    if (is("mute") || (is("once") && checkpoint_parse(&asked, text, &why) == OK && asked.size > 0))
         return never(fd);
     if (is("drip"))
         return drip(fd);

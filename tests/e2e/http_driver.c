@@ -6,14 +6,15 @@
  *   http_driver idle PORT N        N connections that say nothing, opened anew where they are closed
  *   http_driver readers PORT N PATH   N connections that ask and never read the answer
  * And three that end by themselves:
- *   http_driver raw PORT           sends stdin, prints what is answered until the server closes or says no more for a second
+ *   http_driver raw PORT           sends stdin, prints what is answered until the server closes, or a minute has passed
  *   http_driver pipeline PORT N PATH  N requests at once on one connection; prints the number of answers with status 200
- *   http_driver posts PORT N       N clients, each of which posts lines of stdin to /attestations until one is not answered 200;
- *                                  says "ready" when a hundred were; at the end prints "taken N", "refused N", "broken N"
+ *   http_driver posts PORT N PID   N clients, each of which posts lines of stdin to /attestations until one is not answered 200;
+ *                                  sends SIGTERM to PID when a hundred were; at the end prints "taken N", "refused N", "broken N"
  */
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -83,7 +84,7 @@ static int raw(unsigned port)
     size_t len = fread(text, 1, sizeof text, stdin);
     if (fd < 0 || send(fd, text, len, MSG_NOSIGNAL) != (ssize_t)len)
         return 1;
-    for (struct pollfd wait = { .fd = fd, .events = POLLIN }; poll(&wait, 1, 1000) > 0;) {
+    for (struct pollfd wait = { .fd = fd, .events = POLLIN }; poll(&wait, 1, 1000 * SECONDS_MAX) > 0;) {
         ssize_t got = recv(fd, text, sizeof text, 0);
         if (got <= 0) {
             puts("\n[closed]");
@@ -113,6 +114,7 @@ static int pipeline(unsigned port, size_t n, const char *path)
 
 static struct {
     unsigned port;
+    pid_t server;
     pthread_mutex_t lock; /* for all that follows */
     unsigned taken, refused, broken;
 } posts = { .lock = PTHREAD_MUTEX_INITIALIZER };
@@ -151,17 +153,18 @@ static void *post_lines(void *ctx)
         pthread_mutex_lock(&posts.lock);
         *(status == 200 ? &posts.taken : status != 0 ? &posts.refused : &posts.broken) += 1;
         if (posts.taken == 100 && status == 200)
-            ready();
+            kill(posts.server, SIGTERM);
         pthread_mutex_unlock(&posts.lock);
     }
     close(fd);
     return ctx;
 }
 
-static int post_all(unsigned port, size_t n)
+static int post_all(unsigned port, size_t n, pid_t server)
 {
     pthread_t threads[256];
     posts.port = port;
+    posts.server = server;
     for (size_t i = 0; i < n && i < 256; i++)
         pthread_create(&threads[i], NULL, post_lines, NULL);
     for (size_t i = 0; i < n && i < 256; i++)
@@ -183,8 +186,8 @@ int main(int argc, char **argv)
         return 2;
     if (strcmp(argv[1], "raw") == 0)
         return raw(port);
-    if (strcmp(argv[1], "posts") == 0)
-        return post_all(port, n);
+    if (strcmp(argv[1], "posts") == 0 && argc == 5)
+        return post_all(port, n, (pid_t)strtol(argv[4], NULL, 10));
     if (strcmp(argv[1], "pipeline") == 0 && argc == 5)
         return pipeline(port, n, argv[4]);
     if (strcmp(argv[1], "slow") == 0)

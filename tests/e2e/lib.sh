@@ -39,7 +39,7 @@ start() {
     tries=0
     until grep -q '^listening on ' "$W/run/$name.out"; do
         tries=$((tries + 1))
-        if [ $tries -gt 200 ] || ! kill -0 "$(cat "$W/run/$name.pid")" 2>/dev/null; then
+        if [ $tries -gt 1200 ] || ! kill -0 "$(cat "$W/run/$name.pid")" 2>/dev/null; then
             echo "$name did not start:" >&2
             tail -n 20 "$W/run/$name.err" >&2
             return 1
@@ -67,7 +67,8 @@ static_server() {
     tries=0
     while [ $tries -lt 20 ]; do
         tries=$((tries + 1))
-        port=$(($(od -An -N2 -tu2 /dev/urandom) % 12000 + 20000))
+        nginx_port=$(free_port)
+        rm -f "$W/nginx-$1/pid"
         cat >"$W/nginx-$1/conf" <<END
 $([ "$(id -u)" = 0 ] && echo 'user root;')
 worker_processes 1;
@@ -79,15 +80,16 @@ http {
     access_log $W/nginx-$1/access.log;
     client_body_temp_path $W/nginx-$1/b; proxy_temp_path $W/nginx-$1/p; fastcgi_temp_path $W/nginx-$1/f;
     uwsgi_temp_path $W/nginx-$1/u; scgi_temp_path $W/nginx-$1/s;
-    server { listen 127.0.0.1:$port; root $2; }
+    server { listen 127.0.0.1:$nginx_port; root $2; }
 }
 END
         nginx -p "$W/nginx-$1" -e "$W/nginx-$1/error.log" -c "$W/nginx-$1/conf" >"$W/run/$1.out" 2>"$W/run/$1.err" &
         echo $! >"$W/run/$1.pid"
         wait_tries=0
-        while kill -0 "$(cat "$W/run/$1.pid")" 2>/dev/null && [ $wait_tries -lt 40 ]; do
-            if curl -s -o /dev/null "http://127.0.0.1:$port/"; then
-                echo "listening on http://127.0.0.1:$port" >>"$W/run/$1.out"
+        # It writes its pid once it has the port; another's server there would answer, too.
+        while kill -0 "$(cat "$W/run/$1.pid")" 2>/dev/null && [ $wait_tries -lt 400 ]; do
+            if [ -s "$W/nginx-$1/pid" ] && curl -s -o /dev/null "http://127.0.0.1:$nginx_port/"; then
+                echo "listening on http://127.0.0.1:$nginx_port" >>"$W/run/$1.out"
                 return 0
             fi
             wait_tries=$((wait_tries + 1))
@@ -114,13 +116,15 @@ narinfo-cache-negative-ttl = 0
 "
 }
 
-# free_port: prints a port of 127.0.0.1 that nothing listens on, below those that the system gives to connections.
+# free_port: prints a port of 127.0.0.1 that nothing listens on, below those that the system gives to connections. What is to come
+# back at its address needs one of these: any other may have become a connection's meanwhile.
 free_port() {
     while :; do
-        port=$(($(od -An -N2 -tu2 /dev/urandom) % 12000 + 20000))
-        curl -s -o /dev/null "http://127.0.0.1:$port/" || break
+        free=$(($(od -An -N2 -tu2 /dev/urandom) % 12000 + 20000))
+        curl -s -m 5 -o /dev/null "http://127.0.0.1:$free/"
+        [ $? -ne 7 ] || break # 7: no connection
     done
-    echo "$port"
+    echo "$free"
 }
 
 # ok WHAT / not_ok WHAT: one TAP line.
@@ -179,20 +183,26 @@ same() {
     if [ "$2" = "$3" ]; then ok "$1"; else not_ok "$1: \"$3\", not \"$2\""; fi
 }
 
-# soon WANT COMMAND...: runs it until it prints WANT, for ten seconds; prints what it said last.
+# soon WANT COMMAND...: runs it until it prints WANT, for a minute; prints what it said last.
 soon() {
     want=$1
     shift
     tries=0
-    until said=$("$@") && [ "$said" = "$want" ] || [ $tries -gt 100 ]; do
+    until said=$("$@") && [ "$said" = "$want" ] || [ $tries -gt 600 ]; do
         tries=$((tries + 1))
         sleep 0.1
     done
     echo "$said"
 }
 
-# says WHAT REGEX FILE: a line of FILE matches.
+# says WHAT REGEX FILE: a line of FILE matches. What a process of `start` writes may come a little after what it does.
 says() {
+    case $3 in
+    "$W"/run/*)
+        tries=0
+        until grep -Eq "$2" "$3" || [ $tries -gt 600 ]; do tries=$((tries + 1)) && sleep 0.05; done
+        ;;
+    esac
     if grep -Eq "$2" "$3"; then
         ok "$1"
     else

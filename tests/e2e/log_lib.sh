@@ -56,7 +56,7 @@ mirror() {
 # soon_some COMMAND...: runs it until it prints something other than 0, likewise.
 soon_some() {
     tries=0
-    until said=$("$@") && [ "${said:-0}" != 0 ] || [ $tries -gt 100 ]; do
+    until said=$("$@") && [ "${said:-0}" != 0 ] || [ $tries -gt 600 ]; do
         tries=$((tries + 1))
         sleep 0.1
     done
@@ -98,13 +98,18 @@ at_least() {
 at_most() {
     if [ "${3:-999999999}" -le "$2" ]; then ok "$1"; else not_ok "$1: ${3:-nothing}, more than $2"; fi
 }
-# under_kills TIMES COMMAND: answers to all of $W/load are kept in $W/notes while COMMAND, given 0, 1, …, ends and starts programs.
+# under_kills TIMES COMMAND: answers to all of $W/load are kept in $W/notes while COMMAND, given 0, 1, …, ends and starts programs: each
+# time a little after more of them came.
 under_kills() {
     log_driver load "http://127.0.0.1:$port" "$W/log/policy" "$W/load" "$W/notes" 8 2>"$W/load.err" &
     driver=$!
     kills=0
-    while [ $kills -lt "$1" ] && kill -0 $driver 2>/dev/null; do
-        sleep "0.$(($(od -An -N1 -tu1 /dev/urandom) % 20 + 10))"
+    : >>"$W/notes"
+    step=$(($(wc -l <"$W/load") / (2 * $1)))
+    while [ $kills -lt "$1" ]; do
+        while [ "$(wc -l <"$W/notes")" -lt $((kills * step + 1)) ] && kill -0 $driver 2>/dev/null; do sleep 0.01; done
+        kill -0 $driver 2>/dev/null || break
+        sleep "0.0$(($(od -An -N1 -tu1 /dev/urandom) % 10))"
         "$2" $kills || break
         kills=$((kills + 1))
     done

@@ -30,7 +30,7 @@ within "and cosigned just now" $((now - 60)) "$now" "$(time_of w.example/witness
 echo "# a little back: a leap, a correction"
 first=$(time_of w.example/witness)
 shift_clock -200 0
-status "200 s back: the log goes on" 200 "$(post "$W/c2")"
+same "200 s back: the log goes on" 200 "$(soon 200 post "$W/c2")"
 within "and the witness's time does not go back" "$first" $((first + 60)) "$(time_of w.example/witness)"
 
 echo "# far back"
@@ -43,7 +43,7 @@ status "the log is not out of order" 200 "$(get /healthz)"
 shift_clock 0 0
 same "set right: what waited is published, without a restart" 200 "$(soon 200 post "$W/c3")"
 same "at its index" "2 " "$(indices)"
-status "and it goes on" 200 "$(post "$W/c4")"
+same "and it goes on" 200 "$(soon 200 post "$W/c4")"
 
 echo "# a restart behind the last time"
 stop log
@@ -61,7 +61,7 @@ clock=$W/clock
 same "the control: with its clock right the log signs" 200 "$(soon 200 post "$W/c5")"
 shift_clock -$day 0
 status "the witness's is a day back: it cosigns nothing" 503 "$(post "$W/c6")"
-same "which is its fault" yes "$([ "$(metric failures_total w)" -gt 0 ] && echo yes)"
+at_least "which is its fault" 1 "$(soon_some metric failures_total w)"
 says "and named" 'witness-failed witness="?w"? .*clock' "$W/run/log.err"
 shift_clock 0 0
 clock=$W/log-clock

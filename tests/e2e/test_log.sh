@@ -126,8 +126,7 @@ says "with the published size" '^stele_log_published_size 305$' "$W/body"
 echo "# restart, reload, stop"
 cp "$W/other.pub" "$W/both"; cat "$W/builder.pub" >>"$W/both"; cp "$W/both" "$W/log/builders"
 kill -HUP "$(cat "$W/run/log.pid")"
-tries=0
-until [ "$(post "$W/foreign")" = 200 ] || [ $tries -gt 50 ]; do tries=$((tries + 1)); sleep 0.1; done
+soon 200 post "$W/foreign" >"$W/got"
 same "after SIGHUP the other builder may submit" "305 " "$(indices)"
 pid=$(cat "$W/run/log.pid")
 kill -TERM "$pid"

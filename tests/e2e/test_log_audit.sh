@@ -8,7 +8,7 @@
 audit() {
     where=$1
     shift
-    timeout 60 stele-log fsck --from "$where" --policy "$W/log/policy" --patience 2 "$@"
+    timeout 300 stele-log fsck --from "$where" --policy "$W/log/policy" --patience 30 "$@"
 }
 # grow FIRST N: attestations, in requests of 2,000.
 grow() {
@@ -79,7 +79,7 @@ refuses "a bundle that is missing" "no tile/entries/017" audit "$(url mirror)"
 truncate -s 100G "$W/mirror/tile/entries/017"
 # AddressSanitizer wants the whole address space.
 case $STELE_BUILD in */asan) memory=unlimited ;; *) memory=2000000 ;; esac
-refuses "a bundle without end" "more than [0-9]* bytes" sh -c "ulimit -v $memory; timeout 60 stele-log fsck --from $(url mirror) --key '$vkey'"
+refuses "a bundle without end" "more than [0-9]* bytes" sh -c "ulimit -v $memory; timeout 300 stele-log fsck --from $(url mirror) --key '$vkey'"
 back
 altered checkpoint
 truncate -s 2M "$W/mirror/checkpoint"
@@ -95,7 +95,7 @@ rm "$W/mirror/tile/0/023"; mv "$W/partial" "$W/mirror/tile/0/023.p"
 accepts "control: the copy is right again" audit "$(url mirror)"
 pid=$(cat "$W/run/log.pid")
 kill -STOP "$pid"
-refuses "a server that never answers" "[Tt]imeout" timeout 30 stele-log fsck --from "$(url log)" --key "$vkey" --patience 1
+refuses "a server that never answers" "[Tt]imeout" timeout 60 stele-log fsck --from "$(url log)" --key "$vkey" --patience 1
 kill -CONT "$pid"
 stop mirror
 refuses "or is not there" "[Cc]onnect" audit "$(url mirror)"

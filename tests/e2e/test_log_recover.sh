@@ -9,7 +9,7 @@ grow() {
     for part in "$W"/grow.*; do [ "$(post "$part")" = 200 ] || not_ok "growing"; done
     rm "$W"/grow.*
 }
-recover() { timeout 60 stele-log recover "$W/log" --patience 2 "$@"; }
+recover() { timeout 300 stele-log recover "$W/log" --patience 30 "$@"; }
 not_served() { timeout 20 stele-log serve "$W/log" --listen 127.0.0.1:0; }
 # put_back WHAT: $W/log again as it was at last, with this copy of the data.
 put_back() {

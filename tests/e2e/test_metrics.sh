@@ -9,7 +9,16 @@ value() { awk -v name="$1" '$1 == name { print $2 }' "$W/metrics"; }
 scrape() { curl -s "$(url "$1")/metrics" >"$W/metrics"; }
 # above WHAT NAME: its value is there and above 0.
 above() {
-    if awk -v name="$2" '$1 == name && $2 > 0 { found = 1 } END { exit !found }' "$W/metrics"; then ok "$1"; else not_ok "$1: \"$(value "$2")\""; fi
+    if has_above "$2"; then ok "$1"; else not_ok "$1: \"$(value "$2")\""; fi
+}
+has_above() { awk -v name="$1" '$1 == name && $2 > 0 { found = 1 } END { exit !found }' "$W/metrics"; }
+all_above() {
+    for name in "$@"; do has_above "$name" || return 1; done
+}
+# until_above NAME...: scrapes until they all are.
+until_above() {
+    tries=0
+    until scrape log && all_above "$@" || [ $tries -gt 600 ]; do tries=$((tries + 1)) && sleep 0.05; done
 }
 well_formed() { awk -f "$here/check_metrics.awk" "$W/metrics"; }
 
@@ -28,7 +37,10 @@ make_attestation "$W/builder" 20 1 >"$W/one"
 status "and one" 200 "$(post "$W/one")"
 head -c 100 "$W/one" >"$W/bad"
 status "and one that is malformed" 400 "$(post "$W/bad")"
-scrape log
+# An answer is counted when it is out, a witness that is not there when the log has noticed.
+answers() { curl -s "$(url log)/metrics" | sed -n 's/^stele_log_answer_seconds_count //p'; }
+same "two were answered" 2 "$(soon 2 answers)"
+until_above 'stele_log_witness_failures_total{witness="w2",kind="unreachable"}'
 accepts "the log's metrics are well-formed" well_formed
 cp "$W/metrics" "$W/whole"
 for broken in 's/^# TYPE stele_log_tree_size.*//' 's/^\(stele_log_tree_size\) .*/\1 x/' 's/^\(stele_log_heads_total .*\)/\1\n\1/' \
@@ -63,11 +75,13 @@ same "and for no other reason" "0 0" \
     "$(value 'stele_log_witness_failures_total{witness="w2",kind="refused"}') $(value 'stele_log_witness_failures_total{witness="w2",kind="wrong"}')"
 stop w1
 make_attestation "$W/builder" 21 1 >"$W/late"
-post "$W/late" -m 2 >"$W/got"
-scrape log
+post "$W/late" >"$W/got" &
+late=$!
+until_above stele_log_waiting_submissions stele_log_waiting_age_seconds stele_log_behind_seconds
 above "a submission waits for them" stele_log_waiting_submissions
 above "since then" stele_log_waiting_age_seconds
 above "a head is due" stele_log_behind_seconds
+kill $late
 
 echo "# a witness's"
 start w1 stele-witness serve "$W/w1" --listen 127.0.0.1:0 || exit 1

@@ -14,19 +14,15 @@ accepts "the log starts" serve
 for round in 1 2 3; do
     before=$(curl -s "$(url log)/checkpoint" | sed -n 2p)
     : >"$W/run/posts.out"
-    sed -n "$((round * 6000 - 5999)),$((round * 6000))p" "$W/many" | http_driver posts "$(url log | sed 's/.*://')" 64 >"$W/run/posts.out" 2>"$W/run/posts.err" &
+    sed -n "$((round * 6000 - 5999)),$((round * 6000))p" "$W/many" |
+        http_driver posts "$(url log | sed 's/.*://')" 64 "$(cat "$W/run/log.pid")" >"$W/run/posts.out" 2>"$W/run/posts.err" &
     load=$!
-    tries=0
-    until grep -q ready "$W/run/posts.out" || [ $tries -ge 400 ]; do tries=$((tries + 1)); sleep 0.02; done
-    pid=$(cat "$W/run/log.pid")
-    kill -TERM "$pid"
-    wait "$pid"
+    wait "$(cat "$W/run/log.pid")"
     same "round $round: SIGTERM ends it cleanly" 0 $?
     wait $load
     if [ "$(figure taken)" -ge 100 ] && [ "$(figure taken)" -lt 5900 ]; then ok "  under load"; else not_ok "  under load: $(figure taken)"; fi
     accepts "  it starts again" serve
-    tries=0
-    until [ "$(get /checkpoint)" = 200 ] || [ $tries -ge 100 ]; do tries=$((tries + 1)); sleep 0.05; done
+    soon 200 get /checkpoint >"$W/got"
     same "  what is in the log was answered" "$(figure taken)" "$(($(sed -n 2p "$W/body") - before))"
 done
 stop log

@@ -28,10 +28,11 @@ substitute() {
 
 tell "1. A log, and two independent witnesses that it must convince before anything counts."
 stele-log init "$W/log" --origin log.example/stele >"$W/out" 2>&1
+w2_port=$(free_port)
 for w in w1 w2; do
     stele-witness init "$W/$w" --name "$w.example/witness" >"$W/out" 2>&1
     stele-witness add-log "$W/$w" "$(stele-log key "$W/log")" >"$W/out" 2>&1
-    accepts "witness $w starts" start $w stele-witness serve "$W/$w" --listen 127.0.0.1:0
+    accepts "witness $w starts" start $w stele-witness serve "$W/$w" --listen "127.0.0.1:$([ $w = w2 ] && echo "$w2_port" || echo 0)"
 done
 cat >"$W/witnesses" <<END
 witness w1 $(stele-witness key "$W/w1") $(url w1)
@@ -164,11 +165,11 @@ refuses "the path is refused" "" substitute user3 "$(url strict-gate)" "$(cat "$
 export STELE_CONFIG="$W/strict-gate.conf"
 refuses "for want of a witness" "quorum" stele why "$library"
 sed 's/^/#    /' "$W/out"
-accepts "the second witness comes back" start w2 stele-witness serve "$W/w2" --listen "$(url w2 | sed 's|http://||')"
+accepts "the second witness comes back" start w2 stele-witness serve "$W/w2" --listen "127.0.0.1:$w2_port"
 { cat "$W/log2-common" && echo "quorum both"; } >"$W/log2-policy"
 kill -HUP "$(cat "$W/run/log2.pid")"
 tries=0
-until STELE_CONFIG="$W/lonely.conf" stele submit "$W/library.json" >"$W/cache/$hash_part.tlog-proof" 2>"$W/out" || [ $tries -gt 20 ]; do
+until STELE_CONFIG="$W/lonely.conf" stele submit "$W/library.json" >"$W/cache/$hash_part.tlog-proof" 2>"$W/out" || [ $tries -gt 300 ]; do
     tries=$((tries + 1))
     sleep 0.2
 done

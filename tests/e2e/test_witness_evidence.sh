@@ -30,7 +30,7 @@ send a.example 10 11 >"$W/ignored"
 send a.example 11 11 3 >"$W/ignored"
 sleep 0.7
 accepts "it is kept once" cmp "$W/a" "$(file evidence a.example)"
-same "the metrics say so" 1 "$(metric 'stele_witness_forked{origin="a.example"}')"
+same "the metrics say so" 1 "$(soon 1 metric 'stele_witness_forked{origin="a.example"}')"
 send b.example 0 10 >"$W/ignored"
 status "another root at the newest size, with an old size that is not" 409 "$(send b.example 7 10 3)"
 accepts "is evidence, too" there "$(file evidence b.example)"
@@ -84,14 +84,14 @@ witness_log note d.example 20 >>"$W/request"
 curl -s -o "$W/body" --data-binary "@$W/request" "$(url w)/add-checkpoint"
 accepts "an honest head with a bad proof makes a suspect" there "$(file suspects d.example)"
 refuses "that the log's tiles clear" "no fork: .* holds both heads" evidence "$(file suspects d.example)" --from "$(url other)"
-same "the metrics have it" 1 "$(metric 'stele_witness_suspected{origin="d.example"}')"
+same "the metrics have it" 1 "$(soon 1 metric 'stele_witness_suspected{origin="d.example"}')"
 stop w
 serve
 same "also after a restart" 1 "$(metric 'stele_witness_suspected{origin="d.example"}')"
 same "and the evidence" 1 "$(metric 'stele_witness_forked{origin="a.example"}')"
 status "the log's own request" 200 "$(send d.example 10 20)"
 accepts "clears it" gone "$(file suspects d.example)"
-same "in the metrics too" "" "$(metric 'stele_witness_suspected{origin="d.example"}')"
+same "in the metrics too" "" "$(soon "" metric 'stele_witness_suspected{origin="d.example"}')"
 
 # A suspect that meets its match.
 send e.example 0 10 >"$W/ignored"

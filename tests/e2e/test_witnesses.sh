@@ -8,6 +8,7 @@ echo "# short of quorum"
 for w in w1 w2; do stele-witness init "$W/$w" --name $w.example/witness >/dev/null 2>&1; done
 p1=$(free_port)
 p2=$(free_port)
+p3=$(free_port)
 new_log "witness w1 $(stele-witness key "$W/w1") http://127.0.0.1:$p1" \
     "witness w2 $(stele-witness key "$W/w2") http://127.0.0.1:$p2" "group both all w1 w2" "quorum both"
 echo "quorum-timeout-ms 1500" >>"$W/log/config"
@@ -81,16 +82,15 @@ make_attestation "$W/builder" 20000 1 >"$W/e3"
 soon 200 post "$W/e3" >"$W/status"
 same "a policy reread on SIGHUP counts" "4003 " "$(indices)"
 make_attestation "$W/builder" 20001 400 >"$W/load"
-accepts "a dead witness delays nobody" timeout 60 log_driver load "$(url log)" "$W/log/policy" "$W/load" "$W/notes" 4
+accepts "a dead witness delays nobody" timeout 200 log_driver load "$(url log)" "$W/log/policy" "$W/load" "$W/notes" 4
 accepts "the straggler comes back" start w2 stele-witness serve "$W/w2" --listen "127.0.0.1:$p2"
 same "and its cosignature is served too" 3 "$(soon 3 signatures)"
-get /metrics >/dev/null
-says "the metrics tell of each" '^stele_log_witness_size\{witness="w2"\} 4404$' "$W/body"
+same "the metrics tell of each" 4404 "$(soon 4404 metric size w2)"
 
 echo "# a witness that is new to a log of thousands"
 stele-witness init "$W/w3" --name w3.example/witness >/dev/null 2>&1
 stele-witness add-log "$W/w3" "$(stele-log key "$W/log")" >/dev/null 2>&1
-start w3 stele-witness serve "$W/w3" --listen 127.0.0.1:0
+start w3 stele-witness serve "$W/w3" --listen "127.0.0.1:$p3"
 sed -i '/^group/d; /^quorum/d' "$W/log/policy"
 printf 'witness w3 %s %s\ngroup three all w1 w2 w3\nquorum three\n' "$(stele-witness key "$W/w3")" "$(url w3)" >>"$W/log/policy"
 kill -HUP "$(cat "$W/run/log.pid")"
@@ -103,10 +103,10 @@ rm "$W/w3/heads"
 stele-witness init "$W/w3-again" --name w3.example/witness >/dev/null 2>&1
 cp "$W/w3-again/heads" "$W/w3/heads"
 rm -rf "$W/w3/checkpoints"
-start w3 stele-witness serve "$W/w3" --listen "127.0.0.1:$(url w3 | sed 's/.*://')"
+start w3 stele-witness serve "$W/w3" --listen "127.0.0.1:$p3"
 make_attestation "$W/builder" 30001 1 >"$W/e5"
 same "is brought up from its 409 answer" 200 "$(soon 200 post "$W/e5")"
-at_least "which is counted" 1 "$(metric conflicts_total w3)"
+at_least "which is counted" 1 "$(soon_some metric conflicts_total w3)"
 says "and reported" 'witness-went-back witness="?w3"? from=44[0-9]+ to=0' "$W/run/log.err"
 stop log
 done_testing

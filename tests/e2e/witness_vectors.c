@@ -16,6 +16,7 @@
 #include "lib/addcheckpoint.h"
 #include "lib/cosignature.h"
 #include "lib/sys/clock.h"
+#include "lib/sys/file.h"
 #include "tests/witness_driver.h"
 
 enum { TREE_LEAVES = 128, RACERS = 32 };
@@ -225,6 +226,28 @@ static void race(const struct peer *peer, struct own_log *log, uint64_t old)
     buf_free(&body);
 }
 
+/* Until the log's note on the disk has this text. */
+static void wait_for_note(const struct peer *peer, const struct own_log *log, const char *text)
+{
+    char path[1024];
+    bool found = false;
+    struct hash hash = sha256_of(log->vkey.name);
+    struct buf hex = BUF_EMPTY, note = BUF_EMPTY;
+    struct why why;
+    hex_encode(&hex, span_of(hash.b, sizeof hash.b));
+    snprintf(path, sizeof path, "%s/checkpoints/%.*s", peer->dir, SPAN_FMT(span_buf(&hex)));
+    for (int ms = 0; ms < 60000 && !found; ms++, usleep(1000)) {
+        buf_clear(&note);
+        if (file_read(path, 1 << 16, &note, &why) == OK)
+            buf_byte(&note, 0);
+        found = note.len > 1 && strstr((const char *)note.data, text) != NULL;
+    }
+    if (!found)
+        failed("the note on the disk", "it does not come to be");
+    buf_free(&hex);
+    buf_free(&note);
+}
+
 static void lasting(struct http_client *client, const char *scratch)
 {
     struct peer peer = { .pid = -1 };
@@ -245,8 +268,8 @@ static void lasting(struct http_client *client, const char *scratch)
         usleep(50 * 1000);
     }
     expect(client, &peer, &log, 10, 20, 200, NULL, "10 to 20");
-    /* The note reaches the disk within a second. */
-    usleep(1000 * 1000);
+    /* The note reaches the disk by itself. */
+    wait_for_note(&peer, &log, "\n20\n");
     expect(client, &peer, &log, 20, 30, 200, NULL, "20 to 30");
     peer_stop(&peer, SIGKILL);
     peer_start(&peer);

@@ -12,8 +12,10 @@ short() { [ "$FAULT" = short ]; }
 
 # can_trace: may system calls be traced here, also of a process that gives up its privileges?
 can_trace() {
-    command -v strace >/dev/null && strace -D -f -o "$W/can-trace" -e trace=exit_group true 2>/dev/null &&
-        sleep 0.2 && grep -q exited "$W/can-trace"
+    command -v strace >/dev/null && strace -D -f -o "$W/can-trace" -e trace=exit_group true 2>/dev/null || return 1
+    tries=0
+    until grep -q exited "$W/can-trace" || [ $tries -gt 200 ]; do tries=$((tries + 1)) && sleep 0.05; done
+    [ $tries -le 200 ]
 }
 
 # new_log POLICY-LINE...: a fresh $W/log for one builder.
@@ -50,13 +52,13 @@ answered() {
 # serve [COMMAND...]: the log on $port, by way of COMMAND.
 serve() { start log "$@" stele-log serve "$W/log" --listen "127.0.0.1:$port"; }
 
-health() { curl -s -o "$W/health" -m 5 -w '%{http_code}' "http://127.0.0.1:$port/healthz"; }
+health() { curl -s -o "$W/health" -m 20 -w '%{http_code}' "http://127.0.0.1:$port/healthz"; }
 
 # shown: the log has a published checkpoint, or will in a moment: what was out when it ended is cosigned anew.
 shown() {
     tries=0
-    until curl -sf -o "$W/shown" "http://127.0.0.1:$port/checkpoint" || [ $tries -gt 200 ]; do tries=$((tries + 1)) && sleep 0.05; done
-    [ $tries -le 200 ] || { echo "it publishes nothing" && return 1; }
+    until curl -sf -o "$W/shown" "http://127.0.0.1:$port/checkpoint" || [ $tries -gt 1200 ]; do tries=$((tries + 1)) && sleep 0.05; done
+    [ $tries -le 1200 ] || { echo "it publishes nothing" && return 1; }
 }
 
 stands_by_all() {

@@ -5,7 +5,7 @@ world
 driver=
 port=$(free_port)
 post() { curl -s -m 20 -o "$W/body" -w '%{http_code}' --data-binary "@$1" "http://127.0.0.1:$port/attestations"; }
-refuses_to_serve() { refuses "$1" "$2" timeout -k 5 20 stele-log serve "$W/log" --listen "127.0.0.1:$port"; }
+refuses_to_serve() { refuses "$1" "$2" timeout -k 5 60 stele-log serve "$W/log" --listen "127.0.0.1:$port"; }
 # puts_back DIR NAME...: of the copy DIR of the log
 puts_back() {
     dir=$1
@@ -15,7 +15,8 @@ puts_back() {
 
 echo "# rolled back"
 stele-witness init "$W/w" --name w.example/witness >/dev/null 2>&1
-start w stele-witness serve "$W/w" --listen 127.0.0.1:0 || exit 1
+w_port=$(free_port)
+start w stele-witness serve "$W/w" --listen "127.0.0.1:$w_port" || exit 1
 new_log "witness w $(stele-witness key "$W/w") $(url w)" "quorum w"
 echo "quorum-timeout-ms 1500" >>"$W/log/config"
 stele-witness add-log "$W/w" "$(stele-log key "$W/log")" >"$W/out" 2>&1
@@ -49,7 +50,7 @@ for age in batch day; do
     same "all of it, and no witness to tell: nothing is taken" 503 "$(post "$W/next")"
     stop log
     same "and nothing signed" "$(cksum <"$W/$age/heads")" "$(cksum <"$W/log/heads")"
-    start w stele-witness serve "$W/w" --listen "$(url w | sed 's|http://||')"
+    start w stele-witness serve "$W/w" --listen "127.0.0.1:$w_port"
     puts_back now data index heads checkpoint
     accepts "the newest copy is right again" holds
     puts_back $age data index heads checkpoint
@@ -113,7 +114,7 @@ alone=$grown
 reader "$W/log/data" >"$W/reading" 2>&1 &
 echo $! >"$W/run/reader.pid"
 tries=0
-until grep -q reading "$W/reading" || [ $tries -gt 100 ]; do tries=$((tries + 1)) && sleep 0.05; done
+until grep -q reading "$W/reading" || [ $tries -gt 1200 ]; do tries=$((tries + 1)) && sleep 0.05; done
 grows
 held=$grown
 stop reader KILL

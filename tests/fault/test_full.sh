@@ -61,10 +61,9 @@ echo "free-space-floor 0" >>"$W/log/config"
 accepts "the log starts" serve
 # The log wants four times an attestation; the commit that fills a bundle joins what it has, and takes far more.
 load 1 1
-tries=0
-while [ "$(health)" = 200 ] && [ $tries -lt 400 ]; do
-    tries=$((tries + 1))
-    loading || { answered && load 1 1; }
+loads=1
+while [ "$(health)" = 200 ] && [ $loads -lt 400 ]; do
+    loading || { answered && load 1 1 && loads=$((loads + 1)); }
     leaves 16
 done
 no_room='with [0-9]{1,5} bytes free on the disk: (No space left on device|Input/output error)'

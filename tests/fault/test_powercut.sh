@@ -5,7 +5,7 @@
 . "$(dirname "$0")/lib.sh"
 world
 states=1500 without=400
-if short; then states=50 without=40; fi
+if short; then states=50 without=100; fi
 seed=${SEED:-1}
 
 # The states are made, and the programs run over them, where a sync costs nothing: what syncs do is known from the trace.

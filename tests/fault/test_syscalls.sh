@@ -39,10 +39,10 @@ stops() {
     [ -e "$W/run/log.pid" ] || return 0
     kill -TERM "$(cat "$W/run/log.pid")" 2>/dev/null
     tries=0
-    while kill -0 "$(cat "$W/run/log.pid")" 2>/dev/null && [ $tries -lt 400 ]; do tries=$((tries + 1)) && sleep 0.02; done
-    [ $tries -lt 400 ] || echo "it does not stop" >"$W/holds"
+    while kill -0 "$(cat "$W/run/log.pid")" 2>/dev/null && [ $tries -lt 3000 ]; do tries=$((tries + 1)) && sleep 0.02; done
+    [ $tries -lt 3000 ] || echo "it does not stop" >"$W/holds"
     stop log KILL
-    [ $tries -lt 400 ]
+    [ $tries -lt 3000 ]
 }
 
 # one INJECTION SYSCALL FILE [final]: one fault. Where it is final, a log that lives must say that it takes nothing more, and why.
@@ -57,8 +57,10 @@ one() {
     fi
     if hit && [ "${4:-}" = final ] && [ "${1#error}" != "$1" ]; then
         tries=0
-        until [ "$(health)" != 200 ] || [ $tries -gt 100 ]; do tries=$((tries + 1)) && sleep 0.05; done
-        if ! grep -q "$W/log/${3%/*}.*: \(Input/output error\|No space left on device\)" "$W/run/log.err"; then
+        until grep -q "$W/log/${3%/*}.*: \(Input/output error\|No space left on device\)" "$W/run/log.err" || [ $tries -gt 600 ]; do
+            tries=$((tries + 1)) && sleep 0.05
+        done
+        if [ $tries -gt 600 ]; then
             { echo "it does not say what failed:" && cat "$W/run/log.err"; } >"$W/holds"
             stop log KILL
             return 1
@@ -117,12 +119,11 @@ if [ "$(id -u)" = 0 ]; then
     load 20 1
     while loading && ! hit; do sleep 0.02; done
     stops
-    : >"$W/trace"
-    serve strace -D -f -o "$W/trace" -P "$W/log/heads" -e trace=pwrite64,fsync,fdatasync
+    serve strace -D -f -o "$W/trace2" -P "$W/log/heads" -e trace=pwrite64,fsync,fdatasync
     answered
-    if head -n 1 "$W/trace" | grep -q pwrite64 && sed -n 2p "$W/trace" | grep -q fsync; then ok "at the next start"; else
+    if head -n 1 "$W/trace2" | grep -q pwrite64 && sed -n 2p "$W/trace2" | grep -q fsync; then ok "at the next start"; else
         not_ok "at the next start"
-        head -n 3 "$W/trace" | sed 's/^/# /'
+        head -n 3 "$W/trace2" | sed 's/^/# /'
     fi
     stop log
 fi

@@ -18,7 +18,7 @@
 #include "lib/sys/file.h"
 #include "tests/witness_driver.h"
 
-enum { LOGS = 6, RACERS = 4, SLOTS = LOGS * RACERS, LEAVES = 1 << 16, GROWTH_MAX = 3, ROUND_MS_MAX = 40, INJECT_MS_MAX = 1500 };
+enum { LOGS = 6, RACERS = 4, SLOTS = LOGS * RACERS, LEAVES = 1 << 16, GROWTH_MAX = 3, ROUND_MS_MAX = 40, INJECT_MS_MAX = 1500, LAST_LINE_MS_MAX = 10000 };
 
 /* A head that a racer asks for: after `base` entries, leaves of its own up to `size`. */
 struct proposal {
@@ -298,6 +298,7 @@ static void injections(const char *scratch, const char *syscall_name, const char
     for (unsigned n = 1; n <= max; n++) {
         snprintf(injection, sizeof injection, "%s:%s:when=%u", syscall_name, kind, n);
         unlink(trace);
+        bool hit = true; /* it does not even start */
         if (peer_start_traced(&peer, injection, trace)) {
             load(INJECT_MS_MAX / 10);
             for (int i = 0; i < 9 && !was_hit(trace) && any_busy(); i++) {
@@ -305,11 +306,13 @@ static void injections(const char *scratch, const char *syscall_name, const char
                 while (clock_monotonic_ms() < until_ms && any_busy())
                     wait_some(5);
             }
+            /* Where nobody answers any more strace has yet to write its last line; and it writes one of our own kill, too. */
+            for (int i = 0; i < LAST_LINE_MS_MAX && !was_hit(trace) && !any_busy(); i++)
+                usleep(1000);
+            hit = was_hit(trace);
             peer_stop(&peer, SIGKILL);
             drain();
         }
-        usleep(20 * 1000); /* strace writes its last line */
-        bool hit = was_hit(trace);
         hits += hit;
         peer_start(&peer);
         settle();

@@ -21,5 +21,5 @@ lite_start() {
     ) &
     echo $! >"$W/run/lite.pid"
     tries=0
-    until curl -s -o "$W/ignored" "$lite_url/" || [ $tries -gt 200 ]; do tries=$((tries + 1)) && sleep 0.05; done
+    until curl -s -o "$W/ignored" "$lite_url/" || [ $tries -gt 1200 ]; do tries=$((tries + 1)) && sleep 0.05; done
 }

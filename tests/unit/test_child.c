@@ -14,7 +14,7 @@
 #include "lib/sys/child.h"
 #include "lib/sys/report.h"
 
-enum { PATIENCE_MS = 5000 };
+enum { PATIENCE_MS = 60000 };
 
 static enum err tell_pid(void *ctx, struct buf *hello, struct why *why)
 {
