@@ -58,11 +58,13 @@ $O/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -c -o $@ $<
 
+trail_o := $(patsubst %,$O/client/%.o,trail trail_graph trail_judge trail_proofs trail_settle trail_why trail_memory)
 # Objects of a program that a unit test links besides the libraries.
 store_o := $(patsubst %,$O/log/%.o,store store_open store_read index index_memory index_runs index_view seen seen_run)
 $O/tests/unit/test_store $O/tests/unit/test_index $O/tests/unit/test_seen: $(store_o)
 $O/tests/unit/test_store: $O/log/store_check.o
 $O/tests/unit/test_audit: $O/log/audit.o
+$O/tests/unit/test_trail: $(trail_o) $(patsubst %,$O/client/%.o,evidence memory config) $O/tests/graph.o $O/tests/memory_log.o
 $O/tests/unit/test_evidence: $O/client/evidence.o $O/tests/attestation.o
 $O/tests/unit/test_client_config: $O/client/config.o
 $O/tests/unit/test_quota: $O/witness/quota.o
@@ -73,7 +75,7 @@ $O/tests/unit/test_pipeline: $(filter-out $O/log/main.o,$(log_o))
 
 $(unit_t): $O/tests/unit/%: $O/tests/unit/%.o $O/tests/unit/support.o $(libs)
 	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS) -lcmocka
-$O/tests/bench/verify: $O/client/evidence.o
+$O/tests/bench/verify: $O/client/evidence.o $O/tests/memory_log.o
 $O/tests/bench/grow: $(patsubst %,$O/log/%.o,entry config) $(store_o)
 $(preload_t): $O/tests/preload/%.so: tests/preload/%.c Makefile
 	@mkdir -p $(@D)

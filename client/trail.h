@@ -52,12 +52,16 @@ enum err trail_ask(struct trail *trail, const struct trust_path *path, struct wh
 /* Proof bundles about any paths, in any order: each is verified here, and what does not hold is passed over. `asked` are the
  * hash parts, one a line, for which everything that this source has is among `bundles`; they are not wanted again. */
 enum err trail_feed_proofs(struct trail *trail, struct span asked, struct span bundles, const char *source, struct why *why);
+/* Some log of the policy could not be asked: under `divergence refuse` nothing that it may contradict counts. */
+void trail_not_asked(struct trail *trail);
 /* The input list with this SHA-256, or an empty span where it cannot be had. It is hashed here. */
 enum err trail_feed_list(struct trail *trail, struct span hex, struct span list, struct why *why);
 /* A narinfo of this hash part (its signatures are verified here), or an empty span where there is none. */
 enum err trail_feed_info(struct trail *trail, struct span hash_part, struct span narinfo, struct why *why);
 /* Goes as far as it can with what it has: what is wanted next, or the verdict. What is complete goes into the memory. */
 enum err trail_step(struct trail *trail, struct trail_wants *wants, struct why *why);
+/* For trust_judge, once there is a verdict: does the trail of an attestation of the path asked about come out? */
+struct trust_inputs trail_inputs(struct trail *trail);
 /* One sentence: why the path asked about is complete, or where its trail ends. */
 void trail_why(const struct trail *trail, struct why *why);
 

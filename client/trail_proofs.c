@@ -1,0 +1,230 @@
+/* Proofs into a trail: verified, by several threads where the caller asks for them, and taken apart into builds and steps. */
+#include "client/trail_graph.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+enum { BLOCK_PROOFS = 64, THREADS_MAX = 16 };
+
+/* A run of proofs that one thread verifies together: bundles share checkpoints. */
+struct block {
+    struct span bundles;
+    struct evidence evidence;
+    enum err err;
+    struct why why;
+};
+
+struct work {
+    const struct policy *policy;
+    const char *source;
+    struct block *blocks;
+    size_t n, next;
+    pthread_mutex_t lock;
+};
+
+static void *verify_blocks(void *ctx)
+{
+    struct work *work = ctx;
+    for (;;) {
+        pthread_mutex_lock(&work->lock);
+        size_t at = work->next++;
+        pthread_mutex_unlock(&work->lock);
+        if (at >= work->n)
+            return NULL;
+        struct block *block = &work->blocks[at];
+        block->err = evidence_add(&block->evidence, block->bundles, work->source, work->policy, NULL, &block->why);
+    }
+}
+
+static void verify(struct work *work, unsigned threads)
+{
+    pthread_t ids[THREADS_MAX];
+    unsigned started = 0;
+    if (threads > THREADS_MAX)
+        threads = THREADS_MAX;
+    while (started + 1 < threads && started + 1 < work->n && pthread_create(&ids[started], NULL, verify_blocks, work) == 0)
+        started++;
+    verify_blocks(work);
+    while (started > 0)
+        pthread_join(ids[--started], NULL);
+}
+
+enum err trail_take_inputs(struct trail *trail, uint32_t number, const struct input *inputs, size_t n, struct why *why)
+{
+    struct trail_build *build = build_at(trail, number);
+    enum err err = OK;
+    build->input = trail->inputs.n;
+    if (n > TRAIL_INPUTS_MAX - trail->inputs.n) {
+        trail->too_large = true;
+        return OK;
+    }
+    if (!table_room(&trail->inputs, sizeof(struct trail_input), (uint32_t)n))
+        return fail(why, ERR_ENV, "out of memory");
+    for (size_t i = 0; i < n && err == OK; i++) {
+        struct storepath path;
+        struct trail_input input = { .node = NONE, .nar_hash = inputs[i].nar_hash, .kind = inputs[i].kind };
+        err = storepath_parse(&path, inputs[i].path, why);
+        if (err == OK && (input.place = trail_place(trail, &path)) == NONE)
+            return trail->too_large ? OK : fail(why, ERR_ENV, "out of memory");
+        if (err == OK && inputs[i].references_n > 0)
+            err = trail_refs(trail, path.dir, inputs[i].references, inputs[i].references_n, &input.refs, why);
+        if (err == OK)
+            *input_at(trail, trail->inputs.n++) = input;
+    }
+    build_at(trail, number)->inputs_n = trail->inputs.n - build_at(trail, number)->input;
+    return err;
+}
+
+static enum err take_step(struct trail *trail, uint32_t number, const struct subject *subject, struct why *why)
+{
+    struct storepath path;
+    struct refs refs = { 0 };
+    enum err err = storepath_parse(&path, subject->path, why);
+    if (err != OK)
+        return OK; /* a foreign statement's subjects may be anything */
+    uint32_t place = trail_place(trail, &path);
+    if (place == NONE)
+        return trail->too_large ? OK : fail(why, ERR_ENV, "out of memory");
+    if (subject->references != NULL)
+        err = trail_refs(trail, path.dir, subject->references, subject->references_n, &refs, why);
+    if (err != OK || !table_room(&trail->steps, sizeof(struct trail_step), 1))
+        return fail(why, ERR_ENV, "out of memory");
+    struct trail_build *build = build_at(trail, number);
+    struct trail_place *at = place_at(trail, place);
+    struct trail_step *step = step_at(trail, trail->steps.n);
+    *step = (struct trail_step){ .place = place, .next = at->step, .build = number, .next_of_build = build->step, .refs = refs };
+    step->subject = (struct subject){ .path = at->path.path,
+                                      .nar_hash = subject->nar_hash,
+                                      .nar_size = subject->nar_size,
+                                      .references_digest = subject->references_digest };
+    step->reason = NOT_IN_QUORUM;
+    at->built |= !build->foreign;
+    at->step = build->step = trail->steps.n++;
+    return OK;
+}
+
+/* An attestation by a builder of the trust file. */
+static enum err take_build(struct trail *trail, const struct evidence_item *item, uint32_t party, uint32_t origin, struct why *why)
+{
+    const struct statement *statement = &item->statement;
+    if (!table_room(&trail->builds, sizeof(struct trail_build), 1))
+        return fail(why, ERR_ENV, "out of memory");
+    uint32_t number = trail->builds.n++;
+    *build_at(trail, number) = (struct trail_build){
+        .party = party,
+        .origin = origin,
+        .index = item->index,
+        .claim = statement->claim,
+        .foreign = statement->foreign,
+        .recorded = !statement->foreign && statement->inputs_recorded,
+        .has_list = statement->has_input_list,
+        .list = statement->input_list,
+        .closure = statement->closure,
+        .derivation = arena_dup(&trail->arena, statement->derivation),
+        .witnesses = arena_dup(&trail->arena, span_str(item->witnesses)),
+        .step = NONE,
+    };
+    enum err err = trail_build_index(trail, number, why);
+    if (err == OK && build_at(trail, number)->recorded && !statement->has_input_list)
+        err = trail_take_inputs(trail, number, statement->inputs, statement->inputs_n, why);
+    for (size_t i = 0; i < statement->subjects_n && err == OK; i++)
+        err = take_step(trail, number, &statement->subjects[i], why);
+    return err;
+}
+
+/* The attestation of a key that nobody named: only that there is one. */
+static void note_stranger(struct trail *trail, const struct statement *statement)
+{
+    for (size_t i = 0; i < statement->subjects_n; i++) {
+        struct storepath path;
+        if (storepath_parse(&path, statement->subjects[i].path, NULL) != OK)
+            continue;
+        for (uint32_t p = trail_place_part(trail, path.hash_part); p != NONE; p = place_at(trail, p)->same_part)
+            place_at(trail, p)->strangers += span_eq(place_at(trail, p)->path.path, path.path);
+    }
+}
+
+static uint32_t origin_number(const struct trail *trail, struct span origin)
+{
+    for (size_t i = 0; i < trail->config.policy->logs_n; i++)
+        if (span_eq(trail->config.policy->logs[i].key.name, origin))
+            return (uint32_t)i;
+    return NONE;
+}
+
+static enum err take_item(struct trail *trail, const struct evidence_item *item, struct why *why)
+{
+    if (!item->proven) {
+        if (trail->bad_proofs++ == 0)
+            trail->bad_proof = item->why_not;
+        return OK;
+    }
+    uint32_t origin = origin_number(trail, span_str(item->origin));
+    int64_t party = trust_builder(trail->config.trust, &item->key);
+    if (party < 0)
+        note_stranger(trail, &item->statement);
+    else if (origin != NONE && trail_build_find(trail, origin, item->index) == NONE)
+        return take_build(trail, item, (uint32_t)party, origin, why);
+    return OK;
+}
+
+/* A proof of an attestation that is known already, by several of its outputs: nothing of it needs verifying again. */
+static bool known(const struct trail *trail, const struct proof *proof)
+{
+    struct span rest = proof->checkpoint, origin;
+    uint32_t number = span_line(&rest, &origin) ? origin_number(trail, origin) : NONE;
+    return number != NONE && trail_build_find(trail, number, proof->index) != NONE;
+}
+
+/* Cuts bundles into runs. What does not parse is a run of its own, that says so. */
+static enum err cut(struct trail *trail, struct span bundles, struct work *work, struct why *why)
+{
+    struct span rest = bundles;
+    size_t cap = 0, in_block = BLOCK_PROOFS;
+    while (rest.len > 0) {
+        struct span from = rest;
+        struct proof proof;
+        bool parsed = proof_next(&proof, &rest, NULL) == OK;
+        if (!parsed)
+            rest = span_of(NULL, 0);
+        else if (known(trail, &proof)) {
+            in_block = BLOCK_PROOFS;
+            continue;
+        }
+        if (in_block == BLOCK_PROOFS) {
+            if (work->n == cap) {
+                cap = 2 * cap + 16;
+                struct block *blocks = realloc(work->blocks, cap * sizeof *blocks);
+                if (blocks == NULL)
+                    return fail(why, ERR_ENV, "out of memory");
+                work->blocks = blocks;
+            }
+            work->blocks[work->n++] = (struct block){ .bundles = span_cut(from, 0, 0) };
+            in_block = 0;
+        }
+        work->blocks[work->n - 1].bundles.len += from.len - rest.len;
+        in_block++;
+    }
+    return OK;
+}
+
+enum err trail_feed_proofs(struct trail *trail, struct span asked, struct span bundles, const char *source, struct why *why)
+{
+    struct work work = { .policy = trail->config.policy, .source = source, .lock = PTHREAD_MUTEX_INITIALIZER };
+    struct span part;
+    enum err err = cut(trail, bundles, &work, why);
+    if (err == OK && work.n > 0)
+        verify(&work, trail->config.threads);
+    for (size_t b = 0; b < work.n; b++) {
+        struct block *block = &work.blocks[b];
+        if (err == OK && block->err != OK)
+            err = fail(why, block->err, "%s", block->why.text);
+        for (size_t i = 0; i < block->evidence.n && err == OK && !trail->too_large; i++)
+            err = take_item(trail, block->evidence.items[i], why);
+        evidence_free(&block->evidence);
+    }
+    free(work.blocks);
+    while (err == OK && span_line(&asked, &part))
+        err = trail_answered(trail, part, why);
+    return err;
+}
