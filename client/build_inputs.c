@@ -117,7 +117,8 @@ static enum err add_derivation(const struct build *build, struct build_inputs *i
         } else if (output->path.len == 0) {
             *refusal = REFUSAL_RESOLVED;
             err = fail(why, ERR_REFUSED,
-                       "it rests on %s, whose outputs float: what Nix built, and attests, is the derivation resolved from it", path);
+                       "it rests on %s, whose outputs float: what Nix built, and attests, is the derivation resolved from it",
+                       path);
         } else
             err = add_input(build, inputs, output->path, output->hash.len > 0 ? INPUT_FIXED : INPUT_OUTPUT, path, why);
     }

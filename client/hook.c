@@ -10,8 +10,9 @@
 #include <unistd.h>
 
 #include "client/builder_state.h"
+#include "client/counts.h"
+#include "client/hooks.h"
 #include "client/ticket.h"
-#include "client/verbs.h"
 
 static void say(int priority, const char *text)
 {
@@ -35,10 +36,11 @@ static enum err split_paths(const char *text, char **storage, const char ***path
     return OK;
 }
 
-static enum err attest(const struct client_config *config, const struct build *build, struct why *why)
+static enum err attest(const struct client_config *config, const struct build *build, enum build_refusal *refusal, struct why *why)
 {
     struct attestation attestation = { 0 };
     enum err err = build_attest(build, &attestation, why);
+    *refusal = attestation.refusal;
     bool skipped = false;
     for (size_t i = 0; i < attestation.subjects_n; i++)
         skipped |= outbox_skips(config, attestation.subjects[i]);
@@ -49,7 +51,7 @@ static enum err attest(const struct client_config *config, const struct build *b
     return err;
 }
 
-static enum err hook(const struct client_config *config, struct why *why)
+static enum err hook(const struct client_config *config, enum build_refusal *refusal, struct why *why)
 {
     const char *drv_path = getenv("DRV_PATH"), *out_paths = getenv("OUT_PATHS");
     struct secret_key *key = NULL;
@@ -73,6 +75,8 @@ static enum err hook(const struct client_config *config, struct why *why)
     if (err == OK)
         err = nixdb_open(&db, &env, why);
     if (err == OK)
+        err = nixdb_freeze(db, why);
+    if (err == OK)
         err = split_paths(out_paths != NULL ? out_paths : "", &storage, &paths, &n, why);
     if (err == OK)
         err = builder_state_start(config, why);
@@ -88,7 +92,7 @@ static enum err hook(const struct client_config *config, struct why *why)
             .pass_over = true,
             .hash_bytes_max = config->hook_hash_max_bytes,
         };
-        err = attest(config, &build, why);
+        err = attest(config, &build, refusal, why);
     }
     if (err != OK)
         fail_in(why, err, "%s is not attested", drv_path);
@@ -101,18 +105,18 @@ static enum err hook(const struct client_config *config, struct why *why)
 }
 
 /* The work, in a process of its own: whatever becomes of it, a full disk's signal or a fault of ours, the build goes on. */
-static void work(void)
+static void work(const struct client_config *config)
 {
     signal(SIGXFSZ, SIG_IGN); /* a write that fails can be told; one that kills cannot */
     signal(SIGPIPE, SIG_IGN);
-    struct client_config config = { 0 };
     struct why why = { "" };
-    enum err err = client_config_load(&config, NULL, &why);
-    if (err == OK)
-        err = hook(&config, &why);
+    enum build_refusal refusal = REFUSAL_NONE;
+    enum err err = hook(config, &refusal, &why);
+    bool refused = err == ERR_REFUSED && refusal != REFUSAL_NONE;
     if (err != OK)
-        say(err == ERR_REFUSED ? LOG_WARNING : LOG_ERR, why.text);
-    client_config_free(&config);
+        say(refusal == REFUSAL_RESOLVED ? LOG_DEBUG : err == ERR_REFUSED ? LOG_WARNING : LOG_ERR, why.text);
+    if (err != OK && refusal != REFUSAL_RESOLVED)
+        counts_add(config, refused ? build_refusal_name(refusal) : "trouble", why.text, NULL);
     _exit(0);
 }
 
@@ -133,14 +137,22 @@ static int wait_for(pid_t pid)
 
 int run_hook(void)
 {
+    static const char killed[] = "ended by a signal: nothing is attested for this build (is the disk full?)";
+    struct client_config config = { 0 };
+    struct why why;
+    int status = 0;
+    if (client_config_load(&config, NULL, &why) != OK) {
+        say(LOG_ERR, why.text);
+        return 0;
+    }
     pid_t pid = fork();
     if (pid == 0)
-        work();
-    if (wait_for(pid) != 0)
-        say(LOG_ERR, "ended by a signal: nothing is attested for this build (is the disk full?)");
-    struct client_config config = { 0 };
-    int status = 0;
-    if (client_config_load(&config, NULL, NULL) == OK && config.next_hook != NULL) {
+        work(&config);
+    if (wait_for(pid) != 0) {
+        say(LOG_ERR, killed);
+        counts_add(&config, "trouble", killed, NULL);
+    }
+    if (config.next_hook != NULL) {
         pid = fork();
         if (pid == 0)
             run_next(config.next_hook);

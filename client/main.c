@@ -1,6 +1,4 @@
-/* `stele`, and the hooks that Nix calls by their names. */
-#include <string.h>
-
+/* `stele`: the table of its verbs. */
 #include "client/verbs.h"
 #include "lib/sys/cli.h"
 
@@ -21,10 +19,5 @@ int main(int argc, char **argv)
 {
     static const struct cli_program program = { "stele", "substitute only what a builder you named has built, in public",
                                                 commands };
-    const char *slash = argc > 0 ? strrchr(argv[0], '/') : NULL, *name = slash != NULL ? slash + 1 : argc > 0 ? argv[0] : "";
-    if (strcmp(name, "stele-hook") == 0)
-        return run_hook();
-    if (strcmp(name, "stele-diff-hook") == 0)
-        return run_diff_hook(argc, argv);
     return cli_main(&program, argc, argv);
 }

@@ -16,9 +16,4 @@ enum err run_audit(int argc, char **argv, struct why *why);
 enum err run_verify_evidence(int argc, char **argv, struct why *why);
 enum err run_why(int argc, char **argv, struct why *why);
 
-/* The post-build-hook: no arguments, everything from the environment. Its exit status. */
-int run_hook(void);
-/* The diff-hook: it only says what differed, for the hook's key is not the build user's to read. */
-int run_diff_hook(int argc, char **argv);
-
 #endif

@@ -12,7 +12,7 @@ enum { BUSY_MS = 10000 };
 struct nixdb {
     sqlite3 *handle;
     char *file;
-    sqlite3_stmt *by_path, *by_id, *references, *derived;
+    sqlite3_stmt *by_path, *by_id, *references, *reference_ids, *derived;
 };
 
 static const char columns[] = "select id, path, hash, registrationTime, deriver, narSize, ultimate, sigs, ca from ValidPaths ";
@@ -67,6 +67,8 @@ enum err nixdb_open(struct nixdb **out, const struct nix_env *env, struct why *w
                     "select v.id, v.path from Refs r join ValidPaths v on v.id = r.reference where r.referrer = ? order by v.path",
                     "", &db->references, why);
     if (err == OK)
+        err = prepare(db, "select reference from Refs where referrer = ?", "", &db->reference_ids, why);
+    if (err == OK)
         err = prepare(db, "select path from ValidPaths where deriver = ? order by id desc", "", &db->derived, why);
     if (err != OK) {
         nixdb_close(db);
@@ -83,6 +85,7 @@ void nixdb_close(struct nixdb *db)
     sqlite3_finalize(db->by_path);
     sqlite3_finalize(db->by_id);
     sqlite3_finalize(db->references);
+    sqlite3_finalize(db->reference_ids);
     sqlite3_finalize(db->derived);
     sqlite3_close(db->handle);
     free(db->file);
@@ -283,12 +286,12 @@ static enum err add_references(struct nixdb *db, struct id_set *set, int64_t id,
 {
     int step;
     enum err err = OK;
-    sqlite3_bind_int64(db->references, 1, id);
-    while (err == OK && (step = sqlite3_step(db->references)) == SQLITE_ROW)
-        err = id_add(set, sqlite3_column_int64(db->references, 0), why);
+    sqlite3_bind_int64(db->reference_ids, 1, id);
+    while (err == OK && (step = sqlite3_step(db->reference_ids)) == SQLITE_ROW)
+        err = id_add(set, sqlite3_column_int64(db->reference_ids, 0), why);
     if (err == OK && step != SQLITE_DONE)
         err = failed(db, why);
-    sqlite3_reset(db->references);
+    sqlite3_reset(db->reference_ids);
     return err;
 }
 
@@ -351,19 +354,25 @@ static enum err add_paths(struct nixdb *db, struct id_set *set, const char *cons
     return err;
 }
 
+enum err nixdb_freeze(struct nixdb *db, struct why *why)
+{
+    return sqlite3_exec(db->handle, "begin", NULL, NULL, NULL) == SQLITE_OK ? OK : failed(db, why);
+}
+
 enum err nixdb_closure(struct nixdb *db, const char *const *paths, size_t n, struct nixdb_paths *out, struct why *why)
 {
     struct id_set set = { 0 };
     *out = (struct nixdb_paths){ 0 };
     /* One transaction: what a garbage collection or a build changes meanwhile is not seen by half. */
-    if (sqlite3_exec(db->handle, "begin", NULL, NULL, NULL) != SQLITE_OK)
-        return failed(db, why);
-    enum err err = add_paths(db, &set, paths, n, why);
+    bool own = sqlite3_get_autocommit(db->handle) != 0;
+    enum err err = own ? nixdb_freeze(db, why) : OK;
+    if (err == OK)
+        err = add_paths(db, &set, paths, n, why);
     for (size_t i = 0; i < set.n && err == OK; i++)
         err = add_references(db, &set, set.ids[i], why);
     if (err == OK)
         err = resolve(db, &set, out, why);
-    if (sqlite3_exec(db->handle, "commit", NULL, NULL, NULL) != SQLITE_OK && err == OK)
+    if (own && sqlite3_exec(db->handle, "commit", NULL, NULL, NULL) != SQLITE_OK && err == OK)
         err = failed(db, why);
     free(set.ids);
     free(set.slots);

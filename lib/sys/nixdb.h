@@ -27,6 +27,9 @@ struct nixdb_info {
 /* ERR_ENV, saying what to do, also where an idle database cannot be read without the right to write beside it. */
 enum err nixdb_open(struct nixdb **out, const struct nix_env *env, struct why *why);
 void nixdb_close(struct nixdb *db);
+/* From the first read after this until it is closed, `db` shows one state of the store. For what is short: Nix cannot shrink its
+ * journal meanwhile. */
+enum err nixdb_freeze(struct nixdb *db, struct why *why);
 /* *found is false, and `out` empty, where the path is not valid. Free with nixdb_info_free. */
 enum err nixdb_path(struct nixdb *db, const char *path, struct nixdb_info *out, bool *found, struct why *why);
 void nixdb_info_free(struct nixdb_info *info);

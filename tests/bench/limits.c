@@ -1,7 +1,7 @@
 /*
  * What this machine can do at most, for the ratios of `make bench`: limits DIR
  * prints "name value" lines: Ed25519 verifications a second of all cores at once, and of one of them then, and the CPU time of
- * one verification; SHA-256 of a node's 65 bytes a second (one core); fdatasync of a 4 KiB append in DIR: a second, p50 and p99
+ * one verification; SHA-256 of a node's 65 bytes a second, and of long texts in MB (one core); fdatasync of a 4 KiB append in DIR: a second, p50 and p99
  * in ms.
  */
 #include <fcntl.h>
@@ -127,6 +127,20 @@ static void node_hashes(void)
     printf("node_hash_s %.0f\n", (double)n * 1e6 / (double)(now - started));
 }
 
+static void long_hashes(void)
+{
+    static uint8_t text[1 << 20];
+    struct sha256 state;
+    uint64_t n = 0, started = clock_monotonic_us(), now;
+    sha256_start(&state);
+    do {
+        sha256_add(&state, text, sizeof text);
+        n += sizeof text;
+    } while ((now = clock_monotonic_us()) - started < FOR_US);
+    text[0] = sha256_end(&state).b[0];
+    printf("sha256_mb_s %.0f\n", (double)n / (double)(now - started));
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 2 || sodium_init() < 0) {
@@ -135,5 +149,6 @@ int main(int argc, char **argv)
     }
     verifications();
     node_hashes();
+    long_hashes();
     return syncs(argv[1]);
 }

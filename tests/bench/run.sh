@@ -145,3 +145,4 @@ part "Proofs"
 row "verified, one core" "$(figure bundles_s "$W/load")/s" "$(calc %.0f "100 * $(figure bundles_s "$W/load") / $(figure verify_s "$W/limits")") % of verification; a shared checkpoint verified once"
 
 . "$here/witness.sh"
+. "$here/hook.sh"

@@ -1,0 +1,132 @@
+#include "client/counts.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "lib/sys/clock.h"
+#include "lib/sys/file.h"
+
+enum { COUNTS_BYTES_MAX = 64 << 10 };
+
+static bool take_count(struct span line, struct count *out)
+{
+    struct span n, time;
+    if (!span_word(&line, &out->reason) || !span_word(&line, &n) || !span_word(&line, &time) ||
+        !span_decimal(n, INT64_MAX, &out->n) || !span_decimal(time, INT64_MAX, &out->last_s))
+        return false;
+    span_skip(&line, " ");
+    out->sentence = line;
+    return true;
+}
+
+static enum err each_of(struct span text, const char *path, enum err (*each)(void *ctx, const struct count *count, struct why *why),
+                        void *ctx, struct why *why)
+{
+    struct span line;
+    enum err err = OK;
+    for (size_t n = 1; err == OK && span_line(&text, &line); n++) {
+        struct count count;
+        err = take_count(line, &count) ? each(ctx, &count, why)
+                                       : fail(why, ERR_MALFORMED, "%s line %zu is not `REASON COUNT TIME SENTENCE`", path, n);
+    }
+    return err;
+}
+
+/* The file anew, with one more of `reason`. */
+struct counting {
+    struct buf out;
+    struct span reason;
+    const char *sentence;
+    bool done;
+};
+
+static void put_count(struct buf *out, const struct count *count)
+{
+    buf_span(out, count->reason);
+    buf_fmt(out, " %llu %llu ", (unsigned long long)count->n, (unsigned long long)count->last_s);
+    buf_span(out, count->sentence);
+    buf_byte(out, '\n');
+}
+
+static void put_ours(struct counting *counting, uint64_t before)
+{
+    put_count(&counting->out, &(struct count){ .reason = counting->reason,
+                                               .n = before + 1,
+                                               .last_s = clock_posix_s(),
+                                               .sentence = span_str(counting->sentence) });
+    counting->done = true;
+}
+
+static enum err count_again(void *ctx, const struct count *count, struct why *why)
+{
+    struct counting *counting = ctx;
+    int order = span_cmp(count->reason, counting->reason);
+    (void)why;
+    if (order > 0 && !counting->done)
+        put_ours(counting, 0);
+    if (order == 0)
+        put_ours(counting, count->n);
+    else
+        put_count(&counting->out, count);
+    return OK;
+}
+
+/* A lock beside it, for the file itself is replaced. */
+static int lock(const char *state, struct why *why)
+{
+    char *path = path_join(state, "counts.lock");
+    int fd = path == NULL ? -1 : open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0 || flock(fd, LOCK_EX) != 0) {
+        fail(why, ERR_ENV, "cannot lock %s/counts.lock: %s", state, strerror(errno));
+        if (fd >= 0)
+            close(fd);
+        fd = -1;
+    }
+    free(path);
+    return fd;
+}
+
+enum err counts_add(const struct client_config *config, const char *reason, const char *sentence, struct why *why)
+{
+    struct buf old = BUF_EMPTY;
+    struct counting counting = { .reason = span_str(reason), .sentence = sentence };
+    bool found;
+    enum err err = dir_make(config->state, 0755, why);
+    int fd = err == OK ? lock(config->state, why) : -1;
+    if (err == OK && fd < 0)
+        return ERR_ENV;
+    char *path = path_join(config->state, "counts");
+    if (err == OK)
+        err = path == NULL ? fail(why, ERR_ENV, "out of memory") : file_read_if(path, COUNTS_BYTES_MAX, &old, &found, why);
+    if (err == OK)
+        err = each_of(span_buf(&old), path, count_again, &counting, why);
+    if (err == OK && !counting.done)
+        put_ours(&counting, 0);
+    if (err == OK)
+        err = buf_done(&counting.out, why);
+    if (err == OK)
+        err = file_replace_soft(path, 0644, span_buf(&counting.out), why);
+    if (fd >= 0)
+        close(fd);
+    buf_free(&counting.out);
+    buf_free(&old);
+    free(path);
+    return err;
+}
+
+enum err counts_each(const struct client_config *config, enum err (*each)(void *ctx, const struct count *count, struct why *why),
+                     void *ctx, struct why *why)
+{
+    struct buf text = BUF_EMPTY;
+    bool found;
+    char *path = path_join(config->state, "counts");
+    enum err err = path == NULL ? fail(why, ERR_ENV, "out of memory") : file_read_if(path, COUNTS_BYTES_MAX, &text, &found, why);
+    if (err == OK)
+        err = each_of(span_buf(&text), path, each, ctx, why);
+    buf_free(&text);
+    free(path);
+    return err;
+}

@@ -1,0 +1,22 @@
+/*
+ * How often the hook attested nothing, by reason, and what it said last: STATE/counts, lines "REASON COUNT TIME SENTENCE" in the
+ * order of reasons, TIME in POSIX seconds. `stele status` shows them.
+ */
+#ifndef STELE_CLIENT_COUNTS_H
+#define STELE_CLIENT_COUNTS_H
+
+#include "client/config.h"
+
+struct count {
+    struct span reason; /* a name of build_refusal_name, or "trouble": a full disk, an unreadable key … */
+    uint64_t n, last_s;
+    struct span sentence; /* the last time's */
+};
+
+/* Best effort, whole or not at all; several hooks at once lose no count. The error is for who wants it. */
+enum err counts_add(const struct client_config *config, const char *reason, const char *sentence, struct why *why);
+/* Calls `each` for every reason counted so far. ERR_MALFORMED where the file is not ours. */
+enum err counts_each(const struct client_config *config, enum err (*each)(void *ctx, const struct count *count, struct why *why),
+                     void *ctx, struct why *why);
+
+#endif
