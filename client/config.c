@@ -1,5 +1,7 @@
 #include "client/config.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -180,13 +182,61 @@ static enum err read_named(const struct client_config *config, const char *key, 
     return file_read(path, POLICY_BYTES_MAX, out, why);
 }
 
-enum err client_policy_load(const struct client_config *config, struct policy *out, struct why *why)
+enum err client_policy_read(const struct client_config *config, struct policy *out, struct why *why)
 {
     struct buf text = BUF_EMPTY;
     enum err err = read_named(config, "policy", config->policy_file, &text, why);
     if (err == OK)
         err = policy_parse(out, span_buf(&text), config->policy_file, why);
     buf_free(&text);
+    return err;
+}
+
+char *client_evidence_path(const struct client_config *config, struct span origin, const char *suffix)
+{
+    struct hash hash = sha256_of(origin);
+    struct buf path = BUF_EMPTY;
+    buf_fmt(&path, "%s/evidence/", config->state);
+    hex_encode(&path, span_of(hash.b, sizeof hash.b));
+    buf_str(&path, suffix);
+    buf_byte(&path, '\0');
+    if (!path.failed)
+        return (char *)path.data;
+    buf_free(&path);
+    return NULL;
+}
+
+/* Is there a file that speaks against the log? Then the user is told, whatever he asked for. What cannot be looked at for any
+ * other reason than that it is not there counts as well: a fork is not forgotten by a mistake. */
+static enum err look_for_evidence(const struct client_config *config, struct span origin, const char *suffix, const char *what,
+                                  bool *there, struct why *why)
+{
+    char *path = client_evidence_path(config, origin, suffix);
+    if (path == NULL)
+        return fail(why, ERR_ENV, "out of memory");
+    *there = access(path, F_OK) == 0 || (errno != ENOENT && errno != ENOTDIR);
+    if (*there)
+        fprintf(stderr, "WARNING: the log %.*s %s (%s; see `stele verify-evidence`)\n", SPAN_FMT(origin), what, path);
+    free(path);
+    return OK;
+}
+
+enum err client_policy_load(const struct client_config *config, struct policy *out, struct why *why)
+{
+    enum err err = client_policy_read(config, out, why);
+    if (err != OK)
+        return err;
+    for (size_t i = 0; err == OK && i < out->logs_n; i++) {
+        struct policy_log *log = &out->logs[i];
+        bool ignored;
+        err = look_for_evidence(config, log->key.name, "", "FORKED: it signed two histories under the quorum, and nothing in it counts",
+                                &log->forked, why);
+        if (err == OK)
+            err = look_for_evidence(config, log->key.name, ".unwitnessed",
+                                    "signed a second history, which the quorum of witnesses did not see", &ignored, why);
+    }
+    if (err != OK)
+        policy_free(out);
     return err;
 }
 

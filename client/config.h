@@ -31,7 +31,12 @@ struct client_config {
 enum err client_config_load(struct client_config *out, const char *file, struct why *why);
 void client_config_free(struct client_config *config);
 
-/* The policy and the trust file that the configuration names; ERR_ENV "no `policy` in FILE" where it names none. */
+/* STATE/evidence/<hex of SHA-256 of the origin><suffix>: what speaks against a log (client/memory.h); malloc'd. */
+char *client_evidence_path(const struct client_config *config, struct span origin, const char *suffix);
+
+/* The policy and the trust file that the configuration names; ERR_ENV "no `policy` in FILE" where it names none. Of the policy's
+ * logs those that were seen to fork are marked, and the user is told on stderr, also of second heads without the quorum. */
+enum err client_policy_read(const struct client_config *config, struct policy *out, struct why *why); /* without these marks */
 enum err client_policy_load(const struct client_config *config, struct policy *out, struct why *why);
 enum err client_trust_load(const struct client_config *config, struct trust *out, struct why *why);
 

@@ -10,42 +10,56 @@ static void free_item(struct evidence_item *item)
     buf_free(&item->entry);
     buf_free(&item->payload);
     free(item->source);
-    free(item->origin);
     free(item->proof_text);
-    free(item->key_text);
-    free(item->witnesses);
     free(item);
+}
+
+static void free_head(struct evidence_head *head)
+{
+    if (head == NULL)
+        return;
+    free(head->note);
+    free(head->origin);
+    free(head->witnesses);
+    free(head);
+}
+
+void evidence_heads_free(struct evidence_heads *heads)
+{
+    for (size_t i = 0; i < heads->n; i++)
+        free_head(heads->items[i]);
+    free(heads->items);
+    *heads = (struct evidence_heads){ 0 };
+}
+
+void evidence_clear(struct evidence *evidence)
+{
+    while (evidence->n > 0)
+        free_item(evidence->items[--evidence->n]);
+    if (evidence->proven_n > 0)
+        memset(evidence->places, 0, evidence->places_cap * sizeof *evidence->places);
+    evidence->proven_n = 0;
 }
 
 void evidence_free(struct evidence *evidence)
 {
-    for (size_t i = 0; i < evidence->n; i++)
-        free_item(evidence->items[i]);
+    evidence_clear(evidence);
     free(evidence->items);
-    free(evidence->checked_note);
-    free(evidence->checked_view);
+    free(evidence->places);
+    evidence_heads_free(&evidence->own_heads);
     *evidence = (struct evidence){ 0 };
 }
 
-/* Verifies the proof's checkpoint under the policy, or finds that it was the last one verified: bundles share theirs. What
- * is kept borrows from a copy of the note. */
-static enum err check_checkpoint(struct evidence *evidence, struct span note, const struct policy *policy, struct why *why)
+/* A growing list of pointers: room for one more. */
+static enum err more(void *list, size_t n, struct why *why)
 {
-    if (evidence->checked_note != NULL && span_eq(note, span_of(evidence->checked_note, evidence->checked_len)))
-        return OK;
-    free(evidence->checked_note);
-    if (evidence->checked_view == NULL)
-        evidence->checked_view = malloc(sizeof *evidence->checked_view);
-    evidence->checked_note = span_dup_str(note);
-    evidence->checked_len = note.len;
-    if (evidence->checked_note == NULL || evidence->checked_view == NULL)
+    if ((n & (n - 1)) != 0)
+        return OK; /* grows at powers of two */
+    void **items = realloc(*(void **)list, (n == 0 ? 1 : 2 * n) * sizeof *items);
+    if (items == NULL)
         return fail(why, ERR_ENV, "out of memory");
-    enum err err = policy_check(policy, span_of(evidence->checked_note, note.len), evidence->checked_view, NULL, why);
-    if (err != OK) {
-        free(evidence->checked_note);
-        evidence->checked_note = NULL;
-    }
-    return err;
+    *(void **)list = items;
+    return OK;
 }
 
 static char *name_witnesses(const struct policy *policy, const struct policy_view *view)
@@ -59,6 +73,43 @@ static char *name_witnesses(const struct policy *policy, const struct policy_vie
         return (char *)names.data;
     buf_free(&names);
     return NULL;
+}
+
+static enum err check_head(struct evidence_head *head, struct span note, const struct policy *policy, struct why *why)
+{
+    head->note = span_dup_str(note);
+    head->note_len = note.len;
+    if (head->note == NULL)
+        return fail(why, ERR_ENV, "out of memory");
+    enum err err = policy_check(policy, span_of(head->note, note.len), &head->view, &head->quorum_short, &head->why_not);
+    head->proven = err == OK;
+    if (err == OK) {
+        head->origin = span_dup_str(head->view.checkpoint.origin);
+        head->witnesses = name_witnesses(policy, &head->view);
+    }
+    return err == ERR_ENV || (err == OK && (head->origin == NULL || head->witnesses == NULL)) ? fail(why, ERR_ENV, "out of memory")
+                                                                                              : OK;
+}
+
+/* The proof's checkpoint under the policy, found among those that were met: bundles share theirs, mostly the last one. */
+static enum err find_head(struct evidence_heads *heads, struct span note, const struct policy *policy,
+                          const struct evidence_head **out, struct why *why)
+{
+    for (size_t i = heads->n; i-- > 0;)
+        if (span_eq(note, span_of(heads->items[i]->note, heads->items[i]->note_len))) {
+            *out = heads->items[i];
+            return OK;
+        }
+    struct evidence_head *head = calloc(1, sizeof *head);
+    enum err err = head == NULL ? fail(why, ERR_ENV, "out of memory") : check_head(head, note, policy, why);
+    if (err == OK)
+        err = more(&heads->items, heads->n, why);
+    if (err != OK) {
+        free_head(head);
+        return err;
+    }
+    *out = heads->items[heads->n++] = head;
+    return OK;
 }
 
 static void find_subject(struct evidence_item *item, const struct storepath *path)
@@ -81,65 +132,92 @@ static enum err open_envelope(struct evidence_item *item, struct why *why)
         err = statement_check_key(&item->statement, envelope.key.name, why);
     if (err != OK)
         return err;
-    struct buf vkey = BUF_EMPTY;
-    vkey_render(&vkey, &envelope.key);
-    item->key_text = vkey.failed ? NULL : span_dup_str(span_buf(&vkey));
-    buf_free(&vkey);
-    if (item->key_text == NULL)
-        return fail(why, ERR_ENV, "out of memory");
-    return vkey_parse(&item->key, span_str(item->key_text), SIG_ED25519, why);
+    item->key = envelope.key;
+    return OK;
+}
+
+static struct evidence_heads *heads_of(struct evidence *evidence)
+{
+    return evidence->heads != NULL ? evidence->heads : &evidence->own_heads;
+}
+
+/* The note of the head met last: a checkpoint of these bytes was parsed. */
+static struct span last_note(const struct evidence_heads *heads)
+{
+    const struct evidence_head *last = heads->n > 0 ? heads->items[heads->n - 1] : NULL;
+    return last != NULL ? span_of(last->note, last->note_len) : span_of(NULL, 0);
 }
 
 static enum err prove(struct evidence *evidence, struct evidence_item *item, const struct proof *proof, const struct policy *policy,
                       struct why *why)
 {
-    if (!proof_extra(proof, &item->entry))
-        return fail(why, item->entry.failed ? ERR_ENV : ERR_MALFORMED, "the proof has no `extra` line with the attestation");
-    enum err err = check_checkpoint(evidence, proof->checkpoint, policy, why);
+    if (!proof->has_extra)
+        return fail(why, ERR_MALFORMED, "the proof has no `extra` line with the attestation");
+    enum err err = find_head(heads_of(evidence), proof->checkpoint, policy, &item->head, why);
+    if (err == OK && !item->head->proven)
+        err = fail(why, ERR_REFUSED, "%s", item->head->why_not.text);
     if (err != OK)
         return err;
-    const struct policy_view *view = evidence->checked_view;
+    const struct policy_view *view = &item->head->view;
     struct hash leaf = merkle_leaf_hash(span_buf(&item->entry));
     err = proof_verify_inclusion(proof, &leaf, &view->checkpoint, why);
     if (err == OK)
         err = open_envelope(item, why);
     if (err != OK)
         return err;
-    item->origin = span_dup_str(view->checkpoint.origin);
-    item->witnesses = name_witnesses(policy, view);
+    item->origin = item->head->origin;
+    item->witnesses = item->head->witnesses;
     item->cosignatures = view->cosignatures;
     item->newest_time_s = view->newest_time_s;
     item->root = view->checkpoint.root;
     item->tree_size = view->checkpoint.size;
-    item->proven = item->origin != NULL && item->witnesses != NULL;
-    return item->proven ? OK : fail(why, ERR_ENV, "out of memory");
+    item->proven = true;
+    return OK;
 }
 
-static bool known_already(const struct evidence *evidence, const struct evidence_item *item)
+/* Where the item of this place in this log stands among the proven ones, or would. The table is never full. */
+static struct evidence_item **place_of(struct evidence_item **places, size_t cap, const struct evidence_item *item)
 {
-    for (size_t i = 0; i < evidence->n; i++)
-        if (evidence->items[i]->proven && evidence->items[i]->index == item->index &&
-            strcmp(evidence->items[i]->origin, item->origin) == 0)
-            return true;
-    return false;
+    size_t at = (size_t)(item->index * UINT64_C(0x9e3779b97f4a7c15)) & (cap - 1);
+    while (places[at] != NULL && (places[at]->index != item->index || strcmp(places[at]->origin, item->origin) != 0))
+        at = (at + 1) & (cap - 1);
+    return &places[at];
+}
+
+/* Is another proof of the same place there already? If not, the item takes it. */
+static enum err take_place(struct evidence *evidence, struct evidence_item *item, bool *taken, struct why *why)
+{
+    if (2 * evidence->proven_n >= evidence->places_cap) {
+        size_t cap = evidence->places_cap == 0 ? 16 : 2 * evidence->places_cap;
+        struct evidence_item **places = calloc(cap, sizeof *places);
+        if (places == NULL)
+            return fail(why, ERR_ENV, "out of memory");
+        for (size_t i = 0; i < evidence->places_cap; i++)
+            if (evidence->places[i] != NULL)
+                *place_of(places, cap, evidence->places[i]) = evidence->places[i];
+        free(evidence->places);
+        evidence->places = places;
+        evidence->places_cap = cap;
+    }
+    struct evidence_item **place = place_of(evidence->places, evidence->places_cap, item);
+    *taken = *place != NULL;
+    if (!*taken) {
+        *place = item;
+        evidence->proven_n++;
+    }
+    return OK;
 }
 
 static enum err push(struct evidence *evidence, struct evidence_item *item, struct why *why)
 {
-    if ((evidence->n & (evidence->n - 1)) == 0) {
-        size_t cap = evidence->n == 0 ? 1 : 2 * evidence->n;
-        struct evidence_item **items = realloc(evidence->items, cap * sizeof *items);
-        if (items == NULL)
-            return fail(why, ERR_ENV, "out of memory");
-        evidence->items = items;
-    }
-    evidence->items[evidence->n++] = item;
-    return OK;
+    enum err err = more(&evidence->items, evidence->n, why);
+    if (err == OK)
+        evidence->items[evidence->n++] = item;
+    return err;
 }
 
-/* One proof out of `rest`; all of `rest` where it does not parse. */
-static enum err add_one(struct evidence *evidence, struct span *rest, const char *source, const struct policy *policy,
-                        const struct storepath *path, struct why *why)
+enum err evidence_add_one(struct evidence *evidence, struct span *rest, const char *source, const struct policy *policy,
+                          const struct storepath *path, struct why *why)
 {
     struct evidence_item *item = calloc(1, sizeof *item);
     struct proof proof;
@@ -147,7 +225,7 @@ static enum err add_one(struct evidence *evidence, struct span *rest, const char
         free_item(item);
         return fail(why, ERR_ENV, "out of memory");
     }
-    enum err err = proof_next(&proof, rest, &item->why_not);
+    enum err err = proof_next_of_many(&proof, rest, last_note(heads_of(evidence)), &item->entry, &item->why_not);
     if (err == OK) {
         item->index = proof.index;
         item->proof_text = span_dup_str(proof.text);
@@ -161,13 +239,18 @@ static enum err add_one(struct evidence *evidence, struct span *rest, const char
         return fail(why, ERR_ENV, "out of memory");
     }
     find_subject(item, path);
-    if (item->proven && known_already(evidence, item)) {
+    bool taken = false;
+    err = push(evidence, item, why); /* first: a place is never given back */
+    if (err != OK) {
         free_item(item);
-        return OK;
+        return err;
     }
-    err = push(evidence, item, why);
-    if (err != OK)
-        free_item(item);
+    if (item->proven)
+        err = take_place(evidence, item, &taken, why);
+    if (err == OK && !taken)
+        return OK;
+    free_item(item);
+    evidence->n--;
     return err;
 }
 
@@ -177,7 +260,7 @@ enum err evidence_add(struct evidence *evidence, struct span bundles, const char
     struct span rest = bundles;
     enum err err = OK;
     while (rest.len > 0 && err == OK)
-        err = add_one(evidence, &rest, source, policy, path, why);
+        err = evidence_add_one(evidence, &rest, source, policy, path, why);
     return err;
 }
 

@@ -9,21 +9,38 @@
 #include "lib/proof.h"
 #include "lib/trust.h"
 
+/* A checkpoint, held against the policy once for all the bundles that share it. */
+struct evidence_head {
+    char *note; /* verbatim */
+    size_t note_len;
+    bool proven;             /* it satisfies the policy; otherwise `why_not` */
+    bool quorum_short;       /* the log signed it, but too few witnesses did */
+    struct why why_not;
+    struct policy_view view; /* borrows from `note`; whole where proven or quorum_short */
+    char *origin, *witnesses; /* names in the policy, comma separated; NULL where not proven */
+};
+/* All that were met, newest last: for bundle after bundle under one policy, by one thread. Zeros to begin with. */
+struct evidence_heads {
+    struct evidence_head **items;
+    size_t n;
+};
+void evidence_heads_free(struct evidence_heads *heads);
+
 struct evidence_item {
     char *source;       /* where the bundle came from: "sidecar http://…", "log example.org/log", "own store" */
     bool proven;        /* proof, quorum and envelope hold and the statement parses */
     struct why why_not; /* where not proven */
     uint64_t index;
-    char *origin;
+    const struct evidence_head *head; /* NULL where it did not come so far */
+    const char *origin;
     char *proof_text; /* this proof alone, verbatim */
     size_t proof_len;
-    char *key_text; /* the vkey that signed; `key` borrows from it */
-    struct vkey key;
+    struct vkey key;               /* that signed; borrows from `entry` */
     struct buf entry, payload;     /* the envelope and its payload */
     struct statement statement;    /* borrows from payload */
     const struct subject *subject; /* of the path asked for; NULL where it names another */
     size_t cosignatures;
-    char *witnesses; /* names in the policy, comma separated */
+    const char *witnesses; /* names in the policy, comma separated */
     uint64_t newest_time_s;
     struct hash root;
     uint64_t tree_size;
@@ -32,9 +49,10 @@ struct evidence_item {
 struct evidence {
     struct evidence_item **items;
     size_t n;
-    char *checked_note; /* the checkpoint verified last, and what it showed: bundles share checkpoints */
-    size_t checked_len;
-    struct policy_view *checked_view;
+    struct evidence_item **places; /* the proven ones, by origin and index: a hash table */
+    size_t places_cap, proven_n;
+    struct evidence_heads own_heads; /* where `heads` is NULL */
+    struct evidence_heads *heads;    /* the caller's, to share them; it must outlive the evidence */
 };
 
 void evidence_free(struct evidence *evidence);
@@ -43,6 +61,11 @@ void evidence_free(struct evidence *evidence);
  * ERR_ENV only where memory is short. */
 enum err evidence_add(struct evidence *evidence, struct span bundles, const char *source, const struct policy *policy,
                       const struct storepath *path, struct why *why);
+/* The next one out of `bundles`, which must not be empty: all that is left where it does not parse. For as many bundles as there
+ * may be: take one, and evidence_clear, which keeps the heads and the memory. */
+enum err evidence_add_one(struct evidence *evidence, struct span *bundles, const char *source, const struct policy *policy,
+                          const struct storepath *path, struct why *why);
+void evidence_clear(struct evidence *evidence);
 /* The proven items that name the path, as trust_judge wants them: an array that the caller frees; *map (may be NULL; freed by the
  * caller) gives each one's item number. */
 enum err evidence_for_trust(const struct evidence *evidence, struct trust_evidence **out, size_t *n, size_t **map, struct why *why);

@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "client/memory.h"
+
 void gathered_free(struct gathered *gathered)
 {
     for (size_t i = 0; i < gathered->n; i++) {
@@ -104,7 +106,10 @@ enum err gather_logs(struct gathered *gathered, struct http_client *client, cons
         if (bundles == NULL)
             return fail(why, ERR_ENV, "out of memory");
         size_t troubles = gathered->troubles.len;
-        err = settle(gathered, proofs_log(client, config, policy, i, hash_part, bundles, &trouble), &trouble, why);
+        err = memory_ask(config, policy, i, client, &trouble);
+        if (err == OK)
+            err = proofs_log(client, config, policy, i, hash_part, bundles, &trouble);
+        err = settle(gathered, err, &trouble, why);
         answered += err == OK && gathered->troubles.len == troubles;
     }
     gathered->looked_up = answered == policy->logs_n;

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "client/memory.h"
 #include "lib/sys/key.h"
 
 enum err local_open(struct local *out, const char *config_file, const char *root, bool look_up, struct why *why)
@@ -110,6 +111,7 @@ static enum err find_evidence(struct local *local, const struct storepath *path,
         err = gather_logs(&gathered, local->client, &local->config, &local->policy, path->hash_part, why);
     for (size_t i = 0; i < gathered.n && err == OK; i++)
         err = evidence_add(&out->evidence, gathered.sources[i].bundles, gathered.sources[i].name, &local->policy, path, why);
+    memory_show(&local->config, &out->evidence.own_heads, &out->evidence);
     buf_span(&out->troubles, span_buf(&gathered.troubles));
     *looked_up = gathered.looked_up;
     gathered_free(&gathered);

@@ -2,102 +2,39 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "client/shown_log.h"
 #include "client/verbs.h"
 #include "lib/forkfile.h"
 #include "lib/sys/cli.h"
 #include "lib/sys/file.h"
-#include "lib/sys/http_client.h"
 #include "lib/sys/key.h"
-#include "lib/tile.h"
-
-/* A log as it shows itself at a URL. */
-struct shown {
-    struct http_client *client;
-    struct http_response response, checkpoint;
-    const char *url;
-    struct tile_reader tiles;
-    struct checkpoint head;
-};
-
-static enum err get(struct shown *shown, const char *path, unsigned *status, struct why *why)
-{
-    struct buf url = BUF_EMPTY;
-    buf_fmt(&url, "%s/%s", shown->url, path);
-    buf_byte(&url, '\0');
-    enum err err = buf_done(&url, why);
-    if (err == OK)
-        err = http_get(shown->client, (const char *)url.data, NULL, NOTE_BYTES_MAX, &shown->response, why);
-    *status = shown->response.status;
-    if (err == OK && *status != 200 && *status != 404)
-        err = fail(why, ERR_ENV, "%s answered %u", (const char *)url.data, *status);
-    buf_free(&url);
-    return err;
-}
-
-/* A partial tile that is gone is had from the full one (tlog-tiles, "Partial tiles"). */
-static enum err fetch_tile(void *ctx, const struct tile *tile, struct span *bytes, struct why *why)
-{
-    struct shown *shown = ctx;
-    struct tile full = *tile;
-    char path[TILE_PATH_MAX];
-    size_t len = (size_t)tile->width * sizeof(struct hash);
-    unsigned status;
-    full.width = TILE_WIDTH;
-    tile_path_render(tile, path);
-    enum err err = get(shown, path, &status, why);
-    if (err == OK && status == 404 && tile->width < TILE_WIDTH) {
-        tile_path_render(&full, path);
-        err = get(shown, path, &status, why);
-    }
-    if (err == OK && (status != 200 || shown->response.body.len < len))
-        err = fail(why, ERR_ENV, "%s/%s: %s", shown->url, path, status != 200 ? "there is no such tile" : "the tile is cut");
-    *bytes = span_of(shown->response.body.data, len);
-    return err;
-}
-
-/* What the log shows may be made up, tile by tile: it counts only where it leads to the root that the log signed. */
-static enum err tiles_wrong(const struct shown *shown, struct why *why)
-{
-    return fail(why, ERR_ENV, "the tiles at %s do not give the root of the checkpoint there: nothing can be told from them",
-                shown->url);
-}
 
 /* The log's checkpoint, under the file's keys. */
-static enum err open_shown(struct shown *shown, const struct forkfile *file, struct why *why)
+static enum err open_shown(struct shown_log *shown, const struct forkfile *file, struct why *why)
 {
     struct note note;
-    unsigned status;
-    enum err err = get(shown, "checkpoint", &status, why);
-    if (err == OK && status != 200)
-        err = fail(why, ERR_ENV, "%s/checkpoint: there is none", shown->url);
-    shown->checkpoint = shown->response;
-    shown->response = (struct http_response){ 0 };
+    struct checkpoint head;
+    enum err err = shown_log_ask(shown, why);
+    if (err != OK)
+        return err;
+    err = note_parse(&note, span_buf(&shown->checkpoint.body), why);
     if (err == OK)
-        err = note_parse(&note, span_buf(&shown->checkpoint.body), why);
-    if (err == OK)
-        err = checkpoint_open(&shown->head, &note, file->origin, file->keys, file->keys_n, why);
+        err = checkpoint_open(&head, &note, file->origin, file->keys, file->keys_n, why);
     if (err != OK)
         return err == ERR_ENV ? err : fail_in(why, err, "the checkpoint at %s", shown->url);
-    shown->tiles = (struct tile_reader){ .fetch = fetch_tile, .ctx = shown, .size = shown->head.size };
+    shown_log_believe(shown, &head);
     return OK;
 }
 
 /* Holds one head against the tree that the log shows. *proven where it is no part of it: then `out` is the evidence. */
-static enum err hold_against(struct shown *shown, const struct forkfile *file, struct span note, const struct checkpoint *head,
+static enum err hold_against(struct shown_log *shown, const struct forkfile *file, struct span note, const struct checkpoint *head,
                              struct forkfile *out, bool *proven, struct why *why)
 {
-    struct hash_reader reader = tile_hash_reader(&shown->tiles);
     *out = *file;
     out->suspect = false;
     out->notes[0] = note;
     out->notes[1] = span_buf(&shown->checkpoint.body);
-    struct why inner;
-    enum err err = merkle_root(head->size, &reader, &out->root, why);
-    if (err == OK)
-        err = merkle_consistency_prove(head->size, shown->head.size, &reader, out->proof, &out->proof_n, why);
-    if (err == OK && merkle_consistency_verify(head->size, &out->root, shown->head.size, &shown->head.root, out->proof,
-                                               out->proof_n, &inner) != OK)
-        err = tiles_wrong(shown, why);
+    enum err err = shown_log_root(shown, head->size, &out->root, out->proof, &out->proof_n, why);
     *proven = err == OK && !hash_eq(&out->root, &head->root);
     out->has_root = head->size < shown->head.size;
     return err;
@@ -105,7 +42,7 @@ static enum err hold_against(struct shown *shown, const struct forkfile *file, s
 
 /* Does the log's own tree settle what the file suspects? *proven, with the evidence in `out`; OK and not proven: the tree holds
  * both heads. ERR_REFUSED where it is too small to tell. */
-static enum err settle(struct shown *shown, const struct forkfile *file, const struct checkpoint heads[2], struct forkfile *out,
+static enum err settle(struct shown_log *shown, const struct forkfile *file, const struct checkpoint heads[2], struct forkfile *out,
                        bool *proven, struct why *why)
 {
     enum err err = open_shown(shown, file, why);
@@ -164,7 +101,7 @@ static enum err ask_log(const char *name, const struct forkfile *file, const str
                         const char *out_file, struct why *why)
 {
     static struct forkfile evidence;
-    struct shown shown = { .url = url };
+    struct shown_log shown = { .url = url };
     struct checkpoint proven_heads[2];
     bool proven = false;
     enum err err = http_client_system_start(why);
@@ -180,8 +117,7 @@ static enum err ask_log(const char *name, const struct forkfile *file, const str
         print_proven(name, &evidence, proven_heads);
     if (err == OK && out_file != NULL)
         err = write_evidence(out_file, &evidence, why);
-    http_response_free(&shown.response);
-    http_response_free(&shown.checkpoint);
+    shown_log_free(&shown);
     http_client_free(shown.client);
     return err;
 }

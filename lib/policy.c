@@ -157,9 +157,15 @@ static enum err check_log(const struct policy *policy, const struct note *note, 
     enum err err = note_verify(note, keys, n, verified, NULL, why);
     if (err != OK)
         return fail_in(why, err, "checkpoint of %.*s", SPAN_FMT(view->checkpoint.origin));
+    bool forked = false;
     for (size_t i = n; i-- > 0;)
-        if (verified[i])
+        if (verified[i]) {
             view->log = numbers[i];
+            forked |= policy->logs[numbers[i]].forked;
+        }
+    if (forked)
+        return fail(why, ERR_REFUSED, "the log %.*s FORKED: it signed two histories under the quorum, and is not believed any more",
+                    SPAN_FMT(view->checkpoint.origin));
     return OK;
 }
 

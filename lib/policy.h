@@ -13,6 +13,7 @@
 struct policy_log {
     struct vkey key; /* its name is the origin */
     struct span url; /* without a final slash; empty where none is given */
+    bool forked;     /* set by whoever knows that it signed two histories: nothing under it satisfies the policy */
 };
 
 struct policy_witness {

@@ -4,7 +4,7 @@
 #define EM_DASH_SPACE "\xe2\x80\x94 "
 
 /* The lines before the checkpoint. */
-static enum err take_head(struct proof *out, struct span *rest, struct buf *scratch, struct why *why)
+static enum err take_head(struct proof *out, struct span *rest, struct buf *extra, struct why *why)
 {
     struct span line;
     if (!span_line(rest, &line) || !span_is(line, HEADER_LINE))
@@ -13,8 +13,8 @@ static enum err take_head(struct proof *out, struct span *rest, struct buf *scra
         return fail(why, ERR_MALFORMED, "the proof ends after its first line");
     out->has_extra = span_skip(&line, "extra ");
     if (out->has_extra) {
-        if (!base64_decode(line, scratch))
-            return scratch->failed ? buf_done(scratch, why) : fail(why, ERR_MALFORMED, "the proof's extra line is not base64");
+        if (!base64_decode(line, extra))
+            return extra->failed ? buf_done(extra, why) : fail(why, ERR_MALFORMED, "the proof's extra line is not base64");
         out->extra_base64 = line;
         if (!span_line(rest, &line))
             return fail(why, ERR_MALFORMED, "the proof ends after its extra line");
@@ -49,29 +49,40 @@ static enum err checkpoint_length(struct span rest, size_t *len, struct why *why
     return OK;
 }
 
-enum err proof_next(struct proof *out, struct span *rest, struct why *why)
+static enum err take_checkpoint(struct proof *out, struct span at, size_t len, struct span known, struct why *why)
+{
+    struct note note;
+    struct checkpoint checkpoint;
+    out->checkpoint = span_cut(at, 0, len);
+    if (span_eq(out->checkpoint, known))
+        return OK;
+    enum err err = note_parse(&note, out->checkpoint, why);
+    return err == OK ? checkpoint_parse(&checkpoint, note.text, why) : err;
+}
+
+enum err proof_next_of_many(struct proof *out, struct span *rest, struct span known, struct buf *extra, struct why *why)
 {
     struct span start = *rest, at = *rest;
-    struct buf scratch = BUF_EMPTY;
-    struct note note;
     size_t len = 0;
     *out = (struct proof){ 0 };
-    enum err err = take_head(out, &at, &scratch, why);
-    buf_free(&scratch);
+    enum err err = take_head(out, &at, extra, why);
     if (err == OK)
         err = checkpoint_length(at, &len, why);
-    if (err == OK) {
-        out->checkpoint = span_cut(at, 0, len);
-        err = note_parse(&note, out->checkpoint, why);
-    }
-    struct checkpoint checkpoint;
     if (err == OK)
-        err = checkpoint_parse(&checkpoint, note.text, why);
+        err = take_checkpoint(out, at, len, known, why);
     if (err != OK)
         return err;
     out->text = span_cut(start, 0, start.len - at.len + len);
     *rest = span_cut(at, len, at.len - len);
     return OK;
+}
+
+enum err proof_next(struct proof *out, struct span *rest, struct why *why)
+{
+    struct buf extra = BUF_EMPTY;
+    enum err err = proof_next_of_many(out, rest, span_of(NULL, 0), &extra, why);
+    buf_free(&extra);
+    return err;
 }
 
 enum err proof_parse(struct proof *out, struct span text, struct why *why)

@@ -21,6 +21,9 @@ struct proof {
 enum err proof_parse(struct proof *out, struct span text, struct why *why);
 /* Takes the next proof out of `rest`, which must not be empty. */
 enum err proof_next(struct proof *out, struct span *rest, struct why *why);
+/* The same, for one of many: the decoded extra data is appended to `extra`, and a checkpoint that is the note `known`, which was
+ * parsed before, is not parsed again. */
+enum err proof_next_of_many(struct proof *out, struct span *rest, struct span known, struct buf *extra, struct why *why);
 /* `extra` may be NULL; it is the decoded bytes. */
 void proof_render(struct buf *out, const struct span *extra, uint64_t index, const struct hash *hashes, size_t n,
                   struct span checkpoint);

@@ -255,6 +255,17 @@ enum err dir_lock(const char *dir, unsigned wait_ms, struct why *why)
     return err; /* the descriptor stays open, and the lock held, until the process ends */
 }
 
+enum err file_lock(const char *path, int *fd, struct why *why)
+{
+    *fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+    while (*fd >= 0 && flock(*fd, LOCK_EX) != 0)
+        if (errno != EINTR) {
+            close(*fd);
+            *fd = -1;
+        }
+    return *fd < 0 ? fail_errno(why, "lock", path) : OK;
+}
+
 enum err disk_free(const char *path, uint64_t *bytes, struct why *why)
 {
     struct statvfs st;

@@ -36,6 +36,10 @@ enum err dir_each(const char *path, enum err (*each)(void *ctx, const char *name
  * ending (or whose signer is); then ERR_ENV. */
 enum err dir_lock(const char *dir, unsigned wait_ms, struct why *why);
 
+/* An flock on the file at PATH, made where it is not there: waits for whoever holds it, process or thread. Released by closing
+ * *fd. */
+enum err file_lock(const char *path, int *fd, struct why *why);
+
 /* As many open files as the system lets this process have. */
 void files_open_many(void);
 

@@ -205,7 +205,7 @@ static void shared_checkpoint(void **state)
     put_proof(&other, (struct made){ 4, 2, 2, 2, 2 });
     add(&evidence, &one, NULL);
     assert_int_equal(evidence.items[0]->newest_time_s, 1001);
-    evidence.checked_view->newest_time_s = 5; /* shows whether what was found is used again */
+    evidence.own_heads.items[0]->view.newest_time_s = 5; /* shows whether what was found is used again */
     add(&evidence, &two, NULL);
     add(&evidence, &other, NULL);
     assert_int_equal(evidence.n, 3);
