@@ -62,6 +62,8 @@ $O/%.o: %.c Makefile
 	$(CC) $(CFLAGS) -c -o $@ $<
 
 trail_o := $(patsubst %,$O/client/%.o,trail trail_graph trail_judge trail_proofs trail_settle trail_why trail_memory)
+$O/client/units.o: $(wildcard systemd/*)
+
 # Objects of a program that a unit test links besides the libraries.
 store_o := $(patsubst %,$O/log/%.o,store store_open store_read index index_memory index_runs index_view seen seen_run)
 $O/tests/unit/test_store $O/tests/unit/test_index $O/tests/unit/test_seen: $(store_o)

@@ -12,6 +12,8 @@ static const struct cli_command commands[] = {
     { "audit", "[--store ROOT] [PATH...]", "who answers for what is in the store?", run_audit },
     { "why", "PATH", "why the gate refuses or accepts a path", run_why },
     { "verify-evidence", "FILE [--from URL]", "did the log sign two histories?", run_verify_evidence },
+    { "setup", "builder|consumer [--write]", "make this machine a builder, or one that takes only what you trust", run_setup },
+    { "doctor", "[builder|consumer]", "what is wrong here, and what to do about it", run_doctor },
     { 0 },
 };
 

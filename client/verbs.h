@@ -15,5 +15,7 @@ enum err run_gate(int argc, char **argv, struct why *why);
 enum err run_audit(int argc, char **argv, struct why *why);
 enum err run_verify_evidence(int argc, char **argv, struct why *why);
 enum err run_why(int argc, char **argv, struct why *why);
+enum err run_setup(int argc, char **argv, struct why *why);
+enum err run_doctor(int argc, char **argv, struct why *why);
 
 #endif

@@ -171,6 +171,9 @@ enum err http_easy_end(CURL *easy, CURLcode code, const char *url, struct http_g
         return OK;
     copy_header(easy, "Content-Type", response->content_type, sizeof response->content_type);
     copy_header(easy, "Location", response->location, sizeof response->location);
+    const char *date = header_value(easy, "Date");
+    time_t date_s = date == NULL ? -1 : curl_getdate(date, NULL);
+    response->date_s = date_s > 0 ? (uint64_t)date_s : 0;
     response->retry_after_s = header_number(easy, "Retry-After");
     response->answered = header_number(easy, "Stele-Answered");
     return OK;

@@ -22,6 +22,7 @@ struct http_response {
     unsigned status; /* for file:// 200 or 404 */
     struct buf body;
     char content_type[128];
+    uint64_t date_s;        /* the peer's clock, by its Date header; 0 where absent */
     uint64_t retry_after_s; /* 0 where absent or not a number of seconds */
     uint64_t answered;      /* Stele-Answered (spec/log.md); 0 where absent or no number */
     char location[2048];    /* of a redirect, empty otherwise */
