@@ -12,6 +12,7 @@ enum err cmd_fsck(int argc, char **argv, struct why *why);
 enum err cmd_backup(int argc, char **argv, struct why *why);
 enum err cmd_recover(int argc, char **argv, struct why *why);
 enum err cmd_freeze(int argc, char **argv, struct why *why);
+enum err cmd_set_clock(int argc, char **argv, struct why *why);
 enum err cmd_key(int argc, char **argv, struct why *why);
 
 #endif

@@ -14,8 +14,6 @@
 #include "log/signed_head.h"
 #include "log/store.h"
 
-enum { LOCK_PATIENCE_MS = 2000 };
-
 /* What is published must be under the quorum: a witness that is gone later would otherwise leave a log that shows nothing. */
 static enum err check_quorum(const struct log_config *config, const struct vkey *key, struct span note, struct why *why)
 {

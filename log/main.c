@@ -8,6 +8,7 @@ static const struct cli_command commands[] = {
     { "backup", "DIR OUT", "copy a log, also while it runs, into the folder OUT", cmd_backup },
     { "recover", "DIR [--from URL] [FILE...]", "put back missing entries, from a copy or from proof bundles", cmd_recover },
     { "freeze", "DIR [--note TEXT]", "end a log: it is served for ever, and takes nothing", cmd_freeze },
+    { "set-clock", "DIR TIME", "say what time it is, after a clock that was ahead", cmd_set_clock },
     { "key", "DIR", "print the log's public key (vkey)", cmd_key },
     { 0 },
 };

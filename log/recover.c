@@ -20,8 +20,6 @@
 #include "log/limits.h"
 #include "log/recover.h"
 
-enum { LOCK_PATIENCE_MS = 2000 };
-
 struct options {
     const char *url, *patience_s;
     bool lists, nothing_newer;

@@ -22,7 +22,7 @@
 #include "log/limits.h"
 #include "log/routes.h"
 
-enum { LOCK_PATIENCE_MS = 2000, STOP_EXTRA_MS = 2000 };
+enum { STOP_EXTRA_MS = 2000 };
 
 struct serving {
     struct log_config config;

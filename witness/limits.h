@@ -25,7 +25,6 @@ enum {
     LIST_INTERVAL_S = 3600,  /* how often they are read */
     LIST_TIMEOUT_MS = 10000, /* for one of them */
 
-    SET_CLOCK_APART_MAX_S = 300, /* between what a person says and the machine's clock */
     SUSPENDED_RETRY_S = 3600, /* until then nobody will have resumed it */
 
     FLUSH_MS = 500,          /* how late a note may reach DIR/checkpoints */

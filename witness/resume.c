@@ -4,11 +4,9 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "lib/cosignature.h"
 #include "lib/sys/cli.h"
-#include "lib/sys/clock.h"
 #include "lib/sys/file.h"
 #include "lib/sys/http_client.h"
 #include "lib/sys/key.h"
@@ -195,59 +193,21 @@ enum err cmd_resume(int argc, char **argv, struct why *why)
     return err;
 }
 
-/* "2026-11-25T22:10Z", UTC. */
-static bool parse_minute(const char *text, uint64_t *out)
-{
-    struct tm tm = { 0 };
-    char again[32];
-    int used = 0;
-    if (sscanf(text, "%4d-%2d-%2dT%2d:%2dZ%n", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &tm.tm_hour, &tm.tm_min, &used) != 5 ||
-        used != 17 || text[used] != '\0')
-        return false;
-    tm.tm_year -= 1900;
-    tm.tm_mon -= 1;
-    time_t time = timegm(&tm);
-    *out = (uint64_t)time;
-    return time > 0 && strftime(again, sizeof again, "%Y-%m-%dT%H:%MZ", &tm) == 17 && strcmp(again, text) == 0;
-}
-
-/* Times in the future come down to now. */
-static enum err take_back(struct heads *heads, uint64_t now_s, size_t *changed, struct why *why)
-{
-    enum err err = OK;
-    *changed = 0;
-    for (size_t i = 0; i < heads_count(heads) && err == OK; i++) {
-        struct head_record record = *heads_at(heads, i);
-        if (record.time_s <= now_s)
-            continue;
-        if (record.suspended) /* adding it would take it up */
-            return fail(why, ERR_REFUSED, "logs are suspended: resume them first");
-        record.time_s = now_s;
-        err = heads_add(heads, &record, 1, why);
-        ++*changed;
-    }
-    return err;
-}
-
 enum err cmd_set_clock(int argc, char **argv, struct why *why)
 {
     const struct cli_option options[] = { { 0 } };
     struct cli_args args;
     struct heads *heads = NULL;
-    uint64_t said_s = 0, now_s = clock_posix_s();
+    uint64_t now_s;
     size_t changed = 0;
     enum err err = cli_parse(options, 2, 2, argc, argv, &args, why);
     if (err != OK)
         return err;
-    if (!parse_minute(args.items[1], &said_s))
-        err = fail(why, ERR_USAGE, "the time is wanted as 2026-11-25T22:10Z, in UTC, from another clock than this machine's");
-    else if (said_s > now_s + SET_CLOCK_APART_MAX_S || said_s + SET_CLOCK_APART_MAX_S < now_s)
-        err = fail(why, ERR_REFUSED, "this machine's clock differs from that by more than %d s: set it right first",
-                   SET_CLOCK_APART_MAX_S);
+    err = heads_clock_said(args.items[1], &now_s, why);
     if (err == OK)
         err = heads_take(&heads, args.items[0], why);
     if (err == OK)
-        err = take_back(heads, now_s, &changed, why);
+        err = heads_take_back(heads, now_s, &changed, why);
     if (err == OK)
         printf("%zu logs had a time in the future; the next cosignatures have the present one, below those given out before\n",
                changed);

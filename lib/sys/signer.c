@@ -109,8 +109,8 @@ static void judge(const struct signer_state *state, struct job *jobs, size_t i)
     job->time_s = now_s > newest_s ? now_s : newest_s;
     if (newest_s > now_s + CLOCK_BEHIND_MAX_S) {
         job->clock_behind = true;
-        fail(&job->why, ERR_ENV, "the clock is %llu s behind the last signature: set it right",
-             (unsigned long long)(newest_s - now_s));
+        fail(&job->why, ERR_ENV, "the clock is %llu s behind the last signature: set it right; where it was ahead then, "
+             "say so with `set-clock`", (unsigned long long)(newest_s - now_s));
         return;
     }
     /* A time is part of what was said: a cosignature never goes back behind it, also across a restart. */

@@ -14,7 +14,7 @@ time_of() {
 within() {
     if [ "${4:-0}" -ge "$2" ] && [ "${4:-0}" -le "$3" ]; then ok "$1"; else not_ok "$1: \"${4:-}\", not from $2 to $3"; fi
 }
-for i in 1 2 3 4 5 6 7; do make_attestation "$W/builder" $((700 + i)) 1 >"$W/c$i"; done
+for i in 1 2 3 4 5 6 7 8 9; do make_attestation "$W/builder" $((700 + i)) 1 >"$W/c$i"; done
 
 stele-witness init "$W/w" --name w.example/witness >/dev/null 2>&1
 start w shifted stele-witness serve "$W/w" --listen 127.0.0.1:0
@@ -36,7 +36,7 @@ within "and the witness's time does not go back" "$first" $((first + 60)) "$(tim
 echo "# far back"
 shift_clock -$day 0
 status "a day back: nothing is signed, nothing answered" 503 "$(post "$W/c3")"
-says "the log names the clock" 'clock-behind why="the clock is 8[0-9]{4} s behind the last signature: set it right"' "$W/run/log.err"
+says "the log names the clock" 'clock-behind why="the clock is 8[0-9]{4} s behind the last signature: set it right' "$W/run/log.err"
 status "what was published is served" 200 "$(get /checkpoint)"
 same "as it was" 2 "$(sed -n 2p "$W/body")"
 status "the log is not out of order" 200 "$(get /healthz)"
@@ -71,4 +71,30 @@ same "set right, it does" 200 "$(soon 200 post "$W/c6")"
 echo "# the monotonic clock may jump as well: a machine that slept"
 shift_clock 0 $day
 same "a day passes in no time: the log goes on" 200 "$(soon 200 post "$W/c7")"
+stop log
+
+echo "# a clock that was ahead, for one head"
+minute() { date -u +%Y-%m-%dT%H:%MZ; }
+sed -i 's/^quorum w/quorum none/' "$W/log/policy"
+clock=$W/log-clock
+shift_clock $day 0
+serve shifted
+same "with a clock a day ahead a head is signed" 200 "$(soon 200 post "$W/c8")"
+stop log
+shift_clock 0 0
+serve shifted
+status "set right, nothing is signed for a day" 503 "$(post "$W/c9")"
+says "and the way out is named" 'clock-behind why="the clock is 8[0-9]{4} s behind the last signature: set it right.*set-clock' "$W/run/log.err"
+refuses "set-clock wants the log stopped" "another process" stele-log set-clock "$W/log" "$(minute)"
+stop log
+refuses "and a time" "is wanted as" stele-log set-clock "$W/log" tomorrow
+refuses "that is this machine's too" "differs" stele-log set-clock "$W/log" 2031-01-01T00:00Z
+accepts "a person says what time it is" stele-log set-clock "$W/log" "$(minute)"
+says "that changes something" "had a time in the future" "$W/out"
+accepts "once" stele-log set-clock "$W/log" "$(minute)"
+says "and no more" "nothing to do" "$W/out"
+serve shifted
+same "then the log goes on" 200 "$(soon 200 post "$W/c9")"
+stop log
+accepts "and is right" stele-log fsck "$W/log" --full
 done_testing
