@@ -32,6 +32,12 @@ void evidence_heads_free(struct evidence_heads *heads)
     *heads = (struct evidence_heads){ 0 };
 }
 
+void evidence_heads_trim(struct evidence_heads *heads, size_t most)
+{
+    if (heads->n > most)
+        evidence_heads_free(heads);
+}
+
 void evidence_clear(struct evidence *evidence)
 {
     while (evidence->n > 0)

@@ -25,6 +25,8 @@ struct evidence_heads {
     size_t n;
 };
 void evidence_heads_free(struct evidence_heads *heads);
+/* Drops all of them where there are more than `most`: between two uses, by whoever keeps them for long. */
+void evidence_heads_trim(struct evidence_heads *heads, size_t most);
 
 struct evidence_item {
     char *source;       /* where the bundle came from: "sidecar http://…", "log example.org/log", "own store" */

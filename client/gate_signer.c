@@ -15,10 +15,11 @@ struct gate_signer_state {
     const struct client_config *config;
     const char *dir;
     struct judge judge;
+    struct evidence_heads heads; /* checkpoints that were verified: a closure's proofs share them */
     struct nix_secret_key *key;
 };
 
-enum { SOURCES_MAX = 64, FLAG_PASSES = 1, FLAG_BY_WARNING = 2 };
+enum { SOURCES_MAX = 64, HEADS_KEPT_MAX = 256, FLAG_PASSES = 1, FLAG_BY_WARNING = 2 };
 
 static enum err start(void *ctx, struct buf *hello, struct why *why)
 {
@@ -113,7 +114,7 @@ static enum err serve(void *ctx, struct span request, struct buf *reply, struct 
     struct gate_signer_state *state = ctx;
     struct judge_source sources[SOURCES_MAX];
     char *names[SOURCES_MAX];
-    struct judge_question question = { .dir = span_str(state->dir), .sources = sources };
+    struct judge_question question = { .dir = span_str(state->dir), .sources = sources, .heads = &state->heads };
     uint64_t looked_up = 0, n = 0, i = 0;
     enum err err = OK;
     struct judge_verdict verdict = { 0 };
@@ -136,6 +137,7 @@ static enum err serve(void *ctx, struct span request, struct buf *reply, struct 
     if (err == OK)
         err = answer(state, &verdict, reply, why);
     judge_verdict_free(&verdict);
+    evidence_heads_trim(&state->heads, HEADS_KEPT_MAX);
     while (i > 0)
         free(names[--i]);
     return err;

@@ -62,10 +62,15 @@ static void describe_item(struct trial *trial, const struct evidence_item *item,
 static void describe(struct trial *trial)
 {
     struct judge_verdict *out = trial->out;
+    for (size_t i = 0; i < out->evidence.n; i++)
+        out->reasons[i] = out->evidence.items[i]->subject == NULL ? trust_reason_text(OTHER_PATH) : "";
     for (size_t i = 0; i < trial->n; i++) {
         describe_item(trial, out->evidence.items[trial->items[i]], trust_reason_text(trial->reasons[i]));
         out->counts[trial->items[i]] = trial->reasons[i] == COUNTS;
+        out->reasons[trial->items[i]] = trust_reason_text(trial->reasons[i]);
     }
+    if (out->result.trail.text[0] != '\0')
+        buf_fmt(&out->tree, "    the trail of its inputs: %s\n", out->result.trail.text);
     for (size_t i = 0; i < out->evidence.n; i++) {
         const struct evidence_item *item = out->evidence.items[i];
         if (!item->proven)
@@ -105,7 +110,67 @@ static const struct why *best_reason(const struct trial *trial)
     return NULL;
 }
 
-static enum err conclude(struct trial *trial, size_t cache_signed)
+/* What an attestation that does not count would need. */
+static void advise_item(struct trial *trial, size_t i)
+{
+    struct buf *advice = &trial->out->advice;
+    const struct trust_evidence *evidence = &trial->evidence[i];
+    int64_t party = trust_builder(&trial->judge->trust, evidence->key);
+    struct span who = party >= 0 ? trial->judge->trust.parties[party].name : evidence->key->name;
+    switch (trial->reasons[i]) {
+    case NOT_A_BUILDER:
+        buf_fmt(advice, "if you trust %.*s to build: a line `builder NAME ", SPAN_FMT(who));
+        vkey_render(advice, evidence->key);
+        buf_str(advice, "`, and a quorum that asks it\n");
+        break;
+    case NOT_IN_QUORUM: buf_fmt(advice, "a `quorum` line that asks %.*s for paths of this name\n", SPAN_FMT(who)); break;
+    case REVOKED: buf_fmt(advice, "an attestation from before the revocation of %.*s, or by another builder\n", SPAN_FMT(who)); break;
+    case FOREIGN: buf_fmt(advice, "a complete statement by %.*s: %s\n", SPAN_FMT(who), evidence->statement->why_foreign.text); break;
+    case BACKFILL_REFUSED:
+        buf_fmt(advice, "`backfill accept`, or a rebuild by %.*s that is attested\n", SPAN_FMT(who));
+        break;
+    case OTHER_BYTES:
+        buf_fmt(advice, "a cache that serves what %.*s built: a NAR of %llu bytes, sha256 ", SPAN_FMT(who),
+                (unsigned long long)evidence->subject->nar_size);
+        hex_encode(advice, span_of(evidence->subject->nar_hash.b, 32));
+        buf_byte(advice, '\n');
+        break;
+    case OTHER_REFERENCES: buf_fmt(advice, "a cache that gives the references that %.*s attested\n", SPAN_FMT(who)); break;
+    case INPUTS_UNATTESTED: buf_fmt(advice, "attestations of what %.*s built it from: `stele trace` has them all\n", SPAN_FMT(who)); break;
+    case COUNTS:
+    case OTHER_PATH:
+    case CONTRADICTS_ITSELF: break;
+    }
+}
+
+/* What would make a refused path pass: what its quorum lacks, what each piece of evidence lacks, and the way without any. */
+static enum err advise(struct trial *trial, struct why *why)
+{
+    struct judge_verdict *out = trial->out;
+    bool short_of_quorum = false;
+    enum err err = OK;
+    if (out->result.wants_look_up)
+        buf_str(&out->advice, "an answer of every log of the policy (each needs an address there), or `divergence warn`\n");
+    else if (out->result.verdict == TRUST_REFUSED)
+        err = trust_missing(&out->advice, &trial->judge->trust, &out->result, why);
+    for (size_t i = 0; i < trial->n; i++)
+        advise_item(trial, i);
+    for (size_t i = 0; i < out->evidence.n; i++)
+        short_of_quorum |= out->evidence.items[i]->head != NULL && out->evidence.items[i]->head->quorum_short;
+    if (short_of_quorum)
+        buf_str(&out->advice, "a proof under a checkpoint that the policy's quorum of witnesses cosigned\n");
+    if (out->result.verdict == TRUST_EXEMPT)
+        buf_str(&out->advice, "a signature by a key that stands in a `cache` line\n");
+    else if (err == OK)
+        buf_fmt(&out->advice, "without any attestation, reported each time: `exempt %.*s`, if a `cache` line's key signed it\n",
+                SPAN_FMT(out->info.path.name));
+    struct span rest = span_buf(&out->advice), line;
+    while (span_line(&rest, &line))
+        buf_fmt(&out->tree, "  would pass with: %.*s\n", SPAN_FMT(line));
+    return err == OK ? buf_done(&out->advice, why) : err;
+}
+
+static enum err conclude(struct trial *trial, size_t cache_signed, struct why *why)
 {
     struct judge_verdict *out = trial->out;
     bool addressed = out->info.ca.len > 0;
@@ -130,7 +195,7 @@ static enum err conclude(struct trial *trial, size_t cache_signed)
     }
     }
     buf_fmt(&out->tree, "%s: %s\n", out->by_warning ? "passed by `mode warn`" : out->passes ? "passed" : "refused", out->why.text);
-    return OK;
+    return out->passes && !out->by_warning ? OK : advise(trial, why);
 }
 
 static enum err weigh(struct trial *trial, bool looked_up, struct why *why)
@@ -142,7 +207,8 @@ static enum err weigh(struct trial *trial, bool looked_up, struct why *why)
         return err;
     trial->reasons = calloc(trial->n + 1, sizeof *trial->reasons);
     out->counts = calloc(out->evidence.n + 1, sizeof *out->counts);
-    if (trial->reasons == NULL || out->counts == NULL)
+    out->reasons = calloc(out->evidence.n + 1, sizeof *out->reasons);
+    if (trial->reasons == NULL || out->counts == NULL || out->reasons == NULL)
         return fail(why, ERR_ENV, "out of memory");
     struct trust_path path = {
         .path = out->info.path,
@@ -159,12 +225,12 @@ static enum err weigh(struct trial *trial, bool looked_up, struct why *why)
         return err;
     describe(trial);
     choose_deriver(trial);
-    return conclude(trial, cache_signed);
+    return conclude(trial, cache_signed, why);
 }
 
 enum err judge_narinfo(const struct judge *judge, const struct judge_question *question, struct judge_verdict *out, struct why *why)
 {
-    *out = (struct judge_verdict){ .result.verdict = TRUST_REFUSED };
+    *out = (struct judge_verdict){ .result.verdict = TRUST_REFUSED, .evidence.heads = question->heads };
     struct trial trial = { .judge = judge, .out = out };
     struct why reason;
     enum err err = narinfo_parse(&out->info, question->narinfo, question->dir, &reason);
@@ -203,6 +269,8 @@ void judge_verdict_free(struct judge_verdict *verdict)
     narinfo_free(&verdict->info);
     evidence_free(&verdict->evidence);
     free(verdict->counts);
+    free(verdict->reasons);
+    buf_free(&verdict->advice);
     buf_free(&verdict->tree);
 }
 

@@ -30,6 +30,8 @@ struct judge_verdict {
     struct narinfo info; /* what the upstream said; borrows from the text judged */
     struct evidence evidence;
     bool *counts;                          /* a flag an item of the evidence: it counted towards the quorum */
+    const char **reasons;                  /* a text an item: why it counts or not; where not proven, the item itself says why */
+    struct buf advice;                     /* of what did not pass: what would make it pass, a sentence a line */
     struct span deriver;                   /* the attested deriver's base name, else the upstream's; may be empty */
     struct nix_sig sigs[NARINFO_SIGS_MAX]; /* the upstream signatures that verify under a `cache` line */
     size_t sigs_n;
@@ -40,7 +42,8 @@ struct judge_question {
     struct span narinfo, dir, hash_part;
     const struct judge_source *sources;
     size_t n;
-    bool looked_up; /* every log of the policy was asked for this path, and answered */
+    bool looked_up;               /* every log of the policy was asked for this path, and answered */
+    struct evidence_heads *heads; /* kept from one question to the next, by the caller; NULL: none are */
 };
 
 /* A malformed narinfo, or one of another path, is a verdict too (it does not pass). ERR_ENV only where memory is short. Free the

@@ -121,6 +121,10 @@ struct trust_result {
  * that under `inputs attested` no attestation counts. ERR_ENV where memory is short, or from `inputs`. */
 enum err trust_judge(const struct trust *trust, const struct trust_path *path, const struct trust_evidence *evidence, size_t n,
                      const struct trust_inputs *inputs, enum trust_reason *reasons, struct trust_result *out, struct why *why);
+/* "all of a, b", "2 of a, b, c", or a leaf's name. */
+void trust_put_group(struct buf *out, const struct trust *trust, uint32_t node);
+/* What the quorum of a refused path lacks, a line a group that is not satisfied, from the top. ERR_ENV. */
+enum err trust_missing(struct buf *out, const struct trust *trust, const struct trust_result *result, struct why *why);
 const char *trust_reason_text(enum trust_reason reason);
 const char *trust_verdict_name(enum trust_verdict verdict);
 
