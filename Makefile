@@ -34,9 +34,10 @@ fault_t   := $(patsubst tests/fault/%.c,$O/tests/fault/%,$(wildcard tests/fault/
 preload_t := $(patsubst tests/preload/%.c,$O/tests/preload/%.so,$(wildcard tests/preload/*.c))
 bench_t   := $(patsubst tests/bench/%.c,$O/tests/bench/%,$(wildcard tests/bench/*.c))
 units     := $(notdir $(wildcard systemd/*.service systemd/*.socket systemd/*.path))
+pages     := $(addprefix $O/man/,$(notdir $(wildcard man/*.[158])) $(notdir $(basename $(wildcard man/*.in))))
 programs  := $O/bin/stele-log $O/bin/stele-witness $O/bin/stele $O/bin/stele-hook $O/bin/stele-diff-hook
 
-.PHONY: all deps demo check check-build check-vectors print-warnings fuzz fault bench bench-growth install clean help
+.PHONY: all man deps demo check check-build check-vectors print-warnings fuzz fault bench bench-growth install clean help
 all: $(programs)
 
 $O/lib/libstele.a: $(lib_o)
@@ -63,6 +64,14 @@ $O/%.o: %.c Makefile
 
 trail_o := $(patsubst %,$O/client/%.o,trail trail_graph trail_judge trail_proofs trail_settle trail_why trail_memory)
 $O/client/units.o: $(wildcard systemd/*)
+
+# The pages of programs with verbs are made with what these say of themselves.
+$O/man/%: man/%.in man/make.sh all
+	@mkdir -p $(@D)
+	man/make.sh $O/bin/$(basename $*) $< >$@.new && mv $@.new $@
+$O/man/%: man/%
+	@mkdir -p $(@D)
+	cp $< $@
 
 # Objects of a program that a unit test links besides the libraries.
 store_o := $(patsubst %,$O/log/%.o,store store_open store_read index index_memory index_runs index_view seen seen_run)
@@ -98,6 +107,8 @@ $(fuzz_t): $O/tests/fuzz/%: $O/tests/fuzz/%.o $O/tests/fuzz/replay.o $(libs)
 
 deps:
 	@tests/packages/install.sh
+
+man: $(pages)
 
 demo: deps
 	@$(MAKE) --no-print-directory -s all
@@ -135,7 +146,7 @@ bench-growth: deps
 	@$(MAKE) --no-print-directory -s all $(bench_t)
 	@tests/bench/growth.sh $O $(or $(GROWTH),10000000)
 
-install: all
+install: all $(pages)
 	install -d $(DESTDIR)$(PREFIX)/bin
 	install -m 755 $O/bin/stele-log $O/bin/stele-witness $O/bin/stele $O/bin/stele-hook $(DESTDIR)$(PREFIX)/bin
 	ln -sf stele-hook $(DESTDIR)$(PREFIX)/bin/stele-diff-hook
@@ -144,6 +155,10 @@ install: all
 		sed 's|@PREFIX@|$(PREFIX)|' systemd/$$unit >$(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit || exit 1; \
 	done
 	install -m 644 systemd/stele.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/stele.conf
+	for page in $(pages); do \
+		install -D -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$$(basename $$page) || exit 1; \
+	done
+	ln -sf stele-hook.1 $(DESTDIR)$(PREFIX)/share/man/man1/stele-diff-hook.1
 	install -m 644 README.md spec/*.md $(DESTDIR)$(PREFIX)/share/doc/stele
 
 clean:
@@ -158,6 +173,7 @@ help:
 	@echo 'make fault               faults injected one by one: syscalls that fail, kills, flipped bits, a full disk, power cuts'
 	@echo 'make bench               throughput and latency beside the limits of this machine, growth to a million entries'
 	@echo 'make bench-growth        to ten million, or GROWTH=ENTRIES; 22 GB in TMPDIR'
+	@echo 'make man                 the manual pages, into build/plain/man'
 	@echo 'make install             DESTDIR=, PREFIX=/usr/local'
 
 -include $(shell find build/$(BUILD) -name '*.d' 2>/dev/null)

@@ -13,7 +13,7 @@ static void print_program(FILE *out)
 {
     fprintf(out, "%s: %s\n\n", program->name, program->help);
     for (const struct cli_command *c = program->commands; c->name != NULL; c++)
-        fprintf(out, "  %s %-11s %s\n", program->name, c->name, c->help);
+        fprintf(out, "  %s %-15s %s\n", program->name, c->name, c->help);
     fprintf(out, "\n`%s COMMAND --help` tells more, `%s --version` the version.\n", program->name, program->name);
 }
 

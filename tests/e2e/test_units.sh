@@ -9,7 +9,8 @@ units=$W/dest/usr/lib/systemd/system
 accepts "make install installs" make -s -C "$here/../.." BUILD="$(basename "$STELE_BUILD")" DESTDIR="$W/dest" PREFIX=/usr install
 for file in bin/stele-log bin/stele-witness bin/stele bin/stele-hook lib/sysusers.d/stele.conf share/doc/stele/README.md \
     lib/systemd/system/stele-log.service lib/systemd/system/stele-witness.service \
-    lib/systemd/system/stele-gate.service lib/systemd/system/stele-gate.socket; do
+    lib/systemd/system/stele-gate.service lib/systemd/system/stele-gate.socket share/man/man1/stele.1 share/man/man5/stele.conf.5 \
+    share/man/man1/stele-diff-hook.1 share/man/man8/stele-log.8; do
     if [ -e "$W/dest/usr/$file" ]; then ok "with $file"; else not_ok "without $file"; fi
 done
 if grep -q '@' "$units/stele-log.service" && grep -n '@PREFIX@' "$units"/*; then not_ok "nothing is left to fill in"; else ok "nothing is left to fill in"; fi
