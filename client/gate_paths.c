@@ -170,6 +170,8 @@ static enum err accept(struct gate *gate, const char *upstream, const struct gat
     }
     report(answer->by_warning ? REPORT_WARN : REPORT_INFO, answer->by_warning ? "passed-by-warning" : "passed",
            "path=%.*s why=\"%.*s\" by=\"%.*s\"", SPAN_FMT(info.path.path), SPAN_FMT(answer->why), SPAN_FMT(answer->summary));
+    if (answer->by_warning)
+        refusals_add_warned(gate->config, info.path.hash_part, answer->why, answer->tree);
 out:
     narinfo_free(&info);
     buf_free(&url);

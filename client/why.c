@@ -5,8 +5,9 @@
 #include <jansson.h>
 
 #include "client/gather.h"
-#include "client/refusals.h"
+#include "client/memory.h"
 #include "client/verbs.h"
+#include "client/why_last.h"
 #include "lib/sys/cli.h"
 #include "lib/sys/nixenv.h"
 
@@ -21,6 +22,7 @@ struct inquiry {
     bool found;  /* some upstream has it */
     bool json;
     json_t *report; /* one object an upstream */
+    struct evidence_heads heads;
 };
 
 /* PATH may be a whole store path, its base name, or its hash part alone. */
@@ -36,22 +38,101 @@ static enum err take_path(struct inquiry *inquiry, const char *text, struct why 
     return OK;
 }
 
-static void show(struct inquiry *inquiry, const char *upstream, const struct judge_verdict *verdict,
-                 const struct gathered *gathered)
+static json_t *text_of(struct span text)
+{
+    json_t *string = json_stringn((const char *)text.data, text.len);
+    return string != NULL ? string : json_null(); /* text from elsewhere may not be UTF-8 */
+}
+
+static json_t *lines_of(struct span text)
+{
+    json_t *list = json_array();
+    struct span line;
+    while (list != NULL && span_line(&text, &line)) {
+        while (span_skip(&line, " "))
+            continue;
+        json_array_append_new(list, text_of(line));
+    }
+    return list;
+}
+
+/* Every attestation that was found: what it is, whether it counts, and why not. */
+static json_t *attestations_of(const struct inquiry *inquiry, const struct judge_verdict *verdict)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < verdict->evidence.n && list != NULL; i++) {
+        const struct evidence_item *item = verdict->evidence.items[i];
+        bool counts = verdict->counts != NULL && verdict->counts[i];
+        const char *reason = !item->proven ? item->why_not.text : verdict->reasons != NULL ? verdict->reasons[i] : "";
+        json_t *object = json_pack("{s:s, s:b, s:b, s:o, s:I}", "source", item->source, "proven", item->proven, "counts", counts,
+                                   "why", text_of(span_str(reason)), "index", (json_int_t)item->index);
+        if (object != NULL && item->proven) {
+            int64_t party = trust_builder(&inquiry->judge.trust, &item->key);
+            json_object_set_new(object, "key", text_of(item->key.name));
+            json_object_set_new(object, "builder", party >= 0 ? text_of(inquiry->judge.trust.parties[party].name) : json_null());
+            json_object_set_new(object, "claim", json_string(item->statement.foreign ? "foreign" : claim_name(item->statement.claim)));
+            json_object_set_new(object, "origin", text_of(span_str(item->origin)));
+            json_object_set_new(object, "treeSize", json_integer((json_int_t)item->tree_size));
+            json_object_set_new(object, "witnesses", text_of(span_str(item->witnesses)));
+        }
+        json_array_append_new(list, object != NULL ? object : json_null());
+    }
+    return list;
+}
+
+static enum err add_object(struct inquiry *inquiry, json_t *object, struct why *why)
+{
+    return object == NULL || json_array_append_new(inquiry->report, object) != 0 ? fail(why, ERR_ENV, "out of memory") : OK;
+}
+
+static enum err show(struct inquiry *inquiry, const char *upstream, const struct judge_verdict *verdict,
+                     const struct gathered *gathered, struct why *why)
 {
     if (!inquiry->json) {
-        printf("%s\n%.*s%.*s", upstream, SPAN_FMT(span_buf(&verdict->tree)), SPAN_FMT(span_buf(&gathered->troubles)));
-        return;
+        printf("%s\n%.*s%.*s", upstream, (int)verdict->tree.len, (const char *)verdict->tree.data, (int)gathered->troubles.len,
+               (const char *)gathered->troubles.data);
+        return OK;
     }
     struct buf by = BUF_EMPTY;
+    const struct trust_quorum *quorum = verdict->result.quorum;
+    json_t *caches = json_array();
+    for (size_t i = 0; i < verdict->sigs_n && caches != NULL; i++)
+        json_array_append_new(caches, text_of(verdict->sigs[i].name));
     judge_summary(&by, &inquiry->judge, verdict);
     json_t *object =
-        json_pack("{s:s, s:b, s:s, s:s, s:s%, s:s%}", "upstream", upstream, "passes", verdict->passes, "verdict",
-                  trust_verdict_name(verdict->result.verdict), "why", verdict->why.text, "by", by.len ? (char *)by.data : "",
-                  by.len, "reasoning", verdict->tree.len ? (char *)verdict->tree.data : "", verdict->tree.len);
-    if (object != NULL)
-        json_array_append_new(inquiry->report, object);
+        json_pack("{s:s, s:b, s:b, s:b, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "upstream", upstream, "found", true, "passes",
+                  verdict->passes, "byWarning", verdict->by_warning, "verdict", trust_verdict_name(verdict->result.verdict), "why",
+                  text_of(span_str(verdict->why.text)), "by", text_of(span_buf(&by)), "quorum",
+                  quorum != NULL ? text_of(inquiry->judge.trust.quorum.nodes[quorum->node].name) : json_null(), "attestations",
+                  attestations_of(inquiry, verdict), "cacheSignatures", caches, "wouldPassWith",
+                  lines_of(span_buf(&verdict->advice)), "troubles", lines_of(span_buf(&gathered->troubles)), "reasoning",
+                  text_of(span_buf(&verdict->tree)));
     buf_free(&by);
+    return add_object(inquiry, object, why);
+}
+
+/* This cache does not have it, or gives no answer. */
+static enum err show_absent(struct inquiry *inquiry, const char *upstream, const char *text, struct why *why)
+{
+    if (inquiry->json)
+        return add_object(inquiry,
+                          json_pack("{s:s, s:b, s:b, s:o}", "upstream", upstream, "found", false, "passes", false, "why",
+                                    text_of(span_str(text))),
+                          why);
+    printf("%s\n  %s\n", upstream, text);
+    return OK;
+}
+
+/* What the proofs show goes through the memory first, so that a fork speaks against all of them. */
+static enum err remember(struct inquiry *inquiry, const struct gathered *gathered, struct why *why)
+{
+    struct evidence evidence = { .heads = &inquiry->heads };
+    enum err err = OK;
+    for (size_t i = 0; i < gathered->n && err == OK; i++)
+        err = evidence_add(&evidence, gathered->sources[i].bundles, gathered->sources[i].name, &inquiry->judge.policy, NULL, why);
+    evidence_free(&evidence);
+    memory_show(&inquiry->config, &inquiry->heads, NULL);
+    return err;
 }
 
 static enum err ask_upstream(struct inquiry *inquiry, const char *upstream, struct why *why)
@@ -63,43 +144,31 @@ static enum err ask_upstream(struct inquiry *inquiry, const char *upstream, stru
     bool found = false;
     enum err err = gather_narinfo(&gathered, inquiry->client, upstream, hash_part, &found, &trouble);
     if (err != OK || !found) {
-        if (!inquiry->json)
-            printf("%s\n  %s\n", upstream, err != OK ? trouble.text : "this cache does not have it");
-        err = OK;
+        err = show_absent(inquiry, upstream, err != OK ? trouble.text : "this cache does not have it", why);
         goto out;
     }
     inquiry->found = true;
     err = gather_near(&gathered, inquiry->client, &inquiry->config, upstream, hash_part, why);
     if (err == OK)
         err = gather_logs(&gathered, inquiry->client, &inquiry->config, &inquiry->judge.policy, hash_part, why);
+    if (err == OK)
+        err = remember(inquiry, &gathered, why);
     struct judge_question question = { .narinfo = span_buf(&gathered.narinfo),
                                        .dir = span_str(inquiry->dir),
                                        .hash_part = hash_part,
                                        .sources = gathered.sources,
                                        .n = gathered.n,
-                                       .looked_up = gathered.looked_up };
+                                       .looked_up = gathered.looked_up,
+                                       .heads = &inquiry->heads };
     if (err == OK)
         err = judge_narinfo(&inquiry->judge, &question, &verdict, why);
     if (err == OK) {
-        show(inquiry, upstream, &verdict, &gathered);
+        err = show(inquiry, upstream, &verdict, &gathered, why);
         inquiry->passed |= verdict.passes;
     }
 out:
     judge_verdict_free(&verdict);
     gathered_free(&gathered);
-    return err;
-}
-
-static enum err show_last(const struct inquiry *inquiry, struct span hash_part, size_t most, struct why *why)
-{
-    struct buf text = BUF_EMPTY;
-    enum err err = refusals_find(&inquiry->config, hash_part, most, &text, why);
-    if (err == OK && text.len > 0)
-        printf("the gate's %s\n%.*s", hash_part.len > 0 ? "last refusal of it:" : "last refusals:", (int)text.len,
-               (const char *)text.data);
-    else if (err == OK && hash_part.len == 0)
-        printf("the gate has refused nothing\n");
-    buf_free(&text);
     return err;
 }
 
@@ -128,8 +197,8 @@ static enum err inquire(struct inquiry *inquiry, const char *path, struct why *w
     if (inquiry->json) {
         json_dumpf(inquiry->report, stdout, JSON_INDENT(2));
         putchar('\n');
-    } else if (!inquiry->found) {
-        err = show_last(inquiry, span_str(inquiry->hash_part), 1, why);
+    } else if (!inquiry->passed) {
+        err = why_last_of(&inquiry->config, span_str(inquiry->hash_part), why);
     }
     if (err == OK && !inquiry->passed)
         err = fail(why, ERR_REFUSED, inquiry->found ? "the gate refuses this path" : "no upstream cache has this path");
@@ -155,10 +224,11 @@ enum err run_why(int argc, char **argv, struct why *why)
     if (err == OK && args.n != (last ? 0 : 1))
         err = fail(why, ERR_USAGE, "why takes one store path, or --last");
     else if (err == OK && last)
-        err = show_last(&inquiry, span_str(""), 20, why);
+        err = why_last(&inquiry.config, inquiry.json, why);
     else if (err == OK)
         err = inquire(&inquiry, args.items[0], why);
     json_decref(inquiry.report);
+    evidence_heads_free(&inquiry.heads);
     http_client_free(inquiry.client);
     nix_env_free(&inquiry.nix);
     trust_free(&inquiry.judge.trust);
