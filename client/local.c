@@ -36,70 +36,137 @@ void local_close(struct local *local)
     client_config_free(&local->config);
 }
 
-/* The database's references as base names, and the references without the path itself for its content address. */
-struct reference_lists {
-    struct span *bases, *others;
-    size_t bases_n, others_n;
-    bool self;
-};
-
-static enum err split_references(const struct nixdb_info *info, struct reference_lists *out, struct why *why)
+/* The references without the path itself, for its content address; *self where it is among them. */
+static struct span *other_references(const struct nixdb_info *info, size_t *n, bool *self)
 {
-    *out = (struct reference_lists){ .bases = calloc(info->references_n + 1, sizeof *out->bases),
-                                     .others = calloc(info->references_n + 1, sizeof *out->others) };
-    if (out->bases == NULL || out->others == NULL)
-        return fail(why, ERR_ENV, "out of memory");
-    for (size_t i = 0; i < info->references_n; i++) {
-        const char *slash = strrchr(info->references[i], '/');
-        out->bases[out->bases_n++] = span_str(slash == NULL ? info->references[i] : slash + 1);
+    struct span *others = calloc(info->references_n + 1, sizeof *others);
+    *n = 0;
+    *self = false;
+    for (size_t i = 0; i < info->references_n && others != NULL; i++)
         if (strcmp(info->references[i], info->path) == 0)
-            out->self = true;
+            *self = true;
         else
-            out->others[out->others_n++] = span_str(info->references[i]);
-    }
-    return OK;
+            others[(*n)++] = span_str(info->references[i]);
+    return others;
 }
 
-static bool address_fits(const struct nixdb_info *info, const struct storepath *path, const struct reference_lists *lists)
+/* Does `ca` give the path, and where it is the hash of a NAR that does not name itself, the NAR hash as well? */
+static bool address_fits(const struct nixdb_info *info, const struct storepath *path)
 {
     struct buf made = BUF_EMPTY;
-    bool fits = info->ca != NULL &&
-                storepath_from_ca(&made, path->dir, path->name, span_str(info->ca), lists->others, lists->others_n, lists->self,
-                                  NULL) == OK &&
+    struct span ca = span_str(info->ca == NULL ? "" : info->ca);
+    struct hash hash;
+    size_t n;
+    bool self;
+    struct span *others = other_references(info, &n, &self);
+    bool fits = others != NULL && ca.len > 0 && storepath_from_ca(&made, path->dir, path->name, ca, others, n, self, NULL) == OK &&
                 span_eq(span_buf(&made), path->path);
+    if (fits && !self && span_skip(&ca, "fixed:r:") && span_starts(ca, "sha256:"))
+        fits = nix_sha256_decode(ca, &hash) && hash_eq(&hash, &info->nar_hash);
     buf_free(&made);
+    free(others);
     return fits;
 }
 
+/* The next well-formed signature of the database's list. */
+static bool next_sig(struct span *rest, struct nix_sig *out)
+{
+    struct span word;
+    while (span_word(rest, &word)) {
+        ptrdiff_t colon = span_find(word, ':');
+        if (colon > 0 &&
+            base64_decode_to(span_cut(word, (size_t)colon + 1, word.len - (size_t)colon - 1), out->sig, sizeof out->sig)) {
+            out->name = span_cut(word, 0, (size_t)colon);
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Which `cache` lines' keys signed the path, by the signatures in the database. */
-static void check_signatures(const struct local *local, const struct nixdb_info *info, const struct storepath *path,
-                             const struct reference_lists *lists, bool *cache_signed)
+static void check_signatures(const struct trust *trust, const struct nixdb_info *info, struct local_path *out)
 {
     struct nix_key keys[TRUST_BUILDERS_MAX];
     uint32_t parties[TRUST_BUILDERS_MAX];
     struct nix_sig sig;
     bool by[TRUST_BUILDERS_MAX];
-    size_t n = trust_cache_keys(&local->trust, keys, parties, TRUST_BUILDERS_MAX);
+    size_t n = trust_cache_keys(trust, keys, parties, TRUST_BUILDERS_MAX);
     struct narinfo narinfo = {
-        .path = *path,
+        .path = out->path.path,
         .nar_hash = info->nar_hash,
         .nar_size = info->nar_size,
-        .references = lists->bases,
-        .references_n = lists->bases_n,
+        .references = out->references,
+        .references_n = out->references_n,
         .sigs = &sig,
         .sigs_n = 1,
     };
-    struct span rest = span_str(info->sigs == NULL ? "" : info->sigs), word;
-    while (n > 0 && span_word(&rest, &word)) {
-        ptrdiff_t colon = span_find(word, ':');
-        if (colon <= 0 ||
-            !base64_decode_to(span_cut(word, (size_t)colon + 1, word.len - (size_t)colon - 1), sig.sig, sizeof sig.sig))
-            continue;
-        sig.name = span_cut(word, 0, (size_t)colon);
+    struct span rest = span_str(info->sigs == NULL ? "" : info->sigs);
+    while (n > 0 && next_sig(&rest, &sig)) {
         narinfo_verify(&narinfo, keys, n, by);
         for (size_t i = 0; i < n; i++)
-            cache_signed[parties[i]] |= by[i];
+            out->cache_signed[parties[i]] |= by[i];
     }
+}
+
+static enum err base_names(const struct nixdb_info *info, struct local_path *out, struct why *why)
+{
+    out->references = calloc(info->references_n + 1, sizeof *out->references);
+    if (out->references == NULL)
+        return fail(why, ERR_ENV, "out of memory");
+    for (size_t i = 0; i < info->references_n; i++) {
+        const char *slash = strrchr(info->references[i], '/');
+        out->references[out->references_n++] = span_str(slash == NULL ? info->references[i] : slash + 1);
+    }
+    return OK;
+}
+
+enum err local_path_load(const struct trust *trust, const struct nixdb_info *info, struct local_path *out, struct why *why)
+{
+    *out = (struct local_path){ .path = { .nar_hash = info->nar_hash, .nar_size = info->nar_size } };
+    enum err err = storepath_parse(&out->path.path, span_str(info->path), why);
+    if (err == OK)
+        err = base_names(info, out, why);
+    if (err != OK)
+        return err;
+    out->path.references_digest = references_digest(out->references, out->references_n);
+    out->path.content_addressed = address_fits(info, &out->path.path);
+    out->false_address = info->ca != NULL && !out->path.content_addressed;
+    check_signatures(trust, info, out);
+    out->path.cache_signed = out->cache_signed;
+    return OK;
+}
+
+void local_path_free(struct local_path *path)
+{
+    free(path->references);
+}
+
+enum err local_narinfo(const struct nixdb_info *info, struct buf *out, struct why *why)
+{
+    static const struct trust nobody;
+    struct local_path path;
+    struct nix_sig sigs[NARINFO_SIGS_MAX];
+    struct span rest = span_str(info->sigs == NULL ? "" : info->sigs);
+    enum err err = local_path_load(&nobody, info, &path, why);
+    struct narinfo narinfo = {
+        .path = path.path.path,
+        .url = span_str("none"),
+        .compression = span_str("none"),
+        .nar_hash = info->nar_hash,
+        .nar_size = info->nar_size,
+        .references = path.references,
+        .references_n = path.references_n,
+        .ca = span_str(info->ca == NULL || path.false_address ? "" : info->ca),
+        .sigs = sigs,
+    };
+    while (narinfo.sigs_n < NARINFO_SIGS_MAX && next_sig(&rest, &sigs[narinfo.sigs_n]))
+        narinfo.sigs_n++;
+    if (err == OK) {
+        narinfo_render(out, &narinfo);
+        err = buf_done(out, why);
+    }
+    local_path_free(&path);
+    return err;
 }
 
 static enum err find_evidence(struct local *local, const struct storepath *path, struct local_verdict *out, bool *looked_up,
@@ -138,24 +205,15 @@ static enum err weigh(struct local *local, const struct trust_path *path, struct
 
 enum err local_judge(struct local *local, const struct nixdb_info *info, struct local_verdict *out, struct why *why)
 {
-    struct reference_lists lists = { 0 };
-    struct trust_path path = { .nar_hash = info->nar_hash, .nar_size = info->nar_size };
-    bool cache_signed[TRUST_BUILDERS_MAX] = { false };
+    struct local_path path;
     *out = (struct local_verdict){ .result.verdict = TRUST_REFUSED };
-    enum err err = storepath_parse(&path.path, span_str(info->path), why);
+    enum err err = local_path_load(&local->trust, info, &path, why);
+    out->content_addressed = path.path.content_addressed;
     if (err == OK)
-        err = split_references(info, &lists, why);
-    if (err == OK) {
-        path.references_digest = references_digest(lists.bases, lists.bases_n);
-        path.content_addressed = out->content_addressed = address_fits(info, &path.path, &lists);
-        path.cache_signed = cache_signed;
-        check_signatures(local, info, &path.path, &lists, cache_signed);
-        err = find_evidence(local, &path.path, out, &path.looked_up, why);
-    }
+        err = find_evidence(local, &path.path.path, out, &path.path.looked_up, why);
     if (err == OK)
-        err = weigh(local, &path, out, why);
-    free(lists.bases);
-    free(lists.others);
+        err = weigh(local, &path.path, out, why);
+    local_path_free(&path);
     return err;
 }
 

@@ -11,6 +11,7 @@ static const struct cli_command commands[] = {
     { "gate", "[--listen A:P]", "the substituter that hands out only what you trust", run_gate },
     { "audit", "[--store ROOT] [PATH...]", "who answers for what is in the store?", run_audit },
     { "why", "PATH", "why the gate refuses or accepts a path", run_why },
+    { "trace", "PATH", "who built what a path was built from, down to its sources", run_trace },
     { "verify-evidence", "FILE [--from URL]", "did the log sign two histories?", run_verify_evidence },
     { "setup", "builder|consumer [--write]", "make this machine a builder, or one that takes only what you trust", run_setup },
     { "doctor", "[builder|consumer]", "what is wrong here, and what to do about it", run_doctor },

@@ -236,9 +236,10 @@ enum err trail_ask(struct trail *trail, const struct trust_path *path, struct wh
     if (place == NONE || trail->asked_cache_signed == NULL)
         return out_of_memory(why);
     trail->asked = *path;
-    if (path->cache_signed != NULL)
+    if (path->cache_signed != NULL) {
         memcpy(trail->asked_cache_signed, path->cache_signed, n * sizeof *path->cache_signed);
-    trail->asked.cache_signed = trail->asked_cache_signed;
+        trail->asked.cache_signed = trail->asked_cache_signed;
+    }
     trail->asked.path = place_at(trail, place)->path;
     trail->root = trail->nodes.n; /* its number to be */
     return claim_node(trail, place, &path->nar_hash, AS_ASKED, &trail->root, why);

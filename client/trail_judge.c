@@ -79,6 +79,12 @@ static void take_reasons(struct trail *trail, const struct trail_node *node, boo
     }
 }
 
+static bool is_same(const struct trail_info *info, const struct trail_node *node, const struct candidate *candidate)
+{
+    return hash_eq(&info->nar_hash, &node->nar_hash) && info->nar_size == candidate->nar_size &&
+           hash_eq(&info->references_digest, &candidate->references_digest);
+}
+
 /* The next thing that the version may be: by the steps of these bytes, each size and references once; then by the narinfo. */
 static bool next_candidate(const struct trail *trail, const struct trail_node *node, uint32_t *step, bool *done,
                            struct candidate *out)
@@ -98,8 +104,7 @@ static bool next_candidate(const struct trail *trail, const struct trail_node *n
             continue;
         *out = (struct candidate){ subject->nar_size, subject->references_digest, NULL, step_at(trail, *step)->refs };
         const struct trail_info *info = place->info;
-        if (info != NULL && hash_eq(&info->nar_hash, &node->nar_hash) && info->nar_size == subject->nar_size &&
-            hash_eq(&info->references_digest, &subject->references_digest)) {
+        if (info != NULL && is_same(info, node, out)) {
             out->cache_signed = info->cache_signed;
             out->refs = info->refs;
         }
@@ -127,7 +132,10 @@ enum err trail_judge(struct trail *trail, uint32_t number, bool settled, struct 
         *refs = (struct refs){ 0 };
     enum err err = list_evidence(trail, node->place, &node->nar_hash, settled, &n, why);
     if (err == OK && number == trail->root) {
+        const struct trail_info *info = place_at(trail, node->place)->info;
         candidate = (struct candidate){ trail->asked.nar_size, trail->asked.references_digest, trail->asked.cache_signed, { 0 } };
+        if (candidate.cache_signed == NULL && info != NULL && is_same(info, node, &candidate))
+            candidate.cache_signed = info->cache_signed;
         err = judge_as(trail, node, &candidate, trail->asked.content_addressed, n, out, why);
         if (err == OK)
             take_reasons(trail, node, settled, refs);

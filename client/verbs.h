@@ -12,6 +12,7 @@ enum err run_deliver(int argc, char **argv, struct why *why);
 enum err run_submit(int argc, char **argv, struct why *why);
 enum err run_verify(int argc, char **argv, struct why *why);
 enum err run_gate(int argc, char **argv, struct why *why);
+enum err run_trace(int argc, char **argv, struct why *why);
 enum err run_audit(int argc, char **argv, struct why *why);
 enum err run_verify_evidence(int argc, char **argv, struct why *why);
 enum err run_why(int argc, char **argv, struct why *why);

@@ -12,7 +12,7 @@ enum { BUSY_MS = 10000 };
 struct nixdb {
     sqlite3 *handle;
     char *file;
-    sqlite3_stmt *by_path, *by_id, *references, *reference_ids, *derived;
+    sqlite3_stmt *by_path, *by_part, *by_id, *references, *reference_ids, *derived;
 };
 
 static const char columns[] = "select id, path, hash, registrationTime, deriver, narSize, ultimate, sigs, ca from ValidPaths ";
@@ -60,6 +60,8 @@ enum err nixdb_open(struct nixdb **out, const struct nix_env *env, struct why *w
     if (err == OK)
         err = prepare(db, columns, "where path = ?", &db->by_path, why);
     if (err == OK)
+        err = prepare(db, columns, "where path >= ? and path < ? limit 1", &db->by_part, why);
+    if (err == OK)
         err = prepare(db, "select path, hash from ValidPaths where id = ?", "", &db->by_id, why);
     if (err == OK)
         err =
@@ -83,6 +85,7 @@ void nixdb_close(struct nixdb *db)
     if (db == NULL)
         return;
     sqlite3_finalize(db->by_path);
+    sqlite3_finalize(db->by_part);
     sqlite3_finalize(db->by_id);
     sqlite3_finalize(db->references);
     sqlite3_finalize(db->reference_ids);
@@ -195,6 +198,30 @@ enum err nixdb_path(struct nixdb *db, const char *path, struct nixdb_info *out, 
     *found = step == SQLITE_ROW;
     enum err err = *found ? take_info(db, db->by_path, out, why) : step == SQLITE_DONE ? OK : failed(db, why);
     sqlite3_reset(db->by_path);
+    if (err != OK)
+        nixdb_info_free(out);
+    return err;
+}
+
+enum err nixdb_part(struct nixdb *db, const char *dir, struct span hash_part, struct nixdb_info *out, bool *found, struct why *why)
+{
+    struct buf from = BUF_EMPTY, to = BUF_EMPTY;
+    *out = (struct nixdb_info){ 0 };
+    *found = false;
+    buf_fmt(&from, "%s/%.*s-", dir, SPAN_FMT(hash_part));
+    buf_fmt(&to, "%s/%.*s.", dir, SPAN_FMT(hash_part)); /* '.' follows '-' */
+    enum err err = from.failed || to.failed ? fail(why, ERR_ENV, "out of memory") : OK;
+    if (err == OK) {
+        sqlite3_bind_text(db->by_part, 1, (const char *)from.data, (int)from.len, SQLITE_STATIC);
+        sqlite3_bind_text(db->by_part, 2, (const char *)to.data, (int)to.len, SQLITE_STATIC);
+        int step = sqlite3_step(db->by_part);
+        *found = step == SQLITE_ROW;
+        err = *found ? take_info(db, db->by_part, out, why) : step == SQLITE_DONE ? OK : failed(db, why);
+        sqlite3_reset(db->by_part);
+        sqlite3_clear_bindings(db->by_part);
+    }
+    buf_free(&from);
+    buf_free(&to);
     if (err != OK)
         nixdb_info_free(out);
     return err;

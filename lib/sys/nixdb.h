@@ -32,6 +32,8 @@ void nixdb_close(struct nixdb *db);
 enum err nixdb_freeze(struct nixdb *db, struct why *why);
 /* *found is false, and `out` empty, where the path is not valid. Free with nixdb_info_free. */
 enum err nixdb_path(struct nixdb *db, const char *path, struct nixdb_info *out, bool *found, struct why *why);
+/* The same by the hash part alone, in store folder `dir`. */
+enum err nixdb_part(struct nixdb *db, const char *dir, struct span hash_part, struct nixdb_info *out, bool *found, struct why *why);
 void nixdb_info_free(struct nixdb_info *info);
 enum err nixdb_count(struct nixdb *db, size_t *out, struct why *why);
 /* Every valid path, in the order of paths; stops at an error of `each`. The info is freed after the call. */
