@@ -37,7 +37,7 @@ units     := $(notdir $(wildcard systemd/*.service systemd/*.socket systemd/*.pa
 pages     := $(addprefix $O/man/,$(notdir $(wildcard man/*.[158])) $(notdir $(basename $(wildcard man/*.in))))
 programs  := $O/bin/stele-log $O/bin/stele-witness $O/bin/stele $O/bin/stele-hook $O/bin/stele-diff-hook
 
-.PHONY: all man deps demo check check-build check-vectors print-warnings fuzz fault bench bench-growth install clean help
+.PHONY: all man deps demo check check-build check-vectors print-warnings fuzz fault bench bench-growth install deb clean help
 all: $(programs)
 
 $O/lib/libstele.a: $(lib_o)
@@ -161,6 +161,10 @@ install: all $(pages)
 	ln -sf stele-hook.1 $(DESTDIR)$(PREFIX)/share/man/man1/stele-diff-hook.1
 	install -m 644 README.md spec/*.md $(DESTDIR)$(PREFIX)/share/doc/stele
 
+# The Debian package, from a copy of the sources, into build/deb; wants dpkg-dev and debhelper.
+deb:
+	@tests/deb.sh build/deb
+
 clean:
 	rm -rf build
 
@@ -174,6 +178,7 @@ help:
 	@echo 'make bench               throughput and latency beside the limits of this machine, growth to a million entries'
 	@echo 'make bench-growth        to ten million, or GROWTH=ENTRIES; 22 GB in TMPDIR'
 	@echo 'make man                 the manual pages, into build/plain/man'
+	@echo 'make deb                 the Debian package, into build/deb'
 	@echo 'make install             DESTDIR=, PREFIX=/usr/local'
 
 -include $(shell find build/$(BUILD) -name '*.d' 2>/dev/null)
