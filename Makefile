@@ -12,6 +12,8 @@ WARN    := -Wall -Wextra -Werror -Wshadow -Wpointer-arith -Wstrict-prototypes -W
 HARDEN  := -fstack-protector-strong -D_FORTIFY_SOURCE=2 -fPIE
 FLAGS_plain := -O2 $(HARDEN)
 LINK_plain  := -pie -Wl,-z,relro,-z,now,-z,noexecstack
+FLAGS_sim   := -O1 -fno-omit-frame-pointer
+LINK_sim    :=
 FLAGS_asan  := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 LINK_asan   := -fsanitize=address,undefined
 CFLAGS  ?= -g
@@ -37,7 +39,7 @@ units     := $(notdir $(wildcard systemd/*.service systemd/*.socket systemd/*.pa
 pages     := $(addprefix $O/man/,$(notdir $(wildcard man/*.[158])) $(notdir $(basename $(wildcard man/*.in))))
 programs  := $O/bin/stele-log $O/bin/stele-witness $O/bin/stele $O/bin/stele-hook $O/bin/stele-diff-hook
 
-.PHONY: all man deps demo check check-build check-vectors print-warnings fuzz fault bench bench-growth install deb clean help
+.PHONY: all man deps demo check check-build check-vectors print-warnings fuzz fault sim bench bench-growth install deb clean help
 all: $(programs)
 
 $O/lib/libstele.a: $(lib_o)
@@ -103,6 +105,34 @@ $O/tests/fuzz/fuzz_lookups: $O/log/lookups.o
 $O/tests/fuzz/fuzz_audit_state: $O/log/audit_state.o
 $(fuzz_t): $O/tests/fuzz/%: $O/tests/fuzz/%.o $O/tests/fuzz/replay.o $(libs)
 	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS)
+
+# The log and the witness in one process, on a simulated system: what they call of it is replaced here, by the linker. Built
+# without _FORTIFY_SOURCE, which gives system calls other names.
+sim_o    := $(patsubst %.c,$O/%.o,$(wildcard tests/sim/*.c))
+sim_sys  := $(filter-out $(patsubst %,$O/lib/sys/%.o,child http_% kv kv_% report),$(sys_o))
+sim_wrap := pthread_create pthread_join pthread_mutex_init pthread_mutex_destroy pthread_mutex_lock pthread_mutex_unlock \
+            pthread_cond_init pthread_cond_destroy pthread_cond_wait pthread_cond_timedwait pthread_cond_signal \
+            pthread_cond_broadcast pthread_rwlock_init pthread_rwlock_destroy pthread_rwlock_rdlock pthread_rwlock_wrlock \
+            pthread_rwlock_unlock pthread_sigmask sched_yield setpriority nanosleep clock_gettime sysconf sigwait open close read \
+            write pread pwrite fsync fdatasync ftruncate rename unlink rmdir mkdir mkstemp fstat stat lstat access fchmod statvfs \
+            flock scandir mmap
+# One program's objects as one, of which only its commands can be seen, under names of its own.
+$O/tests/sim/log_all.o: $(log_o)
+$O/tests/sim/witness_all.o: $(witness_o)
+$O/tests/sim/%_all.o:
+	@mkdir -p $(@D)
+	$(LD) -r -o $@ $(filter-out %/main.o,$^)
+	nm -g --defined-only $@ | sed -n 's/.* \(cmd_[a-z_]*\)$$/\1/p' >$@.names
+	objcopy --keep-global-symbols=$@.names $@
+	sed 's/.*/& $*_&/' $@.names >$@.renames
+	objcopy --redefine-syms=$@.renames $@
+$O/tests/sim/sim: $(sim_o) $O/tests/attestation.o $O/tests/sim/log_all.o $O/tests/sim/witness_all.o $(sim_sys) $O/lib/libstele.a
+	$(CC) $(LDFLAGS) $(sim_wrap:%=-Wl,--wrap=%) -o $@ $^ $(LIBS)
+
+# As many SEEDS, from FIRST on; a failing one shows its story with build/sim/tests/sim/sim -v SEED.
+sim: deps
+	@$(MAKE) --no-print-directory -s BUILD=sim build/sim/tests/sim/sim
+	@build/sim/tests/sim/sim $(or $(FIRST),1) $(or $(SEEDS),1000)
 .SECONDARY:
 
 deps:
@@ -175,6 +205,7 @@ help:
 	@echo 'make check-vectors       the vector tests, VECTORS=DIR'
 	@echo 'make fuzz                every parser under libFuzzer, SECONDS=60 each'
 	@echo 'make fault               faults injected one by one: syscalls that fail, kills, flipped bits, a full disk, power cuts'
+	@echo 'make sim                 log, signer and witnesses on a simulated disk, clock and network: SEEDS=1000, FIRST=1'
 	@echo 'make bench               throughput and latency beside the limits of this machine, growth to a million entries'
 	@echo 'make bench-growth        to ten million, or GROWTH=ENTRIES; 22 GB in TMPDIR'
 	@echo 'make man                 the manual pages, into build/plain/man'

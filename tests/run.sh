@@ -65,6 +65,13 @@ else
         [ -e "$script" ] || continue
         one "fault $(basename "$script")" env STELE_BUILD="$PWD/build/plain" FAULT=short "$script"
     done
+    echo "building sim"
+    if make -s -j"$jobs" BUILD=sim build/sim/tests/sim/sim >"$out/make" 2>&1; then
+        one test_sim.sh env STELE_BUILD="$PWD/build/sim" tests/sim/test_sim.sh
+    else
+        cat "$out/make"
+        echo "not ok - the sim build" >>"$out/all"
+    fi
     for script in tests/interop/test_*.sh; do
         [ -e "$script" ] || continue
         one "$(basename "$script")" env STELE_BUILD="$PWD/build/plain" "$script"

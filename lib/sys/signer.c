@@ -15,17 +15,18 @@ enum {
     OP_LAST = 2,
 };
 
+/* The child's side, in its own copy of the memory. */
+struct signer_state {
+    struct signer_config config;
+    struct secret_key *key;
+    struct heads *heads;
+};
+
 struct signer {
     struct child *child;
     char *vkey_text;
     struct vkey key;
-};
-
-/* The child's side. */
-struct signer_state {
-    const struct signer_config *config;
-    struct secret_key *key;
-    struct heads *heads;
+    struct signer_state state;
 };
 
 /* One request as the child sees it. */
@@ -45,9 +46,9 @@ struct job {
 static enum err start(void *ctx, struct buf *hello, struct why *why)
 {
     struct signer_state *state = ctx;
-    enum err err = secret_key_load(&state->key, state->config->key_path, state->config->type, why);
+    enum err err = secret_key_load(&state->key, state->config.key_path, state->config.type, why);
     if (err == OK)
-        err = heads_open(&state->heads, state->config->heads_path, why);
+        err = heads_open(&state->heads, state->config.heads_path, why);
     if (err != OK)
         return err;
     struct vkey key = secret_key_vkey(state->key);
@@ -76,7 +77,7 @@ static void find_last(const struct signer_state *state, const struct job *jobs, 
 /* What no signature's time may be below: the newest one of the origin; a witness's time is one for all logs. */
 static uint64_t newest_time(const struct signer_state *state, const struct job *jobs, size_t i, uint64_t last_s)
 {
-    if (state->config->type != SIG_COSIGNATURE)
+    if (state->config.type != SIG_COSIGNATURE)
         return last_s;
     uint64_t newest_s = heads_newest_s(state->heads);
     for (size_t k = 0; k < i; k++)
@@ -98,11 +99,11 @@ static void judge(const struct signer_state *state, struct job *jobs, size_t i)
     }
     /* The head that was signed last may always be signed again, whatever `old` says for a log's own signer: that is how a
      * restart finishes. A witness keeps to the letter of the rule. */
-    bool again = state->config->type == SIG_ED25519 && last_s != 0 && job->next.size == job->last.size &&
+    bool again = state->config.type == SIG_ED25519 && last_s != 0 && job->next.size == job->last.size &&
                  hash_eq(&job->next.root, &job->last.root);
     job->verdict =
         again ? HEAD_OK
-              : head_follows(&job->last, job->old, &job->next, job->proof, job->proof_n, state->config->growth_max, &job->why);
+              : head_follows(&job->last, job->old, &job->next, job->proof, job->proof_n, state->config.growth_max, &job->why);
     if (job->verdict != HEAD_OK)
         return;
     uint64_t newest_s = newest_time(state, jobs, i, last_s);
@@ -115,12 +116,12 @@ static void judge(const struct signer_state *state, struct job *jobs, size_t i)
     }
     /* A time is part of what was said: a cosignature never goes back behind it, also across a restart. */
     bool same = last_s != 0 && job->next.size == job->last.size && hash_eq(&job->next.root, &job->last.root);
-    job->record = !same || (state->config->type == SIG_COSIGNATURE && job->time_s != last_s);
+    job->record = !same || (state->config.type == SIG_COSIGNATURE && job->time_s != last_s);
 }
 
 static enum err sign(const struct signer_state *state, const struct job *job, uint8_t sig[64], struct why *why)
 {
-    if (state->config->type == SIG_ED25519)
+    if (state->config.type == SIG_ED25519)
         return secret_key_sign(state->key, job->text, sig, why);
     uint8_t cosignature[COSIGNATURE_BYTES];
     enum err err = secret_key_cosign(state->key, job->time_s, job->text, cosignature, why);
@@ -246,13 +247,13 @@ static enum err serve(void *ctx, struct span request, struct buf *reply, struct 
 
 enum err signer_start(struct signer **out, const struct signer_config *config, struct why *why)
 {
-    struct signer_state state = { .config = config };
-    struct child_role role = { .name = "the signer", .start = start, .serve = serve, .ctx = &state };
     struct buf hello = BUF_EMPTY;
     *out = NULL;
     struct signer *signer = calloc(1, sizeof *signer);
     if (signer == NULL)
         return fail(why, ERR_ENV, "out of memory");
+    signer->state.config = *config;
+    struct child_role role = { .name = "the signer", .start = start, .serve = serve, .ctx = &signer->state };
     enum err err = child_start(&signer->child, &role, &hello, why);
     if (err == OK && (signer->vkey_text = span_dup_str(span_buf(&hello))) == NULL)
         err = fail(why, ERR_ENV, "out of memory");
