@@ -189,7 +189,9 @@ install: all $(pages)
 		install -D -m 644 $$page $(DESTDIR)$(PREFIX)/share/man/man$${page##*.}/$$(basename $$page) || exit 1; \
 	done
 	ln -sf stele-hook.1 $(DESTDIR)$(PREFIX)/share/man/man1/stele-diff-hook.1
-	install -m 644 README.md spec/*.md $(DESTDIR)$(PREFIX)/share/doc/stele
+	install -d $(DESTDIR)$(PREFIX)/share/doc/stele/vectors
+	install -m 644 README.md CHANGELOG.md spec/*.md $(DESTDIR)$(PREFIX)/share/doc/stele
+	install -m 644 spec/vectors/* $(DESTDIR)$(PREFIX)/share/doc/stele/vectors
 
 # The Debian package, from a copy of the sources, into build/deb; wants dpkg-dev and debhelper.
 deb:

@@ -1,9 +1,11 @@
 /* The examples of spec/ are what the code makes and takes. Runs from the top folder. */
 #include "tests/unit/support.h"
 
+#include <dirent.h>
 #include <stdio.h>
 
 #include "lib/dsse.h"
+#include "lib/policy.h"
 #include "lib/statement.h"
 #include "lib/trust.h"
 
@@ -85,8 +87,64 @@ static void trust_file(void **state)
     buf_free(&page);
 }
 
+/* Parses one fenced example as what its kind says; false for a kind that nothing here parses. */
+static bool parses(const char *kind, struct span block, struct why *why)
+{
+    struct trust trust;
+    struct policy policy;
+    struct vkey vkey;
+    enum err err = ERR_MALFORMED;
+    if (strcmp(kind, "trust") == 0 && (err = trust_parse(&trust, block, "trust", why)) == OK)
+        trust_free(&trust);
+    else if (strcmp(kind, "policy") == 0 && (err = policy_parse(&policy, block, "policy", why)) == OK)
+        policy_free(&policy);
+    else if (strcmp(kind, "vkey") == 0)
+        err = vkey_parse(&vkey, span_cut(block, 0, block.len - 1), SIG_ED25519, why);
+    else if (strcmp(kind, "json") == 0 || strcmp(kind, "text") == 0)
+        err = OK; /* the attestation's two, above; what programs print */
+    return err == OK;
+}
+
+/* Every fenced block of every page says what it is, and is that. */
+static void every_example(void **state)
+{
+    char path[512], kind[32];
+    size_t examples = 0;
+    struct dirent *entry;
+    (void)state;
+    DIR *folder = opendir("spec");
+    assert_non_null(folder);
+    while ((entry = readdir(folder)) != NULL) {
+        struct buf page = BUF_EMPTY;
+        struct span rest, line;
+        if (!span_ends(span_str(entry->d_name), ".md"))
+            continue;
+        snprintf(path, sizeof path, "spec/%s", entry->d_name);
+        read_page(path, &page);
+        rest = span_buf(&page);
+        while (span_line(&rest, &line)) {
+            if (!span_skip(&line, "```"))
+                continue;
+            snprintf(kind, sizeof kind, "%.*s", SPAN_FMT(line));
+            struct span block = span_of(rest.data, 0);
+            struct why why = { "nothing here parses that kind" };
+            while (span_line(&rest, &line) && !span_is(line, "```"))
+                block.len = (size_t)(rest.data - block.data);
+            if (!parses(kind, block, &why)) {
+                fprintf(stderr, "%s: a block of kind `%s`: %s\n", path, kind, why.text);
+                assert_null(kind);
+            }
+            examples++;
+        }
+        buf_free(&page);
+    }
+    closedir(folder);
+    assert_true(examples >= 5);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(attestation), cmocka_unit_test(trust_file) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(attestation), cmocka_unit_test(trust_file),
+                                        cmocka_unit_test(every_example) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
