@@ -21,6 +21,8 @@ void doctor_check(struct doctor *doctor, const char *check)
 }
 
 static void put(struct doctor *doctor, bool wrong, const char *check, const char *todo, const char *fmt, va_list args)
+    STELE_PRINTF(5, 0);
+static void put(struct doctor *doctor, bool wrong, const char *check, const char *todo, const char *fmt, va_list args)
 {
     struct buf *out = &doctor->findings;
     struct why text;
