@@ -20,7 +20,8 @@ CFLAGS  ?= -g
 override CFLAGS += -std=c17 -D_DEFAULT_SOURCE -D_POSIX_C_SOURCE=200809L -DSTELE_VERSION='"$(VERSION)"' -I. -pthread -MMD -MP \
            $(WARN) $(FLAGS_$(BUILD))
 override LDFLAGS += -pthread $(LINK_$(BUILD)) -Wl,--as-needed
-LIBS    := -lcurl -lmicrohttpd -llmdb -ljansson -lsodium -lnettle -lsqlite3 -lseccomp -llzma -lzstd -lbz2 -lz -llz4 -lbrotlidec
+LIBS    := -lcurl -lmicrohttpd -lnghttp2 -lgnutls -llmdb -ljansson -lsodium -lnettle -lsqlite3 -lseccomp -llzma -lzstd -lbz2 -lz -llz4 \
+           -lbrotlidec
 
 lib_o     := $(patsubst %.c,$O/%.o,$(wildcard lib/*.c))
 sys_o     := $(patsubst %.c,$O/%.o,$(wildcard lib/sys/*.c))
@@ -83,10 +84,10 @@ $O/tests/unit/test_audit: $O/log/audit.o
 $O/tests/unit/test_trail: $(trail_o) $(patsubst %,$O/client/%.o,evidence memory config) $O/tests/graph.o $O/tests/memory_log.o
 $O/tests/unit/test_evidence: $O/client/evidence.o $O/tests/attestation.o
 $O/tests/unit/test_client_config: $O/client/config.o
-$O/tests/unit/test_quota: $O/witness/quota.o
 $O/tests/unit/test_json $O/tests/fuzz/fuzz_json: $O/tests/json_peer.o
 $O/tests/unit/test_http $O/tests/unit/test_http_strict $O/tests/e2e/http_driver: $O/tests/raw.o
 $O/tests/unit/test_hot: $O/log/hot.o
+$O/tests/unit/test_bastion: $O/tests/bastion_peer.o
 $O/tests/unit/test_pipeline: $(filter-out $O/log/main.o,$(log_o))
 
 $(unit_t): $O/tests/unit/%: $O/tests/unit/%.o $O/tests/unit/support.o $(libs)
@@ -99,6 +100,7 @@ $(preload_t): $O/tests/preload/%.so: tests/preload/%.c Makefile
 $(e2e_t) $(fault_t) $(bench_t): $O/tests/%: $O/tests/%.o $O/tests/attestation.o $O/tests/witness_driver.o $(libs)
 	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS)
 $O/tests/fault/powercut: $(patsubst %,$O/tests/fault/cut/%.o,disk disk_write names states words)
+$O/tests/e2e/witness_bastion: $O/tests/bastion_peer.o
 # Without libFuzzer a target reads its corpus from files: the short form in `check`.
 $O/tests/fuzz/fuzz_submission: $(patsubst %,$O/log/%.o,submission entry config) $(store_o)
 $O/tests/fuzz/fuzz_lookups: $O/log/lookups.o

@@ -1,7 +1,6 @@
 /* c2sp.org/tlog-witness, "add-checkpoint", up to the log's signature; the rest is the committer's. */
 #include <stdlib.h>
 
-#include "lib/sys/clock.h"
 #include "witness/limits.h"
 #include "witness/routes.h"
 
@@ -42,16 +41,9 @@ static enum err verify(struct witness *witness, struct job *job, struct why *why
 static bool within_limits(struct witness *witness, const struct job *job)
 {
     struct log *log = job->log;
-    struct logs *logs = &witness->logs;
-    uint64_t qpd = atomic_load(&log->qpd);
     unsigned wait_s = 1;
-    bool fits = atomic_load(&log->queued) < QUEUED_A_LOG_MAX;
-    if (fits && qpd > 0) {
-        bool grows = job->parsed.checkpoint.size > atomic_load(&log->size);
-        pthread_mutex_lock(&logs->quota_lock);
-        fits = quota_allows(&log->quota, grows, qpd, clock_monotonic_ms(), &wait_s);
-        pthread_mutex_unlock(&logs->quota_lock);
-    }
+    bool fits = atomic_load(&log->queued) < QUEUED_A_LOG_MAX &&
+                logs_quota_allows(&witness->logs, log, job->parsed.checkpoint.size > atomic_load(&log->size), &wait_s);
     if (!fits) {
         atomic_fetch_add(&log->counts[OUTCOME_LIMITED], 1);
         http_reply_problem(job->request, 429, wait_s, "this log has asked for as much as it may");

@@ -2,7 +2,6 @@
 
 #include <stdlib.h>
 
-#include "lib/sys/clock.h"
 #include "lib/sys/report.h"
 #include "witness/evidence.h"
 #include "witness/limits.h"
@@ -71,16 +70,6 @@ static void report_refused(const struct job *job, const struct signer_answer *an
     buf_free(&root);
 }
 
-static void take_quota(struct committer *committer, struct log *log, bool grew)
-{
-    uint64_t qpd = atomic_load(&log->qpd);
-    if (qpd == 0)
-        return;
-    pthread_mutex_lock(&committer->logs->quota_lock);
-    quota_take(&log->quota, grew, qpd, clock_monotonic_ms());
-    pthread_mutex_unlock(&committer->logs->quota_lock);
-}
-
 /* c2sp.org/tlog-witness, "add-checkpoint": the statuses. */
 static void answer(struct committer *committer, struct job *job, const struct signer_answer *answer)
 {
@@ -119,7 +108,7 @@ static void answer(struct committer *committer, struct job *job, const struct si
     if (answer->clock_behind)
         report_why(REPORT_ERROR, "clock-behind", &answer->why);
     atomic_fetch_add(&job->log->counts[outcome], 1);
-    take_quota(committer, job->log, outcome == OUTCOME_COSIGNED && job->parsed.checkpoint.size > answer->last.size);
+    logs_quota_take(committer->logs, job->log, outcome == OUTCOME_COSIGNED && job->parsed.checkpoint.size > answer->last.size);
 }
 
 /* Takes jobs off the list, as many as the signer is given at once. */

@@ -4,15 +4,16 @@
 
 #include "lib/config.h"
 #include "lib/sys/address.h"
+#include "lib/sys/bastion.h"
 #include "lib/sys/file.h"
 #include "witness/commands.h"
 #include "witness/limits.h"
 
-static enum err take_list(void *ctx, const struct config_key *key, struct span value, struct why *why)
+/* One more of a repeatable key's. */
+static enum err take_one(struct list_sources *lists, size_t max, const struct config_key *key, struct span value, struct why *why)
 {
-    struct list_sources *lists = &((struct witness_config *)ctx)->lists;
-    if (lists->n == LISTS_MAX)
-        return fail(why, ERR_MALFORMED, "more than %d lines of `%s`", LISTS_MAX, key->name);
+    if (lists->n == max)
+        return fail(why, ERR_MALFORMED, "more than %zu lines of `%s`", max, key->name);
     char **items = realloc(lists->items, (lists->n + 1) * sizeof *items);
     if (items == NULL)
         return fail(why, ERR_ENV, "out of memory");
@@ -23,7 +24,24 @@ static enum err take_list(void *ctx, const struct config_key *key, struct span v
     return OK;
 }
 
-static enum err take_defaults(struct witness_config *config, const char *file, struct why *why)
+static enum err take_list(void *ctx, const struct config_key *key, struct span value, struct why *why)
+{
+    return take_one(&((struct witness_config *)ctx)->lists, LISTS_MAX, key, value, why);
+}
+
+static enum err take_bastion(void *ctx, const struct config_key *key, struct span value, struct why *why)
+{
+    struct witness_config *config = ctx;
+    if (span_is(value, "lists")) {
+        config->bastions_of_lists = true;
+        return OK;
+    }
+    if (!bastion_address_ok(value))
+        return fail(why, ERR_MALFORMED, "`%s` wants HOST:PORT, or `lists`", key->name);
+    return take_one(&config->bastions, BASTIONS_MAX, key, value, why);
+}
+
+static enum err take_defaults(struct witness_config *config, const char *dir, const char *file, struct why *why)
 {
     if (config->listen == NULL)
         config->listen = span_dup_str(span_str(WITNESS_LISTEN));
@@ -31,6 +49,12 @@ static enum err take_defaults(struct witness_config *config, const char *file, s
         config->proxy = span_dup_str(span_str("127.0.0.1"));
     if (config->listen == NULL || config->proxy == NULL)
         return fail(why, ERR_ENV, "out of memory");
+    if (config->bastion_ca != NULL && config->bastion_ca[0] != '/') {
+        char *path = path_join(dir, config->bastion_ca);
+        free(config->bastion_ca);
+        if ((config->bastion_ca = path) == NULL)
+            return fail(why, ERR_ENV, "out of memory");
+    }
     if (config->address_rate > ADDRESS_RATE_MAX)
         return fail(why, ERR_MALFORMED, "%s: `address-rate` is from 0 to %d", file, ADDRESS_RATE_MAX);
     if (address_party(config->proxy) == 0)
@@ -43,6 +67,8 @@ enum err witness_config_load(struct witness_config *config, const char *dir, str
     static const struct config_key keys[] = {
         { "listen", false, config_take_str, offsetof(struct witness_config, listen) },
         { "log-list", true, take_list, 0 },
+        { "bastion", true, take_bastion, 0 },
+        { "bastion-ca", false, config_take_str, offsetof(struct witness_config, bastion_ca) },
         { "requests-per-day", false, config_take_count, offsetof(struct witness_config, qpd) },
         { "address-rate", false, config_take_count, offsetof(struct witness_config, address_rate) },
         { "proxy", false, config_take_str, offsetof(struct witness_config, proxy) },
@@ -54,17 +80,24 @@ enum err witness_config_load(struct witness_config *config, const char *dir, str
     if (err == OK)
         err = config_parse(span_buf(&text), path, keys, sizeof keys / sizeof keys[0], config, why);
     if (err == OK)
-        err = take_defaults(config, path, why);
+        err = take_defaults(config, dir, path, why);
     buf_free(&text);
     free(path);
     return err;
 }
 
+static void free_sources(struct list_sources *sources)
+{
+    for (size_t i = 0; i < sources->n; i++)
+        free(sources->items[i]);
+    free(sources->items);
+}
+
 void witness_config_free(struct witness_config *config)
 {
-    for (size_t i = 0; i < config->lists.n; i++)
-        free(config->lists.items[i]);
-    free(config->lists.items);
+    free_sources(&config->lists);
+    free_sources(&config->bastions);
+    free(config->bastion_ca);
     free(config->listen);
     free(config->proxy);
     *config = (struct witness_config){ 0 };

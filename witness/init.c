@@ -5,12 +5,15 @@
 #include "lib/sys/cli.h"
 #include "lib/sys/file.h"
 #include "lib/sys/service.h"
+#include "witness/bastions.h"
 #include "witness/commands.h"
 
 static const char config_text[] = "# The configuration of a Stele witness.\n"
                                   "listen " WITNESS_LISTEN "\n"
                                   "# Log lists of the witness network, files or URLs, read every hour; what is new is added.\n"
-                                  "#log-list https://witness-network.org/lists/testing/log-list.1\n";
+                                  "#log-list https://witness-network.org/lists/testing/log-list.1\n"
+                                  "# Behind NAT: a bastion; it must know the hash that `stele-witness key DIR --bastion` prints.\n"
+                                  "#bastion bastion.example.org:443\n";
 
 static const char logs_text[] = "# Whose checkpoints are cosigned, one key a line: log VKEY [ORIGIN]\n"
                                 "# add-log, remove-log and log lists change it; a running witness rereads it on SIGHUP.\n";
@@ -54,14 +57,38 @@ enum err cmd_init(int argc, char **argv, struct why *why)
     return err;
 }
 
+static enum err print_bastion_name(const char *dir, struct why *why)
+{
+    struct secret_key *key = NULL;
+    char name[65];
+    enum err err = key_system_start(why);
+    if (err == OK)
+        err = bastion_key_take(&key, dir, why);
+    if (err == OK) {
+        bastion_name(key, name);
+        puts(name);
+    }
+    secret_key_free(key);
+    return err;
+}
+
 enum err cmd_key(int argc, char **argv, struct why *why)
 {
-    const struct cli_option options[] = { { 0 } };
+    bool bastion = false;
+    const struct cli_option options[] = {
+        { "--bastion", NULL, "the hash by which bastions know this witness; makes its key where there is none", NULL, &bastion },
+        { 0 },
+    };
     struct cli_args args;
     struct buf vkey = BUF_EMPTY;
     enum err err = cli_parse(options, 1, 1, argc, argv, &args, why);
     if (err != OK)
         return err;
+    if (bastion) {
+        err = print_bastion_name(args.items[0], why);
+        free(args.items);
+        return err;
+    }
     err = service_vkey(args.items[0], SIG_COSIGNATURE, &vkey, why);
     if (err == OK)
         printf("%.*s\n", SPAN_FMT(span_buf(&vkey)));

@@ -31,6 +31,14 @@ enum {
     LOCK_PATIENCE_MS = 2000, /* a witness that was just killed still has its signer for a moment */
     STOP_GRACE_MS = 3000,
 
+    /* Bastions. Silence of 15 s is shorter than what NATs forget a connection after. */
+    BASTIONS_MAX = 8,
+    BASTION_STREAMS_MAX = 250, /* requests of one at once */
+    BASTION_CONNECT_TIMEOUT_MS = 10000,
+    BASTION_KEEPALIVE_MS = 15000,
+    BASTION_RETRY_MIN_MS = 1000,
+    BASTION_RETRY_MAX_MS = 300000,
+
     /* HTTP. */
     HTTP_CONNECTIONS_MAX = 4096,
     HTTP_CONNECTIONS_PER_IP_MAX = 2048, /* a reverse proxy is one address */

@@ -3,15 +3,18 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "lib/loglist.h"
 #include "lib/sys/file.h"
 #include "lib/sys/http_client.h"
 #include "lib/sys/report.h"
+#include "witness/bastions.h"
 #include "witness/limits.h"
 #include "witness/logs_file.h"
 
 struct lists {
     struct logs *logs;
     const struct list_sources *sources;
+    struct bastions *bastions;
     struct http_client *client;
     pthread_t thread;
     pthread_mutex_t lock;
@@ -41,6 +44,19 @@ static enum err fetch(struct lists *lists, const char *source, struct buf *text,
     return err;
 }
 
+/* The text is a list that holds its form. */
+static void take_bastions(struct lists *lists, struct span text, const char *source)
+{
+    struct loglist_entry entry;
+    struct lines walk;
+    bool found = true;
+    if (lists->bastions == NULL || loglist_start(&walk, text, source, NULL) != OK)
+        return;
+    while (loglist_next(&walk, &entry, &found, NULL) == OK && found)
+        if (entry.usable && entry.bastion.len > 0)
+            bastions_add(lists->bastions, entry.bastion);
+}
+
 /* What fails is said, and tried again in time; the logs that are known stay as they are. */
 static void read_one(struct lists *lists, const char *source)
 {
@@ -50,6 +66,8 @@ static void read_one(struct lists *lists, const char *source)
     enum err err = fetch(lists, source, &text, &why);
     if (err == OK)
         err = logs_add_list(lists->logs->dir, span_buf(&text), source, &added, &why);
+    if (err == OK)
+        take_bastions(lists, span_buf(&text), source);
     if (err == OK && added > 0)
         err = logs_load(lists->logs, &why);
     if (err != OK)
@@ -83,7 +101,8 @@ static void *run(void *ctx)
     return NULL;
 }
 
-enum err lists_start(struct lists **out, struct logs *logs, const struct list_sources *sources, struct why *why)
+enum err lists_start(struct lists **out, struct logs *logs, const struct list_sources *sources, struct bastions *bastions,
+                     struct why *why)
 {
     const struct http_client_config config = { .total_timeout_ms = LIST_TIMEOUT_MS };
     pthread_condattr_t attr;
@@ -95,6 +114,7 @@ enum err lists_start(struct lists **out, struct logs *logs, const struct list_so
         return fail(why, ERR_ENV, "out of memory");
     lists->logs = logs;
     lists->sources = sources;
+    lists->bastions = bastions;
     enum err err = http_client_system_start(why);
     if (err == OK)
         err = http_client_new(&lists->client, &config, why);

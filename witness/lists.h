@@ -13,9 +13,12 @@ struct list_sources {
     size_t n;
 };
 
+struct bastions;
 struct lists;
-/* Starts the thread; without sources there is none, and *out is NULL. `sources` must outlast it. */
-enum err lists_start(struct lists **out, struct logs *logs, const struct list_sources *sources, struct why *why);
+/* Starts the thread; without sources there is none, and *out is NULL. `sources` must outlast it, and `bastions` (NULL for none),
+ * which get those that lists name. */
+enum err lists_start(struct lists **out, struct logs *logs, const struct list_sources *sources, struct bastions *bastions,
+                     struct why *why);
 /* Reads the lists anew, soon. NULL is fine. */
 void lists_wake(struct lists *lists);
 void lists_stop(struct lists *lists);

@@ -2,11 +2,14 @@
 
 #include <stdlib.h>
 
+#include "lib/sys/clock.h"
 #include "lib/sys/file.h"
 #include "witness/evidence.h"
 #include "witness/limits.h"
 #include "witness/logs_file.h"
 #include "witness/notes.h"
+
+#define DAY_US 86400000000u
 
 void logs_init(struct logs *logs, const char *dir, struct signer *signer, uint64_t qpd)
 {
@@ -240,4 +243,28 @@ enum err logs_load(struct logs *logs, struct why *why)
     enum err err = load(logs, why);
     pthread_mutex_unlock(&logs->load_lock);
     return err;
+}
+
+bool logs_quota_allows(struct logs *logs, struct log *log, bool grows, unsigned *wait_s)
+{
+    uint64_t qpd = atomic_load(&log->qpd);
+    if (qpd == 0)
+        return true;
+    struct allowance day = allowance_of(qpd, DAY_US);
+    pthread_mutex_lock(&logs->quota_lock);
+    uint64_t wait_ms = allowance_wait_ms(&day, grows ? log->growth_clear_us : log->other_clear_us, clock_monotonic_us());
+    pthread_mutex_unlock(&logs->quota_lock);
+    *wait_s = (unsigned)(wait_ms / 1000) + 1;
+    return wait_ms == 0;
+}
+
+void logs_quota_take(struct logs *logs, struct log *log, bool grew)
+{
+    uint64_t qpd = atomic_load(&log->qpd);
+    if (qpd == 0)
+        return;
+    struct allowance day = allowance_of(qpd, DAY_US);
+    pthread_mutex_lock(&logs->quota_lock);
+    allowance_take(&day, grew ? &log->growth_clear_us : &log->other_clear_us, 1, clock_monotonic_us());
+    pthread_mutex_unlock(&logs->quota_lock);
 }

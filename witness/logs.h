@@ -7,8 +7,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "lib/sys/rate.h"
 #include "lib/sys/signer.h"
-#include "witness/quota.h"
 
 /* How a request to add-checkpoint ended, for the metrics. */
 enum outcome {
@@ -32,7 +32,9 @@ struct log {
     _Atomic uint64_t counts[OUTCOMES];
     _Atomic uint64_t qpd;    /* requests a day; 0 for no limit */
     _Atomic unsigned queued; /* before the committer */
-    struct quota quota;      /* under logs->quota_lock */
+    /* What it used of its day (lib/sys/rate.h), under logs->quota_lock. Two of them, since nobody is authenticated: whoever has
+     * seen a head of the log can send it again and again, but only the log makes a larger one, which must not wait for that. */
+    uint64_t growth_clear_us, other_clear_us; /* by larger heads that were cosigned; by everything else under its signature */
     atomic_bool suspended;   /* the signer waits for `resume` */
     /* Under logs->notes_lock: */
     struct buf note; /* the newest checkpoint, with the log's verified lines and our cosignature; empty where there is none */
@@ -77,5 +79,11 @@ enum err logs_load(struct logs *logs, struct why *why);
 /* With logs->lock held for reading: the log of this origin or hash, NULL where it is not known. */
 struct log *logs_find(const struct logs *logs, struct span origin);
 struct log *logs_find_hex(const struct logs *logs, struct span hex);
+
+/* May the log send one more of that kind today? If not, in how many seconds. Takes nothing: logs_quota_take does, once it is known
+ * what a request turned out to be. Requests that were under way together may overdraw it: what waits before the committer bounds
+ * that. */
+bool logs_quota_allows(struct logs *logs, struct log *log, bool grows, unsigned *wait_s);
+void logs_quota_take(struct logs *logs, struct log *log, bool grew);
 
 #endif

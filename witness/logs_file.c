@@ -161,6 +161,12 @@ void logs_edit_end(struct logs_edit *edit)
     free(edit->path);
 }
 
+void logs_edit_end_line(struct buf *text)
+{
+    if (text->len > 0 && text->data[text->len - 1] != '\n')
+        buf_byte(text, '\n');
+}
+
 /* Reads a list whole. What cannot be used is left out, and said. */
 static enum err read_list(struct span text, const char *name, struct loglist_entry **entries, size_t *n, struct why *why)
 {
@@ -270,8 +276,7 @@ enum err logs_add_list(const char *dir, struct span text, const char *name, size
     if (err == OK)
         err = render_new(&edit, entries, n, &fresh, added, why);
     if (err == OK && *added > 0) {
-        if (edit.text.len > 0 && edit.text.data[edit.text.len - 1] != '\n')
-            buf_byte(&edit.text, '\n');
+        logs_edit_end_line(&edit.text);
         /* `entries` and the lines of `edit` are done with: the text may move. */
         buf_span(&edit.text, span_buf(&fresh));
         err = buf_done(&edit.text, why);

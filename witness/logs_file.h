@@ -24,6 +24,10 @@ enum err logs_edit_start(struct logs_edit *edit, const char *dir, struct why *wh
 /* Puts `text` in place where it checks as a whole; ERR_REFUSED where it does not. */
 enum err logs_edit_put(struct logs_edit *edit, struct span text, struct why *why);
 void logs_edit_end(struct logs_edit *edit);
+/* Ends the text's last line, which an editor may have left without a newline: it would swallow what is added. */
+void logs_edit_end_line(struct buf *text);
+/* What every command that changed it says. */
+#define LOGS_TAKEN_UP "A witness that is running takes it up on SIGHUP.\n"
 
 /* Of lines as logs_parse gives them: the first of this origin, or NULL; n lines, ordered. */
 const struct logsfile_line *logs_lines_of(const struct logsfile_line *lines, size_t n, struct span origin);

@@ -4,7 +4,7 @@
 static const struct cli_command commands[] = {
     { "init", "DIR --name NAME", "make a witness's folder: its key, its configuration", cmd_init },
     { "serve", "DIR [--listen A:P]", "run the witness", cmd_serve },
-    { "key", "DIR", "print the witness's public key (vkey)", cmd_key },
+    { "key", "DIR [--bastion]", "print the witness's public key (vkey), or its hash at bastions", cmd_key },
     { "add-log", "DIR VKEY [--origin O]", "cosign a log's checkpoints from now on", cmd_add_log },
     { "remove-log", "DIR ORIGIN", "cosign them no longer", cmd_remove_log },
     { "logs", "DIR", "list the logs", cmd_logs },

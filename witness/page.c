@@ -2,6 +2,7 @@
 #include <time.h>
 
 #include "lib/sys/clock.h"
+#include "witness/limits.h"
 #include "witness/routes.h"
 
 static const char top[] =
@@ -82,6 +83,26 @@ static void put_log(struct witness *witness, struct log *log, uint64_t now_s, st
     buf_str(out, "</td></tr>\n");
 }
 
+/* Where the witness is reached, or why it is not. */
+static void put_bastions(struct witness *witness, uint64_t now_s, struct buf *out)
+{
+    struct bastion_status bastions[BASTIONS_MAX];
+    size_t n = bastions_status(witness->bastions, bastions);
+    for (size_t i = 0; i < n; i++) {
+        const struct bastion_status *bastion = &bastions[i];
+        buf_str(out, "<p>Through a bastion: <code>https://");
+        escape(out, span_str(bastion->address));
+        buf_fmt(out, "/%s</code> ", bastions_name(witness->bastions));
+        buf_str(out, bastion->connected ? "connected for " : "<span class=\"bad\">not connected</span> for ");
+        put_age(out, now_s > bastion->since_s ? now_s - bastion->since_s : 0);
+        if (bastion->why.text[0] != '\0') {
+            buf_str(out, ": ");
+            escape(out, span_str(bastion->why.text));
+        }
+        buf_str(out, "</p>\n");
+    }
+}
+
 static void put_head(struct witness *witness, size_t n, struct buf *out)
 {
     const struct vkey *key = signer_key(witness->logs.signer);
@@ -118,6 +139,7 @@ void page_render(struct witness *witness, struct buf *out)
     for (size_t i = 0; i < witness->logs.n; i++)
         n += witness->logs.items[i]->keys_n > 0;
     put_head(witness, n, out);
+    put_bastions(witness, now_s, out);
     buf_str(out, "<table>\n<tr><th>Log</th><th class=\"n\">Entries</th><th>Last cosigned</th><th></th></tr>\n");
     for (size_t i = 0; i < witness->logs.n; i++)
         if (witness->logs.items[i]->keys_n > 0)

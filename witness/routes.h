@@ -5,11 +5,13 @@
 #define STELE_WITNESS_ROUTES_H
 
 #include "lib/sys/rate.h"
+#include "witness/bastions.h"
 #include "witness/committer.h"
 
 struct witness {
     struct logs logs;
     struct committer *committer;
+    struct bastions *bastions; /* NULL: none */
     /* Requests that never came to a log. */
     _Atomic uint64_t malformed, unknown_origin, queue_full, address_limited;
     const char *proxy;      /* whose X-Forwarded-For counts */

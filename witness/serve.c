@@ -68,6 +68,20 @@ static enum err start_http(struct serving *serving, struct why *why)
     return OK;
 }
 
+static enum err start_bastions(struct serving *serving, struct why *why)
+{
+    const struct witness_config *config = &serving->config;
+    const struct bastions_config bastions = {
+        .dir = serving->dir,
+        .ca_file = config->bastion_ca,
+        .own = &config->bastions,
+        .of_lists = config->bastions_of_lists,
+        .handle = routes_handle,
+        .ctx = &serving->witness,
+    };
+    return bastions_start(&serving->witness.bastions, &bastions, why);
+}
+
 static enum err start(struct serving *serving, struct why *why)
 {
     struct logs *logs = &serving->witness.logs;
@@ -90,9 +104,11 @@ static enum err start(struct serving *serving, struct why *why)
     if (err == OK)
         err = committer_start(&serving->witness.committer, logs, why);
     if (err == OK)
+        err = start_bastions(serving, why); /* before HTTP: the page shows them */
+    if (err == OK)
         err = start_http(serving, why);
     if (err == OK)
-        err = lists_start(&serving->lists, logs, &serving->config.lists, why);
+        err = lists_start(&serving->lists, logs, &serving->config.lists, serving->witness.bastions, why);
     if (err == OK)
         report(REPORT_INFO, "started", "logs=%zu", logs->n);
     return err;
@@ -115,6 +131,7 @@ static void stop(struct serving *serving)
     if (serving->server != NULL)
         http_server_stop(serving->server, STOP_GRACE_MS);
     lists_stop(serving->lists);
+    bastions_stop(serving->witness.bastions, STOP_GRACE_MS);
     committer_stop(serving->witness.committer);
     notes_flusher_stop(serving->flusher);
     if (serving->logs_ready)

@@ -1,6 +1,7 @@
 /*
  * What the files of the HTTP server share: http_server.c (socket, start and stop), http_peers.c (connections), http_head.c (is
- * a request's head in the one form?), http_request.c (from the first header to the whole request) and http_reply.c.
+ * a request's head in the one form?), http_request.c (from the first header to the whole request), http_reply.c, and http2*.c (the
+ * same over HTTP/2).
  */
 #ifndef STELE_SYS_HTTP_INTERNAL_H
 #define STELE_SYS_HTTP_INTERNAL_H
@@ -24,6 +25,16 @@ enum {
     HTTP_CONNECTIONS_SLACK = 512, /* that were cut off, or will be, and are still open */
     HTTP_TICK_MS = 250,                /* how exact deadlines are */
     HTTP_REMOTE_BYTES = 64,
+
+    /* One connection over HTTP/2. */
+    HTTP2_HEAD_BYTES_MAX = 16 << 10,  /* of a request, 32 more for each header; beyond it 431 */
+    HTTP2_BODIES_BYTES_MAX = 8 << 20, /* all request bodies held at once; beyond it 503 */
+    HTTP2_WINDOW_BYTES = 1 << 20,     /* what may be under way */
+    HTTP2_OUTPUT_BYTES = 64 << 10,
+    HTTP2_REPLY_FIELDS_MAX = 16,
+    HTTP2_ACKS_MAX = 1000, /* owed for PING and SETTINGS: above it the connection ends */
+    HTTP2_RESETS_BURST = 1000,
+    HTTP2_RESETS_PER_S = 33,
 };
 
 #define HTTP_NO_DEADLINE UINT64_MAX
@@ -90,8 +101,19 @@ struct http_decoded {
     char text[];
 };
 
+/* Where the answers to requests over HTTP/2 go, for their session's thread. It lasts until the last one is given. */
+struct http2_inbox {
+    pthread_mutex_t lock;
+    struct http_request *first, **end;
+    bool closed; /* the session is gone: what is answered is dropped */
+    int wake_fd;
+    atomic_uint references;
+    atomic_size_t bodies_bytes; /* held */
+    unsigned owed;              /* requests handed over and not answered; the session's thread's alone */
+};
+
 struct http_request {
-    struct http_server *server;
+    struct http_server *server;        /* over HTTP/1.1; then these, too: */
     struct MHD_Connection *connection; /* NULL once the server gave the request up */
     struct http_connection *peer;
     struct http_request *prev, *next; /* in server->deferred, while */
@@ -108,6 +130,13 @@ struct http_request {
     bool refused, too_large, overloaded;
     bool chunked; /* its connection is closed after it */
     struct buf body;
+    /* Over HTTP/2 alone (http2.c), where `inbox` is not NULL: */
+    struct http2_inbox *inbox;
+    struct http2_stream *stream; /* NULL once it was reset; the session's thread's alone */
+    struct buf fields;           /* each header: name, NUL, value, NUL */
+    const char *query;           /* in `text`; NULL for none */
+    struct buf reply, reply_fields;
+    /* And in any case: */
     struct http_decoded *decoded;
     char remote[HTTP_REMOTE_BYTES];
     struct span method, path;
@@ -149,6 +178,19 @@ void http_abandon_deferred(struct http_server *server);
 void http_request_release(struct http_request *request);
 /* Starts the connection's inactivity anew after we kept it waiting. */
 void http_touch(struct http_request *request);
+
+/* http2_reply.c */
+struct http2_inbox *http2_inbox_new(int wake_fd);
+void http2_inbox_release(struct http2_inbox *inbox); /* NULL is fine */
+/* Fields in a row, as http_request.fields has them: appended, and taken off the front. */
+void http2_put_field(struct buf *out, struct span name, struct span value);
+bool http2_next_field(struct span *rest, const char **name, const char **value);
+/* Answers; takes the body. */
+void http2_reply(struct http_request *request, unsigned status, const struct http_header *headers, struct buf *body);
+/* A header's value, of the first or the last one of this name, NULL where there is none. */
+const char *http2_field(const struct buf *fields, const char *name, bool last);
+/* Frees what a request over HTTP/2 holds. */
+void http2_request_free(struct http_request *request);
 
 /* http_reply.c */
 /* Ends the request's hold on its response. */

@@ -9,6 +9,7 @@ struct http_shared {
     atomic_uint references;
     struct MHD_Response *response;
     unsigned status;
+    const uint8_t *data; /* the body, which is the response's */
     size_t bytes;
 };
 
@@ -79,7 +80,7 @@ static struct MHD_Response *response_of(struct buf *body)
 struct http_shared *http_shared_new(unsigned status, const struct http_header *headers, struct buf *body)
 {
     struct http_shared *shared = malloc(sizeof *shared);
-    size_t bytes = body->len;
+    struct span content = span_buf(body);
     struct MHD_Response *response = response_of(body);
     if (shared == NULL || response == NULL || !add_headers(response, headers)) {
         if (response != NULL)
@@ -87,7 +88,7 @@ struct http_shared *http_shared_new(unsigned status, const struct http_header *h
         free(shared);
         return NULL;
     }
-    *shared = (struct http_shared){ .response = response, .status = status, .bytes = bytes };
+    *shared = (struct http_shared){ .response = response, .status = status, .data = content.data, .bytes = content.len };
     atomic_init(&shared->references, 1);
     return shared;
 }
@@ -106,8 +107,33 @@ void http_shared_release(struct http_shared *shared)
     free(shared);
 }
 
+static enum MHD_Result take_header(void *cls, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+    struct http_header **next = cls;
+    (void)kind;
+    *(*next)++ = (struct http_header){ name, value };
+    return MHD_YES;
+}
+
+/* Over HTTP/2 it is a copy. */
+static void reply_copy(struct http_request *request, const struct http_shared *shared)
+{
+    struct http_header headers[HTTP2_REPLY_FIELDS_MAX + 1] = { { NULL, NULL } }, *next = headers;
+    struct buf body = BUF_EMPTY;
+    if (MHD_get_response_headers(shared->response, NULL, NULL) > HTTP2_REPLY_FIELDS_MAX)
+        body.failed = true; /* the stream is reset */
+    else
+        MHD_get_response_headers(shared->response, take_header, &next);
+    buf_span(&body, span_of(shared->data, shared->bytes));
+    http2_reply(request, shared->status, headers, &body);
+}
+
 void http_reply_shared(struct http_request *request, struct http_shared *shared)
 {
+    if (request->inbox != NULL) {
+        reply_copy(request, shared);
+        return;
+    }
     request->shared = http_shared_keep(shared);
     request->response = shared->response;
     request->status = shared->status;
@@ -117,6 +143,12 @@ void http_reply_shared(struct http_request *request, struct http_shared *shared)
 
 void http_reply(struct http_request *request, unsigned status, const struct http_header *headers, struct span body)
 {
+    if (request->inbox != NULL) {
+        struct buf copy = BUF_EMPTY;
+        buf_span(&copy, body);
+        http2_reply(request, status, headers, &copy);
+        return;
+    }
     /* libmicrohttpd takes the bytes as not const, and copies them. */
     void *data = (void *)(uintptr_t)body.data;
     answer(request, status, headers, MHD_create_response_from_buffer(body.len, data, MHD_RESPMEM_MUST_COPY), body.len, false);
@@ -125,7 +157,10 @@ void http_reply(struct http_request *request, unsigned status, const struct http
 void http_reply_take(struct http_request *request, unsigned status, const struct http_header *headers, struct buf *body)
 {
     size_t bytes = body->len;
-    answer(request, status, headers, response_of(body), bytes, false);
+    if (request->inbox != NULL)
+        http2_reply(request, status, headers, body);
+    else
+        answer(request, status, headers, response_of(body), bytes, false);
 }
 
 /* `detail` as the inside of a JSON string. */
@@ -140,26 +175,31 @@ static void json_text(struct buf *out, const char *detail)
     }
 }
 
+/* Problem details (RFC 9457), and the headers that go with them. */
+struct problem {
+    struct buf body;
+    char retry[16];
+    struct http_header headers[3];
+};
+
+static void problem_make(struct problem *problem, unsigned status, unsigned retry_after_s, const char *detail)
+{
+    *problem = (struct problem){ .headers = { { MHD_HTTP_HEADER_CONTENT_TYPE, "application/problem+json" } } };
+    buf_fmt(&problem->body, "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%u,", MHD_get_reason_phrase_for(status), status);
+    buf_str(&problem->body, "\"detail\":\"");
+    json_text(&problem->body, detail);
+    buf_str(&problem->body, "\"}\n");
+    snprintf(problem->retry, sizeof problem->retry, "%u", retry_after_s);
+    if (retry_after_s != 0)
+        problem->headers[1] = (struct http_header){ MHD_HTTP_HEADER_RETRY_AFTER, problem->retry };
+}
+
 struct MHD_Response *http_problem(unsigned status, unsigned retry_after_s, const char *detail)
 {
-    struct buf body = BUF_EMPTY;
-    buf_fmt(&body, "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%u,", MHD_get_reason_phrase_for(status), status);
-    buf_str(&body, "\"detail\":\"");
-    json_text(&body, detail);
-    buf_str(&body, "\"}\n");
-    if (body.failed) {
-        buf_free(&body);
-        return NULL;
-    }
-    struct MHD_Response *response = MHD_create_response_from_buffer_with_free_callback(body.len, body.data, free);
-    if (response == NULL) {
-        buf_free(&body);
-        return NULL;
-    }
-    char retry[16];
-    snprintf(retry, sizeof retry, "%u", retry_after_s);
-    if (MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, "application/problem+json") == MHD_YES &&
-        (retry_after_s == 0 || MHD_add_response_header(response, MHD_HTTP_HEADER_RETRY_AFTER, retry) == MHD_YES))
+    struct problem problem;
+    problem_make(&problem, status, retry_after_s, detail);
+    struct MHD_Response *response = response_of(&problem.body);
+    if (response == NULL || add_headers(response, problem.headers))
         return response;
     MHD_destroy_response(response);
     return NULL;
@@ -167,12 +207,14 @@ struct MHD_Response *http_problem(unsigned status, unsigned retry_after_s, const
 
 void http_reply_problem(struct http_request *request, unsigned status, unsigned retry_after_s, const char *fmt, ...)
 {
+    struct problem problem;
     char detail[1024];
     va_list args;
     va_start(args, fmt);
     vsnprintf(detail, sizeof detail, fmt, args);
     va_end(args);
-    answer(request, status, NULL, http_problem(status, retry_after_s, detail), sizeof detail, false);
+    problem_make(&problem, status, retry_after_s, detail);
+    http_reply_take(request, status, problem.headers, &problem.body);
 }
 
 /* A streamed body, as libmicrohttpd calls for it. */

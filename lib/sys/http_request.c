@@ -66,6 +66,8 @@ void http_request_release(struct http_request *request)
     if (atomic_fetch_sub(&request->references, 1) > 1)
         return;
     http_drop_response(request); /* of a peer that went away before it */
+    if (request->inbox != NULL)
+        http2_request_free(request);
     while (request->decoded != NULL) {
         struct http_decoded *next = request->decoded->next;
         free(request->decoded);
@@ -332,6 +334,8 @@ const char *http_remote(const struct http_request *request)
 
 const char *http_request_header(const struct http_request *request, const char *name)
 {
+    if (request->inbox != NULL)
+        return http2_field(&request->fields, name, false);
     return request->connection == NULL ? NULL : MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);
 }
 
@@ -348,9 +352,10 @@ uint64_t http_party(const struct http_request *request, const char *proxy)
 {
     uint64_t party = address_party(request->remote);
     const char *forwarded = NULL;
-    if (proxy == NULL || request->connection == NULL || party != address_party(proxy))
-        return party;
-    MHD_get_connection_values(request->connection, MHD_HEADER_KIND, take_forwarded, &forwarded);
+    if (request->inbox != NULL)
+        forwarded = http2_field(&request->fields, "X-Forwarded-For", true);
+    else if (proxy != NULL && request->connection != NULL && party == address_party(proxy))
+        MHD_get_connection_values(request->connection, MHD_HEADER_KIND, take_forwarded, &forwarded);
     struct span list = span_str(forwarded == NULL ? "" : forwarded), address = list, blanks;
     for (ptrdiff_t comma; (comma = span_find(address, ',')) >= 0;)
         address = span_cut(address, (size_t)comma + 1, address.len - (size_t)comma - 1);
@@ -367,22 +372,43 @@ static int hex_digit(char c)
     return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
+/* An argument's value as it was sent. */
+static bool find_argument(const struct http_request *request, const char *name, struct span *value)
+{
+    if (request->inbox == NULL) {
+        const char *found = request->connection == NULL
+                                ? NULL
+                                : MHD_lookup_connection_value(request->connection, MHD_GET_ARGUMENT_KIND, name);
+        *value = span_str(found == NULL ? "" : found);
+        return found != NULL;
+    }
+    struct span rest = span_str(request->query == NULL ? "" : request->query);
+    while (rest.len > 0) {
+        ptrdiff_t end = span_find(rest, '&');
+        *value = end < 0 ? rest : span_cut(rest, 0, (size_t)end);
+        rest = end < 0 ? span_cut(rest, rest.len, 0) : span_cut(rest, (size_t)end + 1, rest.len - (size_t)end - 1);
+        if (span_skip(value, name) && span_skip(value, "="))
+            return true;
+    }
+    return false;
+}
+
 const char *http_query(const struct http_request *request, const char *name)
 {
-    struct MHD_Connection *connection = request->connection;
-    const char *value = connection == NULL ? NULL : MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, name);
-    if (value == NULL || strchr(value, '%') == NULL)
-        return value;
-    struct http_decoded *decoded = malloc(sizeof *decoded + strlen(value) + 1);
+    struct span value;
+    if (!find_argument(request, name, &value))
+        return NULL;
+    struct http_decoded *decoded = malloc(sizeof *decoded + value.len + 1);
     if (decoded == NULL)
         return NULL;
     char *out = decoded->text;
-    for (const char *at = value; *at != '\0'; at++) {
+    for (size_t i = 0; i < value.len; i++) {
         /* An escape that is none, or that of a NUL, stays as it is. */
-        int high = *at == '%' ? hex_digit(at[1]) : -1, low = high >= 0 ? hex_digit(at[2]) : -1;
+        const char *at = (const char *)value.data + i;
+        int high = *at == '%' && i + 2 < value.len ? hex_digit(at[1]) : -1, low = high >= 0 ? hex_digit(at[2]) : -1;
         bool escape = low >= 0 && high + low > 0;
         *out++ = escape ? (char)(high << 4 | low) : *at;
-        at += escape ? 2 : 0;
+        i += escape ? 2 : 0;
     }
     *out = '\0';
     /* The list only keeps the memory until the request is freed; it is no part of what the request says. */

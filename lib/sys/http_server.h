@@ -57,7 +57,7 @@ const char *http_request_header(const struct http_request *request, const char *
 const char *http_query(const struct http_request *request, const char *name);
 const char *http_remote(const struct http_request *request); /* the address, without port */
 /* Who asks, as address_party (lib/sys/address.h) has it. What comes from the reverse proxy at address `proxy` (NULL for none) is
- * asked by the last address of its last X-Forwarded-For, the one that the proxy itself wrote. */
+ * asked by the last address of its last X-Forwarded-For, the one that the proxy itself wrote; so is what comes by a bastion. */
 uint64_t http_party(const struct http_request *request, const char *proxy);
 
 struct http_header {

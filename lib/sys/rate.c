@@ -13,12 +13,28 @@ struct debt {
 };
 
 struct rate {
-    double us_per_unit;
-    uint64_t burst_us;
+    struct allowance allowance;
     uint8_t secret[crypto_shorthash_KEYBYTES];
     pthread_mutex_t locks[LOCKS];
     struct debt sets[SETS][WAYS];
 };
+
+struct allowance allowance_of(uint64_t units, uint64_t in_us)
+{
+    double us_per_unit = (double)in_us / (double)units;
+    return (struct allowance){ us_per_unit, (uint64_t)((double)(units - 1) * us_per_unit) + 1 };
+}
+
+uint64_t allowance_wait_ms(const struct allowance *allowance, uint64_t clear_us, uint64_t now_us)
+{
+    uint64_t debt_us = clear_us > now_us ? clear_us - now_us : 0;
+    return debt_us < allowance->burst_us || debt_us == 0 ? 0 : (debt_us - allowance->burst_us) / 1000 + 1;
+}
+
+void allowance_take(const struct allowance *allowance, uint64_t *clear_us, uint64_t units, uint64_t now_us)
+{
+    *clear_us = (*clear_us > now_us ? *clear_us : now_us) + (uint64_t)((double)units * allowance->us_per_unit);
+}
 
 enum err rate_new(struct rate **out, uint64_t per_s, uint64_t burst, struct why *why)
 {
@@ -26,8 +42,8 @@ enum err rate_new(struct rate **out, uint64_t per_s, uint64_t burst, struct why 
     struct rate *rate = calloc(1, sizeof *rate);
     if (rate == NULL)
         return fail(why, ERR_ENV, "out of memory");
-    rate->us_per_unit = 1e6 / (double)per_s;
-    rate->burst_us = (uint64_t)((double)burst * rate->us_per_unit);
+    rate->allowance.us_per_unit = 1e6 / (double)per_s;
+    rate->allowance.burst_us = (uint64_t)((double)burst * rate->allowance.us_per_unit);
     randombytes_buf(rate->secret, sizeof rate->secret);
     for (size_t i = 0; i < LOCKS; i++)
         pthread_mutex_init(&rate->locks[i], NULL);
@@ -60,8 +76,7 @@ uint64_t rate_wait_ms(struct rate *rate, struct span key, uint64_t now_us)
         if (rate->sets[set][i].key == hash)
             clear_us = rate->sets[set][i].clear_us;
     pthread_mutex_unlock(&rate->locks[set % LOCKS]);
-    uint64_t debt_us = clear_us > now_us ? clear_us - now_us : 0;
-    return debt_us < rate->burst_us || debt_us == 0 ? 0 : (debt_us - rate->burst_us) / 1000 + 1;
+    return allowance_wait_ms(&rate->allowance, clear_us, now_us);
 }
 
 void rate_take(struct rate *rate, struct span key, uint64_t units, uint64_t now_us)
@@ -73,7 +88,8 @@ void rate_take(struct rate *rate, struct span key, uint64_t units, uint64_t now_
     for (size_t i = 0; i < WAYS && debt->key != hash; i++)
         if (rate->sets[set][i].key == hash || rate->sets[set][i].clear_us < debt->clear_us)
             debt = &rate->sets[set][i];
-    uint64_t from_us = debt->key == hash && debt->clear_us > now_us ? debt->clear_us : now_us;
-    *debt = (struct debt){ hash, from_us + (uint64_t)((double)units * rate->us_per_unit) };
+    if (debt->key != hash)
+        *debt = (struct debt){ .key = hash };
+    allowance_take(&rate->allowance, &debt->clear_us, units, now_us);
     pthread_mutex_unlock(&rate->locks[set % LOCKS]);
 }

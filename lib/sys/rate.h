@@ -13,6 +13,18 @@
 
 #include "lib/bytes.h"
 
+/* One key's rate, where the caller keeps its debt: that is paid off at *clear_us (0 to begin with). */
+struct allowance {
+    double us_per_unit;
+    uint64_t burst_us;
+};
+/* So many units (from 1) in that time; all of them may be taken at once. */
+struct allowance allowance_of(uint64_t units, uint64_t in_us);
+/* 0 where more may be taken now, otherwise in how many milliseconds. */
+uint64_t allowance_wait_ms(const struct allowance *allowance, uint64_t clear_us, uint64_t now_us);
+void allowance_take(const struct allowance *allowance, uint64_t *clear_us, uint64_t units, uint64_t now_us);
+
+/* Many keys' rate. */
 struct rate;
 
 /* `per_s` and `burst` from 1 to a billion. */

@@ -7,6 +7,8 @@
 //	interop log URL POLICY BUNDLE             our log at URL: its checkpoint, tiles and entries, and a proof that it gave
 //	interop add-log DATABASE ORIGIN VKEY      tells litewitness of a log
 //	interop agent SOCKET NAME                 an SSH agent with a new key; prints its fingerprint and the witness's vkey
+//	interop cert DIR                          ca.pem, localhost.pem and localhost-key.pem
+//	interop bastion DIR ADDRESS:PORT          the reference bastion, with them
 package main
 
 import (
@@ -58,6 +60,12 @@ func main() {
 		return
 	case len(args) == 3 && args[0] == "agent":
 		serveAgent(args[1], args[2])
+		return
+	case len(args) == 2 && args[0] == "cert":
+		makeCert(args[1])
+		return
+	case len(args) == 3 && args[0] == "bastion":
+		serveBastion(args[1], args[2])
 		return
 	default:
 		fmt.Fprintln(os.Stderr, "usage: see the source")

@@ -43,6 +43,34 @@ stele-witness add-log "$W/w" "$("$W/interop" vkey)" >"$W/out" 2>&1
 start w stele-witness serve "$W/w" --listen 127.0.0.1:0
 run "our witness" "$W/interop" witness "$(url w)" "$(stele-witness key "$W/w")"
 
+# Another one behind the reference bastion, asked by the same clients.
+"$W/interop" cert "$W"
+export SSL_CERT_FILE="$W/ca.pem"
+stele-witness init "$W/nat" --name w.example/witness >"$W/out" 2>&1
+stele-witness add-log "$W/nat" "$("$W/interop" vkey)" >"$W/out" 2>&1
+start bastion "$W/interop" bastion "$W" 127.0.0.1:0
+bastion=$(url bastion)
+printf 'bastion %s\nbastion-ca %s\n' "${bastion#https://}" "$W/ca.pem" >>"$W/nat/config"
+nat_hash=$(stele-witness key "$W/nat" --bastion)
+# through PATH: the status of a GET through the bastion.
+through() { curl -s -o "$W/body" -w '%{http_code}' --cacert "$W/ca.pem" "$bastion/$nat_hash/$1"; }
+bastion_metric() { curl -s "$(url nat)/metrics" | sed -n "s/^stele_witness_bastion_$1{.*} //p"; }
+printf '%064d\n' 0 >"$W/backends"
+start nat stele-witness serve "$W/nat" --listen 127.0.0.1:0
+# turned_away: has it been?
+turned_away() { [ "$(bastion_metric failures_total)" = 0 ] || bastion_metric connected; }
+same "the reference bastion turns an unknown witness away" 0 "$(soon 0 turned_away)"
+echo "$nat_hash" >>"$W/backends"
+same "once it is told of it, it is reached" 200 "$(soon 200 through healthz)"
+run "our witness through it" "$W/interop" witness "$bastion/$nat_hash" "$(stele-witness key "$W/nat")"
+stop bastion
+same "the witness notices that the bastion is gone" 0 "$(soon 0 bastion_metric connected)"
+start bastion "$W/interop" bastion "$W" "127.0.0.1:${bastion##*:}"
+soon 200 through healthz >"$W/ignored" # by now it tries only every few seconds
+same "and comes back to it" 200 "$(soon 200 through healthz)"
+stop nat
+stop bastion
+
 lite_start
 
 # Our log under both of them.

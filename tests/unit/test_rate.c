@@ -101,12 +101,38 @@ static void loses_nothing_between_threads(void **state)
     rate_free(rate);
 }
 
+/* A day's allowance, as a log has it with the witness. */
+static void an_allowance_is_for_a_time(void **state)
+{
+    const uint64_t hour_us = 3600000000u, start_us = 1000000;
+    struct allowance day = allowance_of(24, 24 * hour_us), one = allowance_of(1, 24 * hour_us);
+    uint64_t clear_us = 0;
+    (void)state;
+    for (int i = 0; i < 24; i++) {
+        assert_int_equal(allowance_wait_ms(&day, clear_us, start_us), 0);
+        allowance_take(&day, &clear_us, 1, start_us);
+    }
+    assert_int_equal(allowance_wait_ms(&day, clear_us, start_us), 3600000);
+    assert_int_not_equal(allowance_wait_ms(&day, clear_us, start_us + hour_us - 1000), 0);
+    assert_int_equal(allowance_wait_ms(&day, clear_us, start_us + hour_us), 0);
+    /* However long nothing was taken: as much as fits. */
+    for (int i = 0; i < 24; i++)
+        allowance_take(&day, &clear_us, 1, start_us + 1200 * hour_us);
+    assert_int_not_equal(allowance_wait_ms(&day, clear_us, start_us + 1200 * hour_us), 0);
+    /* A clock that stands still or goes back gives nothing. */
+    clear_us = 0;
+    assert_int_equal(allowance_wait_ms(&one, clear_us, 5000), 0);
+    allowance_take(&one, &clear_us, 1, 5000);
+    assert_int_not_equal(allowance_wait_ms(&one, clear_us, 4000), 0);
+    assert_int_not_equal(allowance_wait_ms(&one, clear_us, 5000), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(holds_in_the_long_run),   cmocka_unit_test(lets_debts_be_paid_off),
         cmocka_unit_test(asking_is_free),          cmocka_unit_test(remembers_who_owes_much),
-        cmocka_unit_test(loses_nothing_between_threads),
+        cmocka_unit_test(loses_nothing_between_threads), cmocka_unit_test(an_allowance_is_for_a_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
