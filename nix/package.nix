@@ -4,6 +4,7 @@
 , brotli
 , bzip2
 , curl
+, gnutls
 , jansson
 , libmicrohttpd
 , libseccomp
@@ -11,6 +12,7 @@
 , lmdb
 , lz4
 , nettle
+, nghttp2
 , sqlite
 , xz
 , zlib
@@ -26,6 +28,7 @@ stdenv.mkDerivation {
     brotli
     bzip2
     curl
+    gnutls
     jansson
     libmicrohttpd
     libseccomp
@@ -33,6 +36,7 @@ stdenv.mkDerivation {
     lmdb
     lz4
     nettle
+    nghttp2
     sqlite
     xz
     zlib

@@ -76,7 +76,7 @@ enum err cmd_key(int argc, char **argv, struct why *why)
 {
     bool bastion = false;
     const struct cli_option options[] = {
-        { "--bastion", NULL, "the hash by which bastions know this witness; makes its key where there is none", NULL, &bastion },
+        { "--bastion", NULL, "the hash by which bastions know it; its key is made where there is none", NULL, &bastion },
         { 0 },
     };
     struct cli_args args;
