@@ -172,6 +172,7 @@ bench: deps
 	@$(MAKE) --no-print-directory -s all $(bench_t)
 	@tests/bench/run.sh $O
 	@tests/bench/growth.sh $O
+	@tests/bench/gate.sh $O
 
 # To ten million entries: a quarter of an hour, and 22 GB in TMPDIR.
 bench-growth: deps

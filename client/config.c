@@ -47,6 +47,12 @@ static enum err take_url_item(void *ctx, const struct config_key *key, struct sp
 {
     if (!span_starts(value, "http://") && !span_starts(value, "https://") && !span_starts(value, "file://"))
         return fail(why, ERR_MALFORMED, "%.*s is no http://, https:// or file:// URL", SPAN_FMT(value));
+    struct span authority = value;
+    while (!span_skip(&authority, "://"))
+        authority = span_cut(authority, 1, authority.len - 1);
+    ptrdiff_t slash = span_find(authority, '/');
+    if (span_find(slash < 0 ? authority : span_cut(authority, 0, (size_t)slash), '@') >= 0)
+        return fail(why, ERR_MALFORMED, "a URL with a password in it would be shown in messages: put it into a `netrc-file`");
     while (value.len > 0 && value.data[value.len - 1] == '/')
         value.len--;
     return take_item(ctx, key, value, why);
@@ -84,6 +90,7 @@ static const struct config_key keys[] = {
     { "store-dir", false, config_take_str, AT(store_dir) },
     { "log", false, config_take_str, AT(log_url) },
     { "upstream", true, take_url_item, AT(upstreams) },
+    { "redirect-to", true, take_url_item, AT(redirects) },
     { "attest", true, take_item, AT(attest_globs) },
     { "skip", true, take_item, AT(skip_globs) },
     { "mode", false, take_mode, 0 },
@@ -169,6 +176,7 @@ void client_config_free(struct client_config *config)
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)
         free(owned[i]);
     free_list(&config->upstreams);
+    free_list(&config->redirects);
     free_list(&config->attest_globs);
     free_list(&config->skip_globs);
     *config = (struct client_config){ 0 };

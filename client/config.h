@@ -19,7 +19,7 @@ struct client_config {
     char *policy_file, *trust_file, *key_file, *outbox, *state, *listen, *netrc_file, *store_dir, *signing_key_file;
     char *log_url; /* `log`: overrides the policy's URLs */
     char *next_hook;
-    struct str_list upstreams, attest_globs, skip_globs;
+    struct str_list upstreams, redirects, attest_globs, skip_globs;
     bool warn;            /* mode warn */
     unsigned refuse_with; /* 404 or 451 */
     uint64_t hook_hash_max_bytes, fresh_for_s;

@@ -118,7 +118,7 @@ static enum err keep_proof(struct delivery *delivery, const struct letter *lette
         struct storepath path;
         err = storepath_parse(&path, item->statement.subjects[i].path, why);
         if (err == OK)
-            err = proofs_keep(&delivery->config, path.hash_part, &proof, why);
+            err = proofs_keep(&delivery->config, path.hash_part, &proof, true, why);
     }
     if (err == OK) {
         char *path = path_join(delivery->config.outbox, letter->name);

@@ -33,7 +33,7 @@ static bool from_a_browser(const struct gate *gate, const struct http_request *r
     return host == NULL || (strcmp(host, local) != 0 && strcmp(host, address) != 0);
 }
 
-static void refuse(const struct gate *gate, struct http_request *request, bool known, const struct why *why)
+void gate_refuse(const struct gate *gate, struct http_request *request, bool known, const struct why *why)
 {
     /* 404 lets Nix ask the next substituter or build; 451 stops it and shows the reason. 429 and 5xx would make Nix try
      * five times and give up altogether: never answered. */
@@ -60,8 +60,8 @@ static void send_narinfo(struct gate *gate, struct http_request *request, struct
     struct gate_path path = { 0 };
     struct why refusal;
     bool known;
-    if (gate_resolve(gate, hash_part, false, &path, &known, &refusal) != OK) {
-        refuse(gate, request, known, &refusal);
+    if (gate_resolve(gate, hash_part, NULL, &path, &known, &refusal) != OK) {
+        gate_refuse(gate, request, known, &refusal);
         return;
     }
     static const struct http_header headers[] = { { "Content-Type", "text/x-nix-narinfo" }, { NULL, NULL } };
@@ -73,27 +73,15 @@ static void send_narinfo(struct gate *gate, struct http_request *request, struct
  * must still have the bytes that the URL names. */
 static void send_nar(struct gate *gate, struct http_request *request, struct span name)
 {
-    struct gate_path path = { 0 };
     struct hash nar_hash;
     struct why refusal = { "no such NAR" };
-    bool known = false;
     if (name.len != HASH_PART_LEN + 1 + nix32_len(32) || name.data[HASH_PART_LEN] != '-' ||
         !storepath_hash_part_ok(span_cut(name, 0, HASH_PART_LEN)) ||
         !nix32_decode(span_cut(name, HASH_PART_LEN + 1, nix32_len(32)), nar_hash.b, sizeof nar_hash.b)) {
-        refuse(gate, request, false, &refusal);
+        gate_refuse(gate, request, false, &refusal);
         return;
     }
-    if (gate_resolve(gate, span_cut(name, 0, HASH_PART_LEN), true, &path, &known, &refusal) != OK) {
-        refuse(gate, request, known, &refusal);
-        return;
-    }
-    if (!hash_eq(&path.nar_hash, &nar_hash)) {
-        gate_path_free(&path);
-        fail(&refusal, ERR_REFUSED, "the cache now has other bytes for this path");
-        refuse(gate, request, true, &refusal);
-        return;
-    }
-    gate_send_nar(gate, request, &path);
+    gate_send_nar(gate, request, span_cut(name, 0, HASH_PART_LEN), &nar_hash);
 }
 
 static void handle(void *ctx, struct http_request *request)
@@ -169,6 +157,14 @@ static enum err serve(struct gate *gate, const sigset_t *signals, int *signal_se
     return OK;
 }
 
+static enum err take_upstreams(struct gate *gate, struct why *why)
+{
+    gate->upstreams = calloc(gate->config->upstreams.n, sizeof *gate->upstreams);
+    for (size_t i = 0; gate->upstreams != NULL && i < gate->config->upstreams.n; i++)
+        gate->upstreams[i].url = gate->config->upstreams.items[i];
+    return gate->upstreams == NULL ? fail(why, ERR_ENV, "out of memory") : OK;
+}
+
 static enum err run(struct gate *gate, int *signal_seen, struct why *why)
 {
     sigset_t signals;
@@ -185,8 +181,18 @@ static enum err run(struct gate *gate, int *signal_seen, struct why *why)
     if (err == OK)
         err = http_client_system_start(why);
     if (err == OK)
+        err = gate_keeper_start(&gate->keeper, gate->config, why);
+    if (err == OK)
+        err = gate_lookups_new(&gate->lookups, gate->config, &gate->policy, why);
+    if (err == OK)
+        err = take_upstreams(gate, why);
+    if (err == OK)
         err = serve(gate, &signals, signal_seen, why);
     gate_forget(gate);
+    gate_close_idle(gate);
+    gate_lookups_free(gate->lookups);
+    gate_keeper_stop(gate->keeper);
+    free(gate->upstreams);
     policy_free(&gate->policy);
     gate_signer_stop(gate->signer);
     gate->signer = NULL;

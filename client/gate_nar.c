@@ -1,4 +1,5 @@
 /* The NAR request: the upstream's bytes, decompressed, counted and hashed on their way. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "client/gate.h"
@@ -7,115 +8,261 @@
 #include "lib/sys/report.h"
 
 struct nar_sending {
+    struct gate *gate;
     struct gate_path path;
     struct http_stream *stream;
+    enum gate_idle kind; /* of the stream */
     struct decompressor *decompressor;
     struct sha256 hash;
-    uint64_t sent;
-    uint8_t in_bytes[GATE_BUFFER_BYTES];
-    struct span in; /* of in_bytes, not yet decompressed */
+    uint64_t done;  /* bytes of the NAR that were decompressed and hashed */
+    uint64_t start; /* where the answer begins: what is before it is only hashed */
+    struct span in; /* not yet decompressed */
     bool in_ended, ended;
 };
 
-static ptrdiff_t broken(const struct nar_sending *sending, const struct why *why)
+/* Decompresses up to `max` bytes; none only at the end of everything. ERR_ENV where the upstream broke off. */
+static enum err pull(struct nar_sending *sending, uint8_t *out, size_t max, size_t *put, struct why *why)
 {
-    report(REPORT_WARN, "nar-broken", "hash-part=%s why=%s", sending->path.hash_part, report_quote(why->text));
-    return -1;
-}
-
-/* Decompresses up to `max` bytes; 0 only at the end of everything. */
-static ptrdiff_t pull(struct nar_sending *sending, uint8_t *out, size_t max, struct why *why)
-{
-    size_t put = 0;
-    while (put == 0 && !sending->ended) {
+    enum err err = OK;
+    *put = 0;
+    while (err == OK && *put == 0 && !sending->ended) {
         if (sending->in.len == 0 && !sending->in_ended) {
-            ptrdiff_t got = http_stream_read(sending->stream, sending->in_bytes, sizeof sending->in_bytes, why);
-            if (got < 0)
-                return -1;
-            sending->in = span_of(sending->in_bytes, (size_t)got);
-            sending->in_ended = got == 0;
+            err = http_stream_next(sending->stream, &sending->in, why);
+            sending->in_ended = sending->in.len == 0;
         }
-        if (decompressor_run(sending->decompressor, &sending->in, sending->in_ended, out, max, &put, &sending->ended, why) != OK)
-            return -1;
+        if (err == OK)
+            err = decompressor_run(sending->decompressor, &sending->in, sending->in_ended, out, max, put, &sending->ended, why);
     }
-    return (ptrdiff_t)put;
+    return err;
 }
 
-/* The last byte goes out only when the whole archive is known to be what was attested: nobody ever gets a complete NAR
- * with other bytes. */
+/* The archive has been seen whole: is it the one that was attested, and over? */
+static enum err check_end(struct nar_sending *sending, struct why *why)
+{
+    uint8_t more;
+    size_t excess;
+    struct hash hash = sha256_end(&sending->hash);
+    enum err err = pull(sending, &more, 1, &excess, why);
+    if (err == OK && excess > 0)
+        err = fail(why, ERR_REFUSED, "the cache's NAR is longer than what was attested");
+    if (err == OK && !hash_eq(&hash, &sending->path.nar_hash))
+        err = fail(why, ERR_REFUSED, "the cache's NAR has other bytes than what was attested");
+    return err;
+}
+
+/* The next bytes of the archive, at least one while it lasts. Its last byte comes only when the whole is known to be what was
+ * attested: nobody ever gets a complete NAR with other bytes. */
+static enum err next_bytes(struct nar_sending *sending, uint8_t *out, size_t max, size_t *put, struct why *why)
+{
+    uint64_t left = sending->path.nar_size - sending->done;
+    enum err err = pull(sending, out, max < left ? max : (size_t)left, put, why);
+    if (err == OK && *put == 0)
+        err = fail(why, ERR_REFUSED, "the cache's NAR ends after %llu of %llu bytes", (unsigned long long)sending->done,
+                   (unsigned long long)sending->path.nar_size);
+    if (err != OK)
+        return err;
+    sha256_add(&sending->hash, out, *put);
+    sending->done += *put;
+    return sending->done == sending->path.nar_size ? check_end(sending, why) : OK;
+}
+
+static void report_broken(struct nar_sending *sending, enum err err, const struct why *why)
+{
+    report(REPORT_WARN, "nar-broken", "hash-part=%s upstream=%s why=%s", sending->path.hash_part,
+           sending->gate->upstreams[sending->path.upstream].url, report_quote(why->text));
+    gate_shun(sending->gate, &sending->path, err != ERR_ENV);
+}
+
 static ptrdiff_t read_nar(void *ctx, uint8_t *out, size_t max)
 {
     struct nar_sending *sending = ctx;
     struct why why;
-    if (sending->sent == sending->path.nar_size)
-        return 0;
-    uint64_t left = sending->path.nar_size - sending->sent;
-    size_t want = max < left ? max : (size_t)left;
-    ptrdiff_t got = pull(sending, out, want, &why);
-    if (got < 0)
-        return broken(sending, &why);
-    if (got == 0) {
-        fail(&why, ERR_REFUSED, "the cache's NAR ends after %llu of %llu bytes", (unsigned long long)sending->sent,
-             (unsigned long long)sending->path.nar_size);
-        return broken(sending, &why);
+    while (sending->done < sending->path.nar_size) {
+        uint64_t before = sending->done;
+        size_t put;
+        enum err err = next_bytes(sending, out, max, &put, &why);
+        if (err != OK) {
+            report_broken(sending, err, &why);
+            return -1;
+        }
+        if (sending->done <= sending->start)
+            continue;
+        size_t skip = before < sending->start ? (size_t)(sending->start - before) : 0;
+        if (skip > 0)
+            memmove(out, out + skip, put - skip);
+        return (ptrdiff_t)(put - skip);
     }
-    sha256_add(&sending->hash, out, (size_t)got);
-    sending->sent += (uint64_t)got;
-    if (sending->sent < sending->path.nar_size)
-        return got;
-    uint8_t more;
-    struct hash hash = sha256_end(&sending->hash);
-    ptrdiff_t excess = pull(sending, &more, 1, &why);
-    if (excess < 0)
-        return broken(sending, &why);
-    if (excess > 0 || !hash_eq(&hash, &sending->path.nar_hash)) {
-        fail(&why, ERR_REFUSED,
-             excess > 0 ? "the cache's NAR is longer than what was attested"
-                        : "the cache's NAR has other bytes than what was attested");
-        return broken(sending, &why);
-    }
-    return got;
+    return 0;
 }
 
 static void end_nar(void *ctx)
 {
     struct nar_sending *sending = ctx;
-    if (sending->stream != NULL)
-        http_stream_close(sending->stream);
+    gate_give(sending->gate, sending->kind, sending->stream);
     decompressor_free(sending->decompressor);
     gate_path_free(&sending->path);
     free(sending);
 }
 
-void gate_send_nar(const struct gate *gate, struct http_request *request, struct gate_path *path)
+/* SCHEME://HOST:PORT of a URL. */
+static struct span origin_of(struct span url)
+{
+    size_t len = 0;
+    for (unsigned slashes = 0; len < url.len && (slashes += url.data[len] == '/') < 3; len++)
+        continue;
+    return span_cut(url, 0, len);
+}
+
+/* May a NAR request be led there although it is no https, or not the public Internet? To where the upstream itself is, or a
+ * `redirect-to`. */
+static bool configured(const struct gate *gate, size_t upstream, struct span url)
+{
+    if (span_eq(origin_of(url), origin_of(span_str(gate->upstreams[upstream].url))))
+        return true;
+    for (size_t i = 0; i < gate->config->redirects.n; i++) {
+        struct span rest = url;
+        if (span_skip(&rest, gate->config->redirects.items[i]) && (rest.len == 0 || rest.data[0] == '/' || rest.data[0] == '?'))
+            return true;
+    }
+    return false;
+}
+
+/* Opens the upstream's NAR, wherever its redirects lead. */
+static enum err open_nar(struct nar_sending *sending, struct why *why)
+{
+    struct gate *gate = sending->gate;
+    struct http_stream_head head = { 0 };
+    char url[sizeof head.redirect];
+    enum err err = decompressor_new(&sending->decompressor, span_str(sending->path.compression), why);
+    const char *to = sending->path.nar_url;
+    for (unsigned redirects = 0; err == OK; redirects++) {
+        sending->kind = redirects == 0 || configured(gate, sending->path.upstream, span_str(to)) ? GATE_STREAMS : GATE_PUBLIC_STREAMS;
+        sending->stream = gate_take_stream(gate, sending->kind == GATE_PUBLIC_STREAMS, why);
+        err = sending->stream == NULL ? ERR_ENV : http_stream_open(sending->stream, to, &head, why);
+        if (err != OK || head.redirect[0] == '\0')
+            break;
+        if (redirects == GATE_REDIRECTS_MAX)
+            err = fail(why, ERR_REFUSED, "the cache redirects the NAR request more than %d times", GATE_REDIRECTS_MAX);
+        memcpy(url, head.redirect, sizeof url);
+        to = url;
+        gate_give(gate, sending->kind, sending->stream);
+        sending->stream = NULL;
+    }
+    if (err == OK && head.status != 200)
+        err = fail(why, head.status >= 500 || head.status == 408 || head.status == 429 ? ERR_ENV : ERR_REFUSED,
+                   "the cache answered the NAR request with status %u", head.status);
+    return err;
+}
+
+/* Where the answer to a Range begins: "bytes=N-" alone, which is what resumes a download. Any other may be answered with the whole
+ * (RFC 9110 section 14.2). False where N is no byte of it. */
+static bool take_range(const struct http_request *request, uint64_t size, bool *ranged, uint64_t *start)
+{
+    const char *range = http_request_header(request, "Range");
+    struct span text = span_str(range != NULL ? range : "");
+    *start = 0;
+    *ranged = http_request_header(request, "If-Range") == NULL && span_skip(&text, "bytes=") && text.len > 1 &&
+              text.data[text.len - 1] == '-' && span_decimal(span_cut(text, 0, text.len - 1), INT64_MAX, start);
+    if (!*ranged)
+        *start = 0;
+    return *start < size;
+}
+
+static ptrdiff_t read_nothing(void *ctx, uint8_t *out, size_t max)
+{
+    (void)ctx, (void)out, (void)max;
+    return -1;
+}
+
+static void end_nothing(void *ctx)
+{
+    (void)ctx;
+}
+
+/* Hands the opened archive to the connection: whole and checked where it is small, piece by piece otherwise. */
+static enum err answer(struct nar_sending *sending, struct http_request *request, bool ranged, struct why *why)
+{
+    char span_text[96];
+    uint64_t size = sending->path.nar_size, start = sending->start;
+    snprintf(span_text, sizeof span_text, "bytes %llu-%llu/%llu", (unsigned long long)start, (unsigned long long)size - 1,
+             (unsigned long long)size);
+    struct http_header headers[] = { { "Content-Type", "application/x-nix-nar" },
+                                     { "Accept-Ranges", "bytes" },
+                                     { ranged ? "Content-Range" : NULL, span_text },
+                                     { NULL, NULL } };
+    unsigned status = ranged ? 206 : 200;
+    if (sending->stream == NULL || size > GATE_WHOLE_BYTES_MAX) {
+        struct http_source source = { read_nar, end_nar, sending };
+        if (sending->stream == NULL) {
+            end_nar(sending); /* HEAD */
+            source = (struct http_source){ read_nothing, end_nothing, NULL };
+        }
+        http_reply_stream(request, status, headers, size - start, &source);
+        return OK;
+    }
+    struct buf whole = BUF_EMPTY;
+    enum err err = OK;
+    uint8_t *out = buf_grow(&whole, (size_t)size);
+    if (out == NULL)
+        err = fail(why, ERR_ENV, "out of memory");
+    for (size_t put; err == OK && sending->done < size;)
+        err = next_bytes(sending, out + sending->done, (size_t)(size - sending->done), &put, why);
+    if (err == OK && start > 0) {
+        memmove(whole.data, whole.data + start, (size_t)(size - start));
+        whole.len = (size_t)(size - start);
+    }
+    if (err == OK) {
+        http_reply_take(request, status, headers, &whole);
+        end_nar(sending);
+    }
+    buf_free(&whole);
+    return err;
+}
+
+/* One try, at the upstream that the verdict is about; ERR_ENV and ERR_REFUSED where nothing was answered. */
+static enum err send_from(struct gate *gate, struct http_request *request, struct gate_path *path, struct why *why)
 {
     struct nar_sending *sending = calloc(1, sizeof *sending);
-    struct http_client_config config = { .total_timeout_ms = GATE_NAR_TIMEOUT_MS,
-                                         .netrc_file = gate->config->netrc_file,
-                                         .allow_file = true };
-    struct why why = { "out of memory" };
-    unsigned status = 0;
-    uint64_t length;
+    bool ranged;
     if (sending == NULL) {
         gate_path_free(path);
-        http_reply_problem(request, 404, 0, "%s", why.text);
-        return;
+        return fail(why, ERR_ENV, "out of memory");
     }
-    sending->path = *path;
+    *sending = (struct nar_sending){ .gate = gate, .path = *path };
     *path = (struct gate_path){ 0 };
     sha256_start(&sending->hash);
-    enum err err = decompressor_new(&sending->decompressor, span_str(sending->path.compression), &why);
-    if (err == OK)
-        err = http_stream_open(&sending->stream, &config, sending->path.nar_url, &status, &length, &why);
-    if (err == OK && status != 200)
-        err = fail(&why, ERR_ENV, "the cache answered the NAR request with status %u", status);
-    if (err != OK) {
-        broken(sending, &why);
-        http_reply_problem(request, 404, 0, "%s", why.text);
+    if (!take_range(request, sending->path.nar_size, &ranged, &sending->start)) {
+        char whole[64];
+        snprintf(whole, sizeof whole, "bytes */%llu", (unsigned long long)sending->path.nar_size);
+        http_reply(request, 416, (struct http_header[]){ { "Content-Range", whole }, { NULL, NULL } }, span_str(""));
         end_nar(sending);
-        return;
+        return OK;
     }
-    static const struct http_header headers[] = { { "Content-Type", "application/x-nix-nar" }, { NULL, NULL } };
-    struct http_source source = { read_nar, end_nar, sending };
-    http_reply_stream(request, 200, headers, sending->path.nar_size, &source);
+    bool head = span_is(http_method(request), "HEAD");
+    enum err err = head ? OK : open_nar(sending, why);
+    if (err == OK)
+        err = answer(sending, request, ranged, why);
+    if (err != OK) {
+        report_broken(sending, err, why);
+        end_nar(sending);
+    }
+    return err;
+}
+
+void gate_send_nar(struct gate *gate, struct http_request *request, struct span hash_part, const struct hash *nar_hash)
+{
+    struct why why = { "" };
+    bool known;
+    /* An upstream that does not deliver is shunned: the next one is tried at once, where nothing has gone out yet. */
+    for (size_t tries = 0; tries <= gate->config->upstreams.n; tries++) {
+        struct gate_path path = { 0 };
+        struct why refusal;
+        if (gate_resolve(gate, hash_part, nar_hash, &path, &known, &refusal) != OK) {
+            gate_refuse(gate, request, known || tries > 0, tries > 0 ? &why : &refusal);
+            return;
+        }
+        if (send_from(gate, request, &path, &why) == OK)
+            return;
+    }
+    gate_refuse(gate, request, true, &why);
 }

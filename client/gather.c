@@ -26,13 +26,16 @@ enum err gather_narinfo(struct gathered *gathered, struct http_client *client, c
     enum err err = buf_done(&url, why);
     if (err == OK)
         err = http_get(client, (const char *)url.data, NULL, NARINFO_BYTES_MAX, &response, why);
+    if (err == ERR_ENV && response.too_large)
+        err = ERR_REFUSED;
     if (err == OK && response.status == 200) {
         buf_clear(&gathered->narinfo);
         buf_span(&gathered->narinfo, span_buf(&response.body));
         err = buf_done(&gathered->narinfo, why);
         *found = err == OK;
     } else if (err == OK && response.status != 404 && response.status != 403 && response.status != 410) {
-        err = fail(why, ERR_ENV, "%s answered with status %u", (const char *)url.data, response.status);
+        bool trouble = response.status >= 500 || response.status == 408 || response.status == 429;
+        err = fail(why, trouble ? ERR_ENV : ERR_REFUSED, "%s answered with status %u", (const char *)url.data, response.status);
     }
     http_response_free(&response);
     buf_free(&url);
@@ -89,11 +92,14 @@ enum err gather_near(struct gathered *gathered, struct http_client *client, cons
     bundles = slot(gathered, "sidecar of ", span_str(upstream));
     if (bundles == NULL)
         return fail(why, ERR_ENV, "out of memory");
-    return settle(gathered, proofs_sidecar(client, upstream, hash_part, bundles, &trouble), &trouble, why);
+    size_t before = gathered->n;
+    err = settle(gathered, proofs_sidecar(client, upstream, hash_part, bundles, &trouble), &trouble, why);
+    gathered->has_sidecar = gathered->n > before;
+    return err;
 }
 
-enum err gather_logs(struct gathered *gathered, struct http_client *client, const struct client_config *config,
-                     const struct policy *policy, struct span hash_part, struct why *why)
+enum err gather_logs_by(struct gathered *gathered, const struct client_config *config, const struct policy *policy,
+                        struct span hash_part, const struct gather_asker *asker, struct why *why)
 {
     enum err err = OK;
     size_t answered = 0;
@@ -106,14 +112,32 @@ enum err gather_logs(struct gathered *gathered, struct http_client *client, cons
         if (bundles == NULL)
             return fail(why, ERR_ENV, "out of memory");
         size_t troubles = gathered->troubles.len;
-        err = memory_ask(config, policy, i, client, &trouble);
-        if (err == OK)
-            err = proofs_log(client, config, policy, i, hash_part, bundles, &trouble);
-        err = settle(gathered, err, &trouble, why);
+        err = settle(gathered, asker->ask(asker->ctx, i, hash_part, bundles, &trouble), &trouble, why);
         answered += err == OK && gathered->troubles.len == troubles;
     }
     gathered->looked_up = answered == policy->logs_n;
     return err;
+}
+
+struct direct {
+    struct http_client *client;
+    const struct client_config *config;
+    const struct policy *policy;
+};
+
+static enum err ask_directly(void *ctx, size_t log, struct span hash_part, struct buf *bundles, struct why *why)
+{
+    const struct direct *direct = ctx;
+    enum err err = memory_ask(direct->config, direct->policy, log, direct->client, why);
+    return err != OK ? err : proofs_log(direct->client, direct->config, direct->policy, log, hash_part, bundles, why);
+}
+
+enum err gather_logs(struct gathered *gathered, struct http_client *client, const struct client_config *config,
+                     const struct policy *policy, struct span hash_part, struct why *why)
+{
+    struct direct direct = { client, config, policy };
+    struct gather_asker asker = { ask_directly, &direct };
+    return gather_logs_by(gathered, config, policy, hash_part, &asker, why);
 }
 
 static bool escapes_upstream(struct span url)

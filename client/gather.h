@@ -17,13 +17,14 @@ struct gathered {
     char *names[GATHER_SOURCES_MAX];
     size_t n;
     bool looked_up;      /* every log of the policy was asked, and answered */
+    bool has_sidecar;    /* the upstream carries proofs of it, good ones or not */
     struct buf troubles; /* a line for each source that could not be asked */
 };
 
 void gathered_free(struct gathered *gathered);
 
-/* GET UPSTREAM/<hash part>.narinfo; *found is false where the cache says that it has none. ERR_ENV where it gives no answer,
- * ERR_MALFORMED for one that is too large. */
+/* GET UPSTREAM/<hash part>.narinfo; *found is false where the cache says that it has none. ERR_ENV where it gives no answer or is
+ * in trouble (408, 429, 5xx): the next time may be better; ERR_REFUSED for any other answer, and for one that is too large. */
 enum err gather_narinfo(struct gathered *gathered, struct http_client *client, const char *upstream, struct span hash_part,
                         bool *found, struct why *why);
 /* Adds the own store's and the sidecar's proofs. Trouble with a source is noted, never an error: fewer proofs can only refuse.
@@ -33,6 +34,13 @@ enum err gather_near(struct gathered *gathered, struct http_client *client, cons
 /* Adds what the policy's logs answer. */
 enum err gather_logs(struct gathered *gathered, struct http_client *client, const struct client_config *config,
                      const struct policy *policy, struct span hash_part, struct why *why);
+/* The same by way of `asker`, which does what proofs_log does, for each log that has a URL. */
+struct gather_asker {
+    enum err (*ask)(void *ctx, size_t log, struct span hash_part, struct buf *bundles, struct why *why);
+    void *ctx;
+};
+enum err gather_logs_by(struct gathered *gathered, const struct client_config *config, const struct policy *policy,
+                        struct span hash_part, const struct gather_asker *asker, struct why *why);
 
 /* An upstream's base URL and a narinfo's URL field joined. ERR_REFUSED for what leaves the upstream: another host or scheme, an
  * absolute path, "..", also percent-encoded, a fragment, white space. A query is kept. */

@@ -1,6 +1,7 @@
 #include "client/proofs.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "lib/checkpoint.h"
 #include "lib/sys/file.h"
@@ -25,6 +26,14 @@ enum err proofs_own(const struct client_config *config, struct span hash_part, s
     return err;
 }
 
+bool proofs_has(const struct client_config *config, struct span hash_part)
+{
+    char *path = own_path(config, hash_part);
+    bool has = path != NULL && access(path, F_OK) == 0;
+    free(path);
+    return has;
+}
+
 /* The origin of a proof's checkpoint: its first line. */
 static struct span origin_of(const struct proof *proof)
 {
@@ -45,7 +54,8 @@ static void keep_others(struct buf *out, struct span old, const struct proof *pr
     }
 }
 
-enum err proofs_keep(const struct client_config *config, struct span hash_part, const struct proof *proof, struct why *why)
+enum err proofs_keep(const struct client_config *config, struct span hash_part, const struct proof *proof, bool durable,
+                     struct why *why)
 {
     struct buf old = BUF_EMPTY, merged = BUF_EMPTY;
     char *path = own_path(config, hash_part), *dir = path_join(config->state, "proofs");
@@ -59,7 +69,7 @@ enum err proofs_keep(const struct client_config *config, struct span hash_part, 
         err = buf_done(&merged, why);
     }
     if (err == OK && !span_eq(span_buf(&old), span_buf(&merged)))
-        err = file_replace(path, 0644, span_buf(&merged), why);
+        err = durable ? file_replace(path, 0644, span_buf(&merged), why) : file_replace_soft(path, 0644, span_buf(&merged), why);
     buf_free(&old);
     buf_free(&merged);
     free(path);

@@ -10,8 +10,11 @@
 
 /* Appends the own store's bundle for a hash part; nothing where there is none. */
 enum err proofs_own(const struct client_config *config, struct span hash_part, struct buf *bundles, struct why *why);
-/* Puts one proof into the own store, in place of an older one of the same origin and index. Durable. */
-enum err proofs_keep(const struct client_config *config, struct span hash_part, const struct proof *proof, struct why *why);
+/* Is there any? */
+bool proofs_has(const struct client_config *config, struct span hash_part);
+/* Puts one proof into the own store, in place of an older one of the same origin and index. */
+enum err proofs_keep(const struct client_config *config, struct span hash_part, const struct proof *proof, bool durable,
+                     struct why *why);
 /* Appends a cache's sidecar, BASE_URL/<hash part>.tlog-proof; nothing where it has none (404 or 403). */
 enum err proofs_sidecar(struct http_client *client, const char *base_url, struct span hash_part, struct buf *bundles,
                         struct why *why);

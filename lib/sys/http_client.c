@@ -1,9 +1,15 @@
 #include "lib/sys/http_client_internal.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+#include <sys/socket.h>
+
+#include "lib/sys/address.h"
 
 struct http_client {
     struct http_client_config config;
@@ -59,13 +65,26 @@ enum err http_url_fail(const char *url, const char *reason, struct why *why)
     return fail(why, ERR_ENV, "%s: %s", shown, reason);
 }
 
+/* A name may lead anywhere: what counts is the address that it was resolved to. */
+static curl_socket_t open_public(void *ctx, curlsocktype purpose, struct curl_sockaddr *address)
+{
+    (void)ctx, (void)purpose;
+    if (!address_public(&address->addr))
+        return CURL_SOCKET_BAD;
+    int fd = socket(address->family, address->socktype, address->protocol);
+    return fd >= 0 && fcntl(fd, F_SETFD, FD_CLOEXEC) != 0 ? (close(fd), CURL_SOCKET_BAD) : fd;
+}
+
 enum err http_easy_setup(CURL *easy, const struct http_client_config *config, const char *url, struct why *why)
 {
     long connect_ms = config->connect_timeout_ms != 0 ? (long)config->connect_timeout_ms : HTTP_CONNECT_TIMEOUT_MS;
     curl_easy_reset(easy);
+    const char *protocols = config->public_only ? "https" : config->allow_file ? "http,https,file" : "http,https";
     CURLcode codes[] = {
         curl_easy_setopt(easy, CURLOPT_URL, url),
-        curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, config->allow_file ? "http,https,file" : "http,https"),
+        curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, protocols),
+        config->public_only ? curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_public) : CURLE_OK,
+        config->public_only ? curl_easy_setopt(easy, CURLOPT_PROXY, "") : CURLE_OK,
         curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L),
         curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L),
         curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, connect_ms),
@@ -149,6 +168,7 @@ enum err http_easy_end(CURL *easy, CURLcode code, const char *url, struct http_g
 {
     struct http_response *response = gather->response;
     bool file = strncmp(url, "file:", 5) == 0;
+    response->too_large = gather->too_large || gather->headers_too_large;
     if (gather->too_large) {
         char reason[64];
         snprintf(reason, sizeof reason, "the answer has more than %zu bytes", gather->bytes_max);

@@ -16,6 +16,7 @@ struct http_client_config {
     unsigned connect_timeout_ms, total_timeout_ms; /* 0: 5 s and 30 s */
     const char *netrc_file;                        /* NULL: none */
     bool allow_file;                               /* file:// URLs as well */
+    bool public_only; /* https alone, without a proxy, and never to an address that is not public (lib/sys/address.h) */
 };
 
 struct http_response {
@@ -27,6 +28,7 @@ struct http_response {
     uint64_t answered;      /* Stele-Answered (spec/log.md); 0 where absent or no number */
     char location[2048];    /* of a redirect, empty otherwise */
     unsigned connections;   /* opened for it: 0 where a kept-alive one served */
+    bool too_large;         /* there was an answer, but its body or headers exceed their bound: the reason for ERR_ENV */
 };
 void http_response_free(struct http_response *response);
 
@@ -40,13 +42,22 @@ enum err http_get(struct http_client *client, const char *url, const char *const
 enum err http_post(struct http_client *client, const char *url, const char *content_type, struct span body, size_t bytes_max,
                    struct http_response *response, struct why *why);
 
-/* A body pulled piece by piece. */
+/* Bodies pulled piece by piece, one after the other, over kept-alive connections. For one thread at a time. Here
+ * total_timeout_ms bounds a wait for the peer: in each such time of waiting at least 1 KiB a second must come. */
 struct http_stream;
-/* Sends the request and waits for the status and headers. *length is UINT64_MAX where unknown. */
-enum err http_stream_open(struct http_stream **out, const struct http_client_config *config, const char *url, unsigned *status,
-                          uint64_t *length, struct why *why);
-/* The next bytes: how many, 0 at the whole body's end, -1 with `why` where it broke off. */
-ptrdiff_t http_stream_read(struct http_stream *stream, uint8_t *out, size_t max, struct why *why);
+struct http_stream_head {
+    unsigned status;       /* for file:// 200 or 404 */
+    uint64_t length;       /* UINT64_MAX where unknown */
+    char redirect[2048];   /* of a redirect: the whole URL that it leads to; empty otherwise */
+    unsigned connections;  /* opened for it: 0 where a kept-alive one served */
+};
+enum err http_stream_new(struct http_stream **out, const struct http_client_config *config, struct why *why);
+void http_stream_free(struct http_stream *stream);
+/* Sends a GET and waits for the status and headers. What was open before is closed. */
+enum err http_stream_open(struct http_stream *stream, const char *url, struct http_stream_head *head, struct why *why);
+/* The next bytes, in place until the next call: none at the whole body's end. ERR_ENV where it broke off. */
+enum err http_stream_next(struct http_stream *stream, struct span *bytes, struct why *why);
+/* Done with this body. Its connection is kept where it was read to its end. */
 void http_stream_close(struct http_stream *stream);
 
 /* Several peers asked at once over kept-alive connections, one request in flight a slot: how the log asks its witnesses.

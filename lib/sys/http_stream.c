@@ -1,23 +1,27 @@
 #include "lib/sys/http_client_internal.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "lib/sys/clock.h"
 
 enum {
-    STREAM_BYTES_MAX = 256 << 10, /* buffered between curl and the reader */
+    STREAM_BYTES_MAX = 256 << 10,   /* buffered between curl and the reader */
+    STREAM_CHUNK_BYTES = 128 << 10, /* what curl receives at once */
+    STREAM_BYTES_PER_S_MIN = 1024,
     STEP_MS = 1000,
 };
 
 struct http_stream {
+    struct http_client_config config;
     CURLM *multi;
     CURL *easy;
+    bool open;
     char *url;
-    unsigned silence_ms;
-    struct buf data; /* received and, from `at` on, not read yet */
-    size_t at;
-    uint64_t heard_ms; /* when something last arrived */
+    struct buf data, shown; /* received and not shown yet; what the reader looks at */
+    size_t header_bytes;
+    uint64_t waited_ms, heard_bytes; /* in this span of waiting */
     bool headers, paused, ended;
     CURLcode code;
 };
@@ -26,45 +30,55 @@ static size_t on_header(char *data, size_t size, size_t n, void *ctx)
 {
     struct http_stream *stream = ctx;
     long status = 0;
-    stream->heard_ms = clock_monotonic_ms();
+    stream->heard_bytes += size * n;
+    stream->header_bytes += size * n;
     curl_easy_getinfo(stream->easy, CURLINFO_RESPONSE_CODE, &status);
     /* The empty line ends the headers; those of a 100 are not the answer's. */
     if (size * n <= 2 && (data[0] == '\r' || data[0] == '\n') && status >= 200)
         stream->headers = true;
-    return size * n;
+    return stream->header_bytes > HTTP_HEADER_BYTES_MAX ? CURL_WRITEFUNC_ERROR : size * n;
 }
 
 static size_t on_body(char *data, size_t size, size_t n, void *ctx)
 {
     struct http_stream *stream = ctx;
-    size_t len = size * n, held = stream->data.len - stream->at;
+    size_t len = size * n;
     stream->headers = true;
-    stream->heard_ms = clock_monotonic_ms();
-    if (held > 0 && len > STREAM_BYTES_MAX - held) {
+    if (stream->data.len > 0 && len > STREAM_BYTES_MAX - stream->data.len) {
         stream->paused = true;
         return CURL_WRITEFUNC_PAUSE;
     }
-    if (held == 0) {
-        buf_clear(&stream->data);
-        stream->at = 0;
-    } else if (stream->at >= STREAM_BYTES_MAX) {
-        memmove(stream->data.data, stream->data.data + stream->at, held);
-        stream->data.len = held;
-        stream->at = 0;
-    }
+    stream->heard_bytes += len;
     buf_add(&stream->data, data, len);
     return stream->data.failed ? CURL_WRITEFUNC_ERROR : len;
 }
 
-/* Lets curl work, and waits for it where `wait`. ERR_ENV where it fails, or nothing has come for too long. */
-static enum err step(struct http_stream *stream, bool wait, struct why *why)
+static uint64_t timeout_ms(const struct http_stream *stream)
+{
+    return stream->config.total_timeout_ms != 0 ? stream->config.total_timeout_ms : HTTP_TOTAL_TIMEOUT_MS;
+}
+
+/* Only the time spent here counts: what the reader takes is not the peer's. */
+static enum err wait(struct http_stream *stream, struct why *why)
+{
+    uint64_t from_ms = clock_monotonic_ms(), most_ms = timeout_ms(stream);
+    CURLMcode code = curl_multi_poll(stream->multi, NULL, 0, most_ms < STEP_MS ? (int)most_ms : STEP_MS, NULL);
+    stream->waited_ms += clock_monotonic_ms() - from_ms;
+    if (code != CURLM_OK)
+        return http_url_fail(stream->url, curl_multi_strerror(code), why);
+    if (stream->waited_ms < most_ms)
+        return OK;
+    if (stream->heard_bytes < STREAM_BYTES_PER_S_MIN * most_ms / 1000)
+        return http_url_fail(stream->url, stream->heard_bytes == 0 ? "nothing came for too long" : "it comes too slowly", why);
+    stream->waited_ms = stream->heard_bytes = 0;
+    return OK;
+}
+
+/* Lets curl work. ERR_ENV where it fails. */
+static enum err work(struct http_stream *stream, struct why *why)
 {
     int running, left;
-    CURLMcode code = CURLM_OK;
-    if (wait)
-        code = curl_multi_poll(stream->multi, NULL, 0, stream->silence_ms < STEP_MS ? (int)stream->silence_ms : STEP_MS, NULL);
-    if (code == CURLM_OK)
-        code = curl_multi_perform(stream->multi, &running);
+    CURLMcode code = curl_multi_perform(stream->multi, &running);
     if (code != CURLM_OK)
         return http_url_fail(stream->url, curl_multi_strerror(code), why);
     for (CURLMsg *message; (message = curl_multi_info_read(stream->multi, &left)) != NULL;)
@@ -72,92 +86,133 @@ static enum err step(struct http_stream *stream, bool wait, struct why *why)
             stream->ended = true;
             stream->code = message->data.result;
         }
-    if (!stream->ended && clock_monotonic_ms() - stream->heard_ms > stream->silence_ms)
-        return http_url_fail(stream->url, "nothing came for too long", why);
     return OK;
 }
 
-enum err http_stream_open(struct http_stream **out, const struct http_client_config *config, const char *url, unsigned *status,
-                          uint64_t *length, struct why *why)
+enum err http_stream_new(struct http_stream **out, const struct http_client_config *config, struct why *why)
 {
     struct http_stream *stream = calloc(1, sizeof *stream);
     if (stream == NULL)
         return fail(why, ERR_ENV, "out of memory");
-    stream->url = span_dup_str(span_str(url));
+    stream->config = *config;
     stream->multi = curl_multi_init();
     stream->easy = curl_easy_init();
-    stream->silence_ms = config->total_timeout_ms != 0 ? config->total_timeout_ms : HTTP_TOTAL_TIMEOUT_MS;
-    stream->heard_ms = clock_monotonic_ms();
-    enum err err = OK;
-    if (stream->url == NULL || stream->multi == NULL || stream->easy == NULL)
-        err = fail(why, ERR_ENV, "out of memory");
-    if (err == OK)
-        err = http_easy_setup(stream->easy, config, url, why);
-    if (err == OK) {
-        curl_easy_setopt(stream->easy, CURLOPT_HEADERFUNCTION, on_header);
-        curl_easy_setopt(stream->easy, CURLOPT_HEADERDATA, stream);
-        curl_easy_setopt(stream->easy, CURLOPT_WRITEFUNCTION, on_body);
-        curl_easy_setopt(stream->easy, CURLOPT_WRITEDATA, stream);
-        if (curl_multi_add_handle(stream->multi, stream->easy) != CURLM_OK)
-            err = http_url_fail(url, "libcurl does not take the request", why);
+    if (stream->multi == NULL || stream->easy == NULL) {
+        http_stream_free(stream);
+        return fail(why, ERR_ENV, "out of memory");
     }
-    for (bool wait = false; err == OK && !stream->headers && !stream->ended; wait = true)
-        err = step(stream, wait, why);
-    bool file = strncmp(url, "file:", 5) == 0, absent = file && stream->ended && stream->code == CURLE_FILE_COULDNT_READ_FILE;
-    if (err == OK && stream->ended && stream->code != CURLE_OK && stream->data.len == 0 && !absent)
-        err = http_url_fail(url, curl_easy_strerror(stream->code), why);
-    if (err != OK) {
-        http_stream_close(stream);
-        return err;
-    }
-    long code = 0;
-    curl_off_t bytes = -1;
-    curl_easy_getinfo(stream->easy, CURLINFO_RESPONSE_CODE, &code);
-    curl_easy_getinfo(stream->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &bytes);
-    if (absent)
-        stream->code = CURLE_OK;
-    *status = file ? (absent ? 404 : 200) : (unsigned)code;
-    *length = bytes < 0 || absent ? UINT64_MAX : (uint64_t)bytes;
     *out = stream;
     return OK;
 }
 
-ptrdiff_t http_stream_read(struct http_stream *stream, uint8_t *out, size_t max, struct why *why)
+void http_stream_close(struct http_stream *stream)
 {
-    /* The time that the reader took to come back is not the peer's silence. */
-    stream->heard_ms = clock_monotonic_ms();
-    for (bool wait = false; stream->at == stream->data.len && !stream->ended; wait = true) {
-        if (stream->paused) {
-            stream->paused = false;
-            curl_easy_pause(stream->easy, CURLPAUSE_CONT);
-            wait = false;
-        }
-        if (step(stream, wait, why) != OK)
-            return -1;
-    }
-    size_t held = stream->data.len - stream->at;
-    if (held == 0) {
-        if (stream->code == CURLE_OK)
-            return 0;
-        http_url_fail(stream->url, curl_easy_strerror(stream->code), why);
-        return -1;
-    }
-    if (held > max)
-        held = max;
-    memcpy(out, stream->data.data + stream->at, held);
-    stream->at += held;
-    return (ptrdiff_t)held;
+    if (stream->open)
+        curl_multi_remove_handle(stream->multi, stream->easy);
+    stream->open = false;
+    free(stream->url);
+    stream->url = NULL;
+    buf_free(&stream->data);
+    buf_free(&stream->shown);
 }
 
-void http_stream_close(struct http_stream *stream)
+void http_stream_free(struct http_stream *stream)
 {
     if (stream == NULL)
         return;
-    if (stream->multi != NULL && stream->easy != NULL)
-        curl_multi_remove_handle(stream->multi, stream->easy);
+    http_stream_close(stream);
     curl_easy_cleanup(stream->easy);
     curl_multi_cleanup(stream->multi);
-    buf_free(&stream->data);
-    free(stream->url);
     free(stream);
+}
+
+/* Hands the request to curl. */
+static enum err send_request(struct http_stream *stream, const char *url, struct why *why)
+{
+    stream->headers = stream->paused = stream->ended = false;
+    stream->header_bytes = 0;
+    stream->waited_ms = stream->heard_bytes = 0;
+    stream->code = CURLE_OK;
+    if ((stream->url = span_dup_str(span_str(url))) == NULL)
+        return fail(why, ERR_ENV, "out of memory");
+    enum err err = http_easy_setup(stream->easy, &stream->config, url, why);
+    if (err != OK)
+        return err;
+    curl_easy_setopt(stream->easy, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(stream->easy, CURLOPT_HEADERDATA, stream);
+    curl_easy_setopt(stream->easy, CURLOPT_WRITEFUNCTION, on_body);
+    curl_easy_setopt(stream->easy, CURLOPT_WRITEDATA, stream);
+    curl_easy_setopt(stream->easy, CURLOPT_BUFFERSIZE, (long)STREAM_CHUNK_BYTES);
+    stream->open = curl_multi_add_handle(stream->multi, stream->easy) == CURLM_OK;
+    return stream->open ? OK : http_url_fail(url, "libcurl does not take the request", why);
+}
+
+static void read_head(const struct http_stream *stream, bool file, bool absent, struct http_stream_head *head)
+{
+    long code = 0, connections = 0;
+    curl_off_t bytes = -1;
+    char *redirect = NULL;
+    curl_easy_getinfo(stream->easy, CURLINFO_RESPONSE_CODE, &code);
+    curl_easy_getinfo(stream->easy, CURLINFO_NUM_CONNECTS, &connections);
+    curl_easy_getinfo(stream->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &bytes);
+    curl_easy_getinfo(stream->easy, CURLINFO_REDIRECT_URL, &redirect);
+    *head = (struct http_stream_head){ .status = file ? (absent ? 404 : 200) : (unsigned)code,
+                                       .length = bytes < 0 || absent ? UINT64_MAX : (uint64_t)bytes,
+                                       .connections = (unsigned)connections };
+    if (redirect != NULL && strlen(redirect) < sizeof head->redirect)
+        snprintf(head->redirect, sizeof head->redirect, "%s", redirect);
+}
+
+/* Only at its end does curl say where a redirect leads. */
+static bool redirects(const struct http_stream *stream)
+{
+    long code = 0;
+    curl_easy_getinfo(stream->easy, CURLINFO_RESPONSE_CODE, &code);
+    return code >= 300 && code < 400;
+}
+
+enum err http_stream_open(struct http_stream *stream, const char *url, struct http_stream_head *head, struct why *why)
+{
+    http_stream_close(stream);
+    enum err err = send_request(stream, url, why);
+    if (err == OK)
+        err = work(stream, why);
+    while (err == OK && !stream->ended && (!stream->headers || (redirects(stream) && !stream->paused))) {
+        err = wait(stream, why);
+        if (err == OK)
+            err = work(stream, why);
+    }
+    bool file = strncmp(url, "file:", 5) == 0, absent = file && stream->ended && stream->code == CURLE_FILE_COULDNT_READ_FILE;
+    if (absent)
+        stream->code = CURLE_OK;
+    if (err == OK && stream->ended && stream->code != CURLE_OK && stream->data.len == 0)
+        err = http_url_fail(url, curl_easy_strerror(stream->code), why);
+    if (err == OK)
+        read_head(stream, file, absent, head);
+    else
+        http_stream_close(stream);
+    return err;
+}
+
+enum err http_stream_next(struct http_stream *stream, struct span *bytes, struct why *why)
+{
+    enum err err = OK;
+    for (bool waits = false; err == OK && stream->data.len == 0 && !stream->ended; waits = true) {
+        if (stream->paused) {
+            stream->paused = waits = false;
+            curl_easy_pause(stream->easy, CURLPAUSE_CONT);
+        }
+        if (waits)
+            err = wait(stream, why);
+        if (err == OK)
+            err = work(stream, why);
+    }
+    if (err == OK && stream->data.len == 0 && stream->code != CURLE_OK)
+        err = http_url_fail(stream->url, curl_easy_strerror(stream->code), why);
+    struct buf shown = stream->data;
+    stream->data = stream->shown;
+    stream->shown = shown;
+    buf_clear(&stream->data);
+    *bytes = err == OK ? span_buf(&stream->shown) : span_of(NULL, 0);
+    return err;
 }

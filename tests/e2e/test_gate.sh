@@ -121,6 +121,8 @@ cat "$W/good.nar" "$W/good.nar" >"$nar_file"
 get "/$nar" >"$W/out"
 accepts "a NAR that is too long does not arrive whole" test "$(stat -c %s "$W/body" 2>/dev/null || echo 0)" -lt "$(stat -c %s "$W/good.nar")"
 cp "$W/good.nar" "$nar_file"
+is "an upstream that had other bytes is not asked for them again at once" 404 "/$nar"
+new_gate >"$W/out"
 is "control: the NAR is back" 200 "/$nar"
 accepts "whole" cmp "$W/body" "$W/good.nar"
 
