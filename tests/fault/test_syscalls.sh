@@ -1,10 +1,10 @@
 #!/bin/sh
-# Each system call by which the server or its signer changes a file of the log fails once with EIO, once with ENOSPC, and once
-# is where the process is killed. One log goes through all of it, under load, with a witness that would notice a head that goes
+# Each system call by which the server or its signer changes a file of the log fails once with EIO, once with ENOSPC, once with EIO
+# though it was done, and once is where the process is killed. One log goes through all of it, under load, with a witness that would notice a head that goes
 # back. After each fault it must start again, have answered everything, stand by every answer ever given, and pass fsck. TAP.
 #
 # strace counts the calls of each thread for itself, so that "the third" is the third of each thread that makes three; the
-# files are told apart by their paths.
+# files are told apart by their paths. What fails though it was done is tests/preload/persisted.c's, which counts each process's.
 . "$(dirname "$0")/lib.sh"
 world
 driver=
@@ -23,13 +23,25 @@ stele-witness add-log "$W/w" "$(stele-log key "$W/log")" >"$W/out" 2>&1
 kill -HUP "$(cat "$W/run/w.pid")"
 
 # hit: did the fault come about?
-hit() { grep -Eq '\(INJECTED\)|killed by SIGKILL' "$W/trace"; }
+hit() { grep -Eq '\(INJECTED\)|killed by SIGKILL' "$W/trace" || [ "$(head -c 1 "$W/hit" | tr -d '\0')" = x ]; }
+
+# serve_failing N SYSCALL FILE: the log, told of a failure of what was done.
+serve_failing() {
+    file=$W/log/$3
+    [ "$3" != any ] || file=$W/log
+    serve env FAIL_CALL="$2:$1:$file" FAIL_HIT="$W/hit" LD_PRELOAD="$STELE_BUILD/tests/preload/persisted.so" 2>"$W/out"
+}
 
 # traced INJECTION SYSCALL FILE: the log under strace; FILE is of the log's folder, or "any".
 traced() {
     path=
     [ "$3" = any ] || path="-P $W/log/$3"
     : >"$W/trace"
+    rm -f "$W/hit" && truncate -s 4096 "$W/hit"
+    if [ "${1#persisted:when=}" != "$1" ]; then
+        serve_failing "${1#persisted:when=}" "$2" "$3"
+        return
+    fi
     # shellcheck disable=SC2086 # words
     serve strace -D -f -o "$W/trace" $path -e trace="$2" -e inject="$2:$1" 2>"$W/out"
 }
@@ -55,7 +67,7 @@ one() {
         load "$load_n" 4
         while loading && ! hit; do sleep 0.02; done
     fi
-    if hit && [ "${4:-}" = final ] && [ "${1#error}" != "$1" ]; then
+    if hit && [ "${4:-}" = final ] && [ "${1#signal}" = "$1" ]; then
         tries=0
         until grep -q "$W/log/${3%/*}.*: \(Input/output error\|No space left on device\)" "$W/run/log.err" || [ $tries -gt 600 ]; do
             tries=$((tries + 1)) && sleep 0.05
@@ -71,7 +83,7 @@ one() {
 
 # every SYSCALL FILE [final]: the faults one by one, until a run has no such call any more; in the short form $few of them.
 every() {
-    for kind in error=EIO error=ENOSPC signal=KILL; do
+    for kind in error=EIO error=ENOSPC signal=KILL persisted; do
         n=1 hits=0 bad=
         while one "$kind:when=$n" "$@" || bad="$bad $n"; do
             case "$bad " in *" $n ")
