@@ -1,9 +1,8 @@
-#include "client/build.h"
+#include "client/build_internal.h"
 
 #include <stdlib.h>
 #include <sys/utsname.h>
 
-#include "client/build_inputs.h"
 #include "lib/dsse.h"
 #include "lib/sys/clock.h"
 #include "lib/sys/narfs.h"
@@ -15,30 +14,14 @@ enum { JUST_NOW_S = 60 };
 const char *build_refusal_name(enum build_refusal refusal)
 {
     static const char *const names[REFUSALS_N] = {
-        "none",      "no-derivation", "not-valid", "not-built-here", "no-output", "other-derivation",
-        "ambiguous", "too-early",     "altered",   "input-unknown",  "resolved",  "other",
+        "none",      "no-derivation", "not-valid",     "not-built-here", "no-output",   "other-derivation", "ambiguous",
+        "too-early", "altered",       "input-unknown", "resolved",       "not-a-check", "not-allowed",      "other",
     };
     return names[refusal];
 }
 
-/* What is put together for one attestation. */
-struct making {
-    const struct build *build;
-    struct storepath drv_path;
-    struct span drv_name; /* without ".drv" */
-    struct drv drv;
-    struct buf drv_text;
-    bool drv_found;
-    struct build_inputs inputs;
-    struct nixdb_info *infos; /* of the outputs */
-    struct subject *subjects;
-    size_t n;
-    uint64_t bytes; /* of the outputs */
-    enum build_refusal refusal;
-};
-
 /* The output's name: by the derivation where its path stands there, else by the path's own name. */
-static struct span output_name(const struct making *making, const struct storepath *path)
+struct span making_output_name(const struct making *making, const struct storepath *path)
 {
     for (size_t i = 0; i < making->drv.outputs_n; i++)
         if (span_eq(making->drv.outputs[i].path, path->path))
@@ -59,7 +42,7 @@ static bool named_for(struct span path_name, struct span drv_name, struct span o
 }
 
 /* Does the derivation make this path? Where it cannot say which path, by name; where it is not there, by the database. */
-static bool is_output(const struct making *making, const struct storepath *path, const struct nixdb_info *info)
+bool making_is_output(const struct making *making, const struct storepath *path, const struct nixdb_info *info)
 {
     if (!making->drv_found)
         return info->deriver != NULL && span_eq(span_str(info->deriver), making->drv_path.path);
@@ -121,7 +104,7 @@ static enum err add_output(struct making *making, const char *path, struct why *
     err = check_origin(making, path, info, found, why);
     if (err == OK)
         err = storepath_parse(&parsed, span_str(info->path), why);
-    if (err == OK && !is_output(making, &parsed, info)) {
+    if (err == OK && !making_is_output(making, &parsed, info)) {
         making->refusal = REFUSAL_OTHER_DERIVATION;
         err = fail(why, ERR_REFUSED, "%s is no output of %s", path, making->build->drv_path);
     }
@@ -132,7 +115,7 @@ static enum err add_output(struct making *making, const char *path, struct why *
     if (err != OK)
         return err;
     *subject = (struct subject){
-        .path = parsed.path, .nar_hash = info->nar_hash, .nar_size = info->nar_size, .output = output_name(making, &parsed)
+        .path = parsed.path, .nar_hash = info->nar_hash, .nar_size = info->nar_size, .output = making_output_name(making, &parsed)
     };
     subject->references = calloc(info->references_n + 1, sizeof *subject->references);
     if (subject->references == NULL)
@@ -144,7 +127,7 @@ static enum err add_output(struct making *making, const char *path, struct why *
     return err;
 }
 
-static enum err make_room(struct making *making, size_t n, struct why *why)
+enum err making_room(struct making *making, size_t n, struct why *why)
 {
     if (n > SUBJECTS_MAX)
         return fail(why, ERR_REFUSED, "more than %d outputs", SUBJECTS_MAX);
@@ -165,7 +148,7 @@ static bool built_here(const struct making *making, const char *path)
 
 static enum err add_given(struct making *making, struct why *why)
 {
-    enum err err = make_room(making, making->build->outputs_n, why);
+    enum err err = making_room(making, making->build->outputs_n, why);
     for (size_t i = 0; i < making->build->outputs_n && err == OK; i++)
         if (!making->build->pass_over || built_here(making, making->build->outputs[i]))
             err = add_output(making, making->build->outputs[i], why);
@@ -174,7 +157,7 @@ static enum err add_given(struct making *making, struct why *why)
 
 static enum err add_named(struct making *making, struct why *why)
 {
-    enum err err = make_room(making, making->drv.outputs_n, why);
+    enum err err = making_room(making, making->drv.outputs_n, why);
     for (size_t i = 0; i < making->drv.outputs_n && err == OK; i++) {
         char *path = span_dup_str(making->drv.outputs[i].path);
         if (path == NULL)
@@ -193,7 +176,7 @@ static const struct subject *same_output(const struct making *making, const char
     if (storepath_parse(&parsed, span_str(path), NULL) != OK)
         return NULL;
     for (size_t i = 0; i < making->n; i++)
-        if (span_eq(making->subjects[i].output, output_name(making, &parsed)))
+        if (span_eq(making->subjects[i].output, making_output_name(making, &parsed)))
             return &making->subjects[i];
     return NULL;
 }
@@ -206,7 +189,7 @@ static enum err add_derived(struct making *making, struct why *why)
     uint64_t now_s = clock_posix_s();
     enum err err = nixdb_derived(making->build->db, making->build->drv_path, &derived, why);
     if (err == OK)
-        err = make_room(making, derived.n < SUBJECTS_MAX ? derived.n : SUBJECTS_MAX, why);
+        err = making_room(making, derived.n < SUBJECTS_MAX ? derived.n : SUBJECTS_MAX, why);
     for (size_t i = 0; i < derived.n && err == OK; i++) {
         const struct subject *newer = same_output(making, derived.items[i]);
         if (!built_here(making, derived.items[i]))
@@ -285,7 +268,6 @@ static enum err sign(const struct making *making, const struct statement *statem
     return err;
 }
 
-/* In the order of outputs. */
 static enum err name_subjects(struct making *making, struct attestation *out, struct why *why)
 {
     out->subjects = calloc(making->n + 1, sizeof *out->subjects);
@@ -330,12 +312,15 @@ static enum err state_and_sign(const struct making *making, struct attestation *
     return err;
 }
 
-static void making_free(struct making *making)
+void making_free(struct making *making)
 {
     for (size_t i = 0; i < making->n; i++) {
         nixdb_info_free(&making->infos[i]);
         free(making->subjects[i].references);
     }
+    for (size_t i = 0; i < making->kept_n; i++)
+        free(making->kept[i]);
+    free(making->kept);
     free(making->infos);
     free(making->subjects);
     build_inputs_free(&making->inputs);
@@ -343,7 +328,18 @@ static void making_free(struct making *making)
     buf_free(&making->drv_text);
 }
 
-static enum err make_attestation(struct making *making, struct attestation *out, struct why *why)
+char *making_keep(struct making *making, struct span text)
+{
+    char *copy = span_dup_str(text), **kept = copy == NULL ? NULL : realloc(making->kept, (making->kept_n + 1) * sizeof *kept);
+    if (kept == NULL) {
+        free(copy);
+        return NULL;
+    }
+    making->kept = kept;
+    return kept[making->kept_n++] = copy;
+}
+
+enum err making_start(struct making *making, struct why *why)
 {
     const struct build *build = making->build;
     enum err err = storepath_parse_in(&making->drv_path, span_str(build->drv_path), span_str(build->env->store_dir), why);
@@ -354,19 +350,30 @@ static enum err make_attestation(struct making *making, struct attestation *out,
         return err;
     }
     making->drv_name = span_cut(making->drv_path.name, 0, making->drv_path.name.len - 4);
-    err = build_drv_load(build, build->drv_path, &making->drv, &making->drv_text, &making->drv_found, why);
-    if (err == OK)
-        err = build->outputs_n > 0 ? add_given(making, why) : add_found(making, why);
-    if (err == OK && making->n == 0) {
-        making->refusal = REFUSAL_NO_OUTPUT;
-        err = fail(why, ERR_REFUSED, "no output of %s was built here", build->drv_path);
-    }
-    if (err == OK && making->drv_found)
-        err = build_inputs_load(build, &making->drv, &making->inputs, &making->refusal, why);
+    return build_drv_load(build, build->drv_path, &making->drv, &making->drv_text, &making->drv_found, why);
+}
+
+enum err making_finish(struct making *making, struct attestation *out, struct why *why)
+{
+    enum err err = OK;
+    if (making->drv_found)
+        err = build_inputs_load(making->build, &making->drv, &making->inputs, &making->refusal, why);
     if (err == OK)
         err = name_subjects(making, out, why);
-    out->postponed = making->bytes > build->hash_bytes_max;
+    out->postponed = making->bytes > making->build->hash_bytes_max;
     return err == OK && !out->postponed ? state_and_sign(making, out, why) : err;
+}
+
+static enum err make_attestation(struct making *making, struct attestation *out, struct why *why)
+{
+    enum err err = making_start(making, why);
+    if (err == OK)
+        err = making->build->outputs_n > 0 ? add_given(making, why) : add_found(making, why);
+    if (err == OK && making->n == 0) {
+        making->refusal = REFUSAL_NO_OUTPUT;
+        err = fail(why, ERR_REFUSED, "no output of %s was built here", making->build->drv_path);
+    }
+    return err == OK ? making_finish(making, out, why) : err;
 }
 
 enum err build_attest(const struct build *build, struct attestation *out, struct why *why)

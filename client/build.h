@@ -22,6 +22,8 @@ enum build_refusal {
     REFUSAL_ALTERED,          /* the files are not what was registered: an alarm */
     REFUSAL_INPUT_UNKNOWN,    /* an input is gone, so that what the build used cannot be told */
     REFUSAL_RESOLVED,         /* Nix built this derivation's resolved form, for which the hook ran, too: nothing is missing */
+    REFUSAL_NOT_A_CHECK,      /* no result of a `--check` that Nix left, or one that does not differ */
+    REFUSAL_NOT_ALLOWED,      /* the signing agent was asked by somebody whose builds it does not sign */
     REFUSAL_OTHER,
     REFUSALS_N,
 };

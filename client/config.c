@@ -85,6 +85,7 @@ static const struct config_key keys[] = {
     { "state", false, take_path, AT(state) },
     { "signing-key", false, take_path, AT(signing_key_file) },
     { "netrc-file", false, take_path, AT(netrc_file) },
+    { "sign-agent", false, take_path, AT(sign_agent) },
     { "next-hook", false, take_path, AT(next_hook) },
     { "listen", false, config_take_str, AT(listen) },
     { "store-dir", false, config_take_str, AT(store_dir) },
@@ -172,7 +173,7 @@ void client_config_free(struct client_config *config)
 {
     char *const owned[] = { config->file,    config->policy_file, config->trust_file, config->key_file,  config->outbox,
                             config->state,   config->listen,      config->netrc_file, config->store_dir, config->signing_key_file,
-                            config->log_url, config->next_hook };
+                            config->log_url, config->next_hook,   config->sign_agent };
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)
         free(owned[i]);
     free_list(&config->upstreams);

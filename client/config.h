@@ -19,6 +19,7 @@ struct client_config {
     char *policy_file, *trust_file, *key_file, *outbox, *state, *listen, *netrc_file, *store_dir, *signing_key_file;
     char *log_url; /* `log`: overrides the policy's URLs */
     char *next_hook;
+    char *sign_agent; /* the socket of the process that signs for the hooks; NULL: the hook signs by itself */
     struct str_list upstreams, redirects, attest_globs, skip_globs;
     bool warn;            /* mode warn */
     unsigned refuse_with; /* 404 or 451 */

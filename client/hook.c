@@ -9,10 +9,9 @@
 #include <syslog.h>
 #include <unistd.h>
 
-#include "client/builder_state.h"
+#include "client/agent.h"
 #include "client/counts.h"
 #include "client/hooks.h"
-#include "client/ticket.h"
 
 static void say(int priority, const char *text)
 {
@@ -36,70 +35,34 @@ static enum err split_paths(const char *text, char **storage, const char ***path
     return OK;
 }
 
-static enum err attest(const struct client_config *config, const struct build *build, enum build_refusal *refusal, struct why *why)
+static enum err hook(const struct client_config *config, bool *counted, enum build_refusal *refusal, struct why *why)
 {
-    struct attestation attestation = { 0 };
-    enum err err = build_attest(build, &attestation, why);
-    *refusal = attestation.refusal;
-    bool skipped = false;
-    for (size_t i = 0; i < attestation.subjects_n; i++)
-        skipped |= outbox_skips(config, attestation.subjects[i]);
-    if (err == OK && !skipped)
-        err = attestation.postponed ? ticket_put(config, build->drv_path, &attestation, why)
-                                    : outbox_put(config, build->drv_path, &attestation, why);
-    attestation_free(&attestation);
-    return err;
-}
-
-static enum err hook(const struct client_config *config, enum build_refusal *refusal, struct why *why)
-{
-    const char *drv_path = getenv("DRV_PATH"), *out_paths = getenv("OUT_PATHS");
+    struct hooked hooked = { .drv_path = getenv("DRV_PATH") };
+    const char *out_paths = getenv("OUT_PATHS"), **paths = NULL;
     struct secret_key *key = NULL;
-    struct nix_env env = { 0 };
-    struct nixdb *db = NULL;
     char *storage = NULL;
-    const char **paths = NULL;
-    size_t n = 0;
-    if (drv_path == NULL || *drv_path == '\0')
+    if (hooked.drv_path == NULL || *hooked.drv_path == '\0')
         return fail(
             why, ERR_USAGE,
             "no DRV_PATH in the environment: this program is Nix's post-build-hook, and does nothing by hand (see `stele attest`)");
-    if (config->key_file == NULL)
+    if (config->key_file == NULL && config->sign_agent == NULL)
         return fail(why, ERR_ENV, "no `key FILE` in %s: nothing is attested",
                     config->file != NULL ? config->file : "the configuration (there is none)");
-    enum err err = key_system_start(why);
-    if (err == OK)
-        err = secret_key_load(&key, config->key_file, SIG_ED25519, why);
-    if (err == OK)
-        err = nix_env_load(&env, NULL, why);
-    if (err == OK)
-        err = nixdb_open(&db, &env, why);
-    if (err == OK)
-        err = nixdb_freeze(db, why);
-    if (err == OK)
-        err = split_paths(out_paths != NULL ? out_paths : "", &storage, &paths, &n, why);
-    if (err == OK)
-        err = builder_state_start(config, why);
-    if (err == OK) {
-        struct build build = {
-            .db = db,
-            .env = &env,
-            .key = key,
-            .claim = CLAIM_BUILD,
-            .drv_path = drv_path,
-            .outputs = paths,
-            .outputs_n = n,
-            .pass_over = true,
-            .hash_bytes_max = config->hook_hash_max_bytes,
-        };
-        err = attest(config, &build, refusal, why);
+    enum err err = split_paths(out_paths != NULL ? out_paths : "", &storage, &paths, &hooked.outputs_n, why);
+    hooked.outputs = paths;
+    if (err == OK && config->sign_agent != NULL) {
+        err = agent_ask(config, &hooked, counted, why);
+    } else if (err == OK) {
+        err = key_system_start(why);
+        if (err == OK)
+            err = secret_key_load(&key, config->key_file, SIG_ED25519, why);
+        if (err == OK)
+            err = hooked_attest(config, key, &hooked, refusal, why);
+        else
+            fail_in(why, err, "%s is not attested", hooked.drv_path);
     }
-    if (err != OK)
-        fail_in(why, err, "%s is not attested", drv_path);
     free(paths);
     free(storage);
-    nixdb_close(db);
-    nix_env_free(&env);
     secret_key_free(key);
     return err;
 }
@@ -111,11 +74,12 @@ static void work(const struct client_config *config)
     signal(SIGPIPE, SIG_IGN);
     struct why why = { "" };
     enum build_refusal refusal = REFUSAL_NONE;
-    enum err err = hook(config, &refusal, &why);
+    bool counted = false;
+    enum err err = hook(config, &counted, &refusal, &why);
     bool refused = err == ERR_REFUSED && refusal != REFUSAL_NONE;
     if (err != OK)
         say(refusal == REFUSAL_RESOLVED ? LOG_DEBUG : err == ERR_REFUSED ? LOG_WARNING : LOG_ERR, why.text);
-    if (err != OK && refusal != REFUSAL_RESOLVED)
+    if (err != OK && refusal != REFUSAL_RESOLVED && !counted)
         counts_add(config, refused ? build_refusal_name(refusal) : "trouble", why.text, NULL);
     _exit(0);
 }
@@ -162,12 +126,25 @@ int run_hook(void)
     return status;
 }
 
+/* Nix runs this as the build user, who can read no key and write no outbox: the agent looks for itself. */
 int run_diff_hook(int argc, char **argv)
 {
-    char text[1024];
-    /* Nix runs this as the build user, who can read no key: it reports, and attests nothing. */
-    snprintf(text, sizeof text, "a repeated build of %s differs: %s and %s", argc > 3 ? argv[3] : "?", argc > 1 ? argv[1] : "?",
-             argc > 2 ? argv[2] : "?");
-    say(LOG_WARNING, text);
+    struct client_config config = { 0 };
+    struct why why = { "" };
+    bool asked;
+    const char *path = argc > 1 ? argv[1] : "?";
+    struct hooked hooked = { .drv_path = argc > 3 ? argv[3] : "?", .outputs = &path, .outputs_n = 1 };
+    hooked.check = argc > 2 ? argv[2] : "?";
+    fail(&why, OK, "a repeated build of %s differs: %s and %s; where other outputs differ as well, Nix does not say so",
+         hooked.drv_path, path, hooked.check);
+    say(LOG_WARNING, why.text);
+    enum err err = client_config_load(&config, NULL, &why);
+    if (err == OK && config.sign_agent == NULL)
+        err = fail(&why, ERR_ENV, "it is not attested: no `sign-agent SOCKET` in the configuration, and a build user has no key");
+    if (err == OK)
+        err = agent_ask(&config, &hooked, &asked, &why);
+    if (err != OK)
+        say(err == ERR_REFUSED ? LOG_WARNING : LOG_ERR, why.text);
+    client_config_free(&config);
     return 0;
 }

@@ -18,5 +18,6 @@ enum err run_verify_evidence(int argc, char **argv, struct why *why);
 enum err run_why(int argc, char **argv, struct why *why);
 enum err run_setup(int argc, char **argv, struct why *why);
 enum err run_doctor(int argc, char **argv, struct why *why);
+enum err run_sign_agent(int argc, char **argv, struct why *why);
 
 #endif

@@ -1,8 +1,9 @@
 /*
  * Runs a program so and so often, so many at once, and says how long each took as a whole process:
  * hook RUNS AT_ONCE PROGRAM
- * prints "name value" lines: p50_ms, p99_ms, and cpu_ms, the median of the CPU time of the process and its children. The environment is handed on; its output goes to /dev/null. Meanwhile the Nix database of
- * NIX_STATE_DIR is open here, as it is in the Nix that calls a hook: else each run would make its shared memory anew.
+ * prints "name value" lines: p50_ms, p99_ms, and cpu_ms, the median of the CPU time of the process and its children. The
+ * environment is handed on; its output goes to /dev/null. Meanwhile the Nix database of NIX_STATE_DIR is open here, as it is in
+ * the Nix that calls a hook: else each run would make its shared memory anew.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>

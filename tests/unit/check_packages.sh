@@ -35,7 +35,7 @@ else
     echo "not ok 2 - headers from packages that are not listed:$unlisted"
 fi
 unlisted=
-for command in gcc clang nm nginx curl jq sqlite3 nix nix-store nix-build nix-hash nix-instantiate mandoc xz awk sed grep find od base64 cmp git make; do
+for command in perl gcc clang nm nginx curl jq sqlite3 nix nix-store nix-build nix-hash nix-instantiate mandoc xz awk sed grep find od base64 cmp git make; do
     path=$(command -v "$command") || {
         unlisted="$unlisted $command(missing)"
         continue

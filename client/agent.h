@@ -1,0 +1,31 @@
+/*
+ * The signing agent (`stele sign-agent`): holds the key, so that no hook reads it, and attests for the hooks what it has checked
+ * itself. One request a connection on a Unix socket, whose end is the end of what is sent; then the answer.
+ *
+ *     build                            rebuild
+ *     DRV                              DRV
+ *     OUTPUT …, as OUT_PATHS           PATH
+ *                                      PATH.check
+ *
+ * each on a line. Answers: "ok", "refused SENTENCE", "trouble SENTENCE" and a newline. `build` is for root, the store's owner and
+ * the agent's own user. Anybody may say `rebuild`, for Nix runs the diff-hook as a build user, who is nobody: it names the files,
+ * and their owner tells whether they are Nix's (client/rebuild.h).
+ */
+#ifndef STELE_CLIENT_AGENT_H
+#define STELE_CLIENT_AGENT_H
+
+#include "client/hooked.h"
+
+enum {
+    AGENT_REQUEST_BYTES_MAX = 1 << 20, /* 256 outputs fit by far */
+    AGENT_READ_S = 10,                 /* for a request to come in whole */
+    AGENT_ANSWER_S = 600,              /* for the answer: large outputs are hashed meanwhile */
+    AGENT_CONNECTIONS_MAX = 64,        /* each a process */
+    AGENT_CONNECTIONS_OF_ONE_MAX = 16, /* of one user who may only say `rebuild` */
+};
+
+/* Asks the agent at `config->sign_agent`. ERR_REFUSED or ERR_ENV with its sentence, which it has counted; *asked is false where
+ * there is none to ask. */
+enum err agent_ask(const struct client_config *config, const struct hooked *hooked, bool *asked, struct why *why);
+
+#endif

@@ -1,0 +1,84 @@
+#include <errno.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "client/agent.h"
+
+static enum err connect_to(const char *path, int *fd, struct why *why)
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    struct timeval patience = { .tv_sec = AGENT_ANSWER_S };
+    if (strlen(path) >= sizeof address.sun_path)
+        return fail(why, ERR_ENV, "%s is too long a name for a socket", path);
+    memcpy(address.sun_path, path, strlen(path));
+    *fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (*fd < 0 || connect(*fd, (struct sockaddr *)&address, sizeof address) != 0 ||
+        setsockopt(*fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience) != 0)
+        return fail(why, ERR_ENV, "cannot reach the signing agent at %s: %s; is `stele sign-agent` running?", path,
+                    strerror(errno));
+    return OK;
+}
+
+static void put_request(struct buf *out, const struct hooked *hooked)
+{
+    buf_fmt(out, "%s\n%s\n", hooked->check != NULL ? "rebuild" : "build", hooked->drv_path);
+    for (size_t i = 0; i < hooked->outputs_n; i++)
+        buf_fmt(out, "%s\n", hooked->outputs[i]);
+    if (hooked->check != NULL)
+        buf_fmt(out, "%s\n", hooked->check);
+}
+
+static enum err send_all(int fd, struct span bytes, struct why *why)
+{
+    while (bytes.len > 0) {
+        ssize_t put = send(fd, bytes.data, bytes.len, MSG_NOSIGNAL);
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put < 0)
+            return fail(why, ERR_ENV, "cannot ask the signing agent: %s", strerror(errno));
+        bytes = span_cut(bytes, (size_t)put, bytes.len - (size_t)put);
+    }
+    return shutdown(fd, SHUT_WR) == 0 ? OK : fail(why, ERR_ENV, "cannot ask the signing agent: %s", strerror(errno));
+}
+
+static enum err read_answer(int fd, struct why *why)
+{
+    char text[sizeof why->text + 16];
+    size_t len = 0;
+    for (;;) {
+        ssize_t got = read(fd, text + len, sizeof text - len);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            break;
+        len += (size_t)got;
+    }
+    struct span rest = span_of(text, len), line;
+    if (!span_line(&rest, &line))
+        return fail(why, ERR_ENV, "the signing agent did not answer");
+    if (span_is(line, "ok"))
+        return OK;
+    enum err err = span_skip(&line, "refused ") ? ERR_REFUSED : ERR_ENV;
+    span_skip(&line, "trouble ");
+    return fail(why, err, "%.*s", SPAN_FMT(line));
+}
+
+enum err agent_ask(const struct client_config *config, const struct hooked *hooked, bool *asked, struct why *why)
+{
+    struct buf request = BUF_EMPTY;
+    int fd = -1;
+    put_request(&request, hooked);
+    enum err err = buf_done(&request, why);
+    if (err == OK)
+        err = connect_to(config->sign_agent, &fd, why);
+    *asked = err == OK;
+    if (err == OK)
+        err = send_all(fd, span_buf(&request), why);
+    if (err == OK)
+        err = read_answer(fd, why);
+    if (fd >= 0)
+        close(fd);
+    buf_free(&request);
+    return err;
+}
