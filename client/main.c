@@ -5,7 +5,7 @@
 static const struct cli_command commands[] = {
     { "keygen", "NAME --out FILE", "make a key for a builder, a log or a witness", run_keygen },
     { "attest", "PATH...", "attest by hand what this machine built earlier (a backfill)", run_attest },
-    { "sign-agent", "", "hold the key, and attest for the hooks what they name", run_sign_agent },
+    { "sign-agent", "[--config FILE]", "hold the key, and attest for the hooks what they name", run_sign_agent },
     { "deliver", "[--once]", "send the outbox to the log, and collect the proofs", run_deliver },
     { "submit", "FILE...", "submit DSSE envelopes, and print their proofs", run_submit },
     { "verify", "FILE.tlog-proof... | PATH...", "check proofs offline, or who attested a path", run_verify },
