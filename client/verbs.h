@@ -16,6 +16,7 @@ enum err run_trace(int argc, char **argv, struct why *why);
 enum err run_audit(int argc, char **argv, struct why *why);
 enum err run_verify_evidence(int argc, char **argv, struct why *why);
 enum err run_why(int argc, char **argv, struct why *why);
+enum err run_trust(int argc, char **argv, struct why *why);
 enum err run_setup(int argc, char **argv, struct why *why);
 enum err run_doctor(int argc, char **argv, struct why *why);
 enum err run_sign_agent(int argc, char **argv, struct why *why);

@@ -162,3 +162,63 @@ bool quorum_reaches(const struct quorum *quorum, uint32_t node, uint32_t leaf)
     free(ways);
     return reached;
 }
+
+/* Which nodes can be satisfied twice at once, by sets without a common leaf? A leaf cannot; a group of k, where its members that
+ * can, on both sides, and the others, on one side each, are enough for both. Members are defined before their groups. */
+static void find_doubles(const struct quorum *quorum, bool *doubled)
+{
+    for (uint32_t i = 0; i < quorum->n; i++) {
+        const struct quorum_node *at = &quorum->nodes[i];
+        uint32_t both = 0;
+        for (uint32_t m = 0; at->group && m < at->members; m++)
+            both += doubled[quorum->members[at->first_member + m]];
+        doubled[i] = at->group && 2 * (uint64_t)at->threshold <= (uint64_t)both + at->members;
+    }
+}
+
+/* Members that can be doubled serve both sides; of the others each serves one. */
+static void share_out(const struct quorum *quorum, const struct quorum_node *group, uint8_t side, const bool *doubled, uint8_t *sides)
+{
+    uint32_t need_one = side & 1 ? group->threshold : 0, need_other = side & 2 ? group->threshold : 0;
+    for (uint32_t m = 0; m < group->members && side == 3; m++) {
+        uint32_t member = quorum->members[group->first_member + m];
+        if (doubled[member] && need_one > 0) {
+            sides[member] = 3;
+            need_one--;
+            need_other--;
+        }
+    }
+    for (uint32_t m = 0; m < group->members; m++) {
+        uint32_t member = quorum->members[group->first_member + m];
+        if (sides[member] != 0 || (need_one == 0 && need_other == 0))
+            continue;
+        sides[member] = need_one > 0 ? 1 : 2;
+        *(need_one > 0 ? &need_one : &need_other) -= 1;
+    }
+}
+
+enum err quorum_disjoint(const struct quorum *quorum, uint32_t node, bool *one, bool *other, bool *found, struct why *why)
+{
+    bool *doubled = calloc(quorum->n, sizeof *doubled);
+    uint8_t *sides = calloc(quorum->n, sizeof *sides); /* 1: must satisfy one, 2: other, 3: both */
+    enum err err = doubled == NULL || sides == NULL ? fail(why, ERR_ENV, "out of memory") : OK;
+    *found = false;
+    if (err != OK)
+        goto out;
+    find_doubles(quorum, doubled);
+    *found = doubled[node];
+    sides[node] = *found ? 3 : 0;
+    for (uint32_t i = node + 1; i-- > 0;) {
+        const struct quorum_node *at = &quorum->nodes[i];
+        if (!at->group) {
+            one[at->leaf] |= sides[i] == 1;
+            other[at->leaf] |= sides[i] == 2;
+            continue;
+        }
+        share_out(quorum, at, sides[i], doubled, sides);
+    }
+out:
+    free(doubled);
+    free(sides);
+    return err;
+}

@@ -41,4 +41,8 @@ enum err quorum_satisfied(const struct quorum *quorum, uint32_t node, const bool
 /* Is leaf `leaf` reachable from `node`? */
 bool quorum_reaches(const struct quorum *quorum, uint32_t node, uint32_t leaf);
 
+/* Two sets of leaves without a common one that both satisfy `node`, where there are: a flag a leaf. The quorum's names must be
+ * reached in one way only. ERR_ENV. */
+enum err quorum_disjoint(const struct quorum *quorum, uint32_t node, bool *one, bool *other, bool *found, struct why *why);
+
 #endif

@@ -245,6 +245,28 @@ static bool model(const struct quorum *quorum, uint32_t node, unsigned said)
     return yes >= at->threshold;
 }
 
+static unsigned as_bits(const bool flags[8])
+{
+    unsigned bits = 0;
+    for (unsigned i = 0; i < 8; i++)
+        bits |= (unsigned)flags[i] << i;
+    return bits;
+}
+
+/* Two disjoint sets that both satisfy the top: found exactly where there are any, and they are what they are said to be. */
+static void expect_disjoint(const struct quorum *quorum)
+{
+    bool one[8] = { false }, other[8] = { false }, found, there = false;
+    struct why why;
+    for (unsigned said = 0; said < 1u << 8 && !there; said++)
+        there = model(quorum, quorum->n - 1, said) && model(quorum, quorum->n - 1, ~said & 255);
+    assert_int_equal(quorum_disjoint(quorum, quorum->n - 1, one, other, &found, &why), OK);
+    assert_int_equal(found, there);
+    assert_int_equal(as_bits(one) & as_bits(other), 0);
+    assert_int_equal(found, model(quorum, quorum->n - 1, as_bits(one)));
+    assert_int_equal(found, model(quorum, quorum->n - 1, as_bits(other)));
+}
+
 /* Random groups over eight leaves, each name in one group at most; every set of leaves against the model. */
 static void random_quorums(void **state)
 {
@@ -280,6 +302,7 @@ static void random_quorums(void **state)
         assert_int_equal(quorum_reach_once(&quorum, quorum.n - 1, &why), OK);
         for (unsigned said = 0; said < 1u << LEAVES; said++)
             assert_int_equal(satisfied(&quorum, free_names[0], said), model(&quorum, quorum.n - 1, said));
+        expect_disjoint(&quorum);
         quorum_free(&quorum);
         buf_free(&lines);
     }
