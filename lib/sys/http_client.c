@@ -90,6 +90,7 @@ enum err http_easy_setup(CURL *easy, const struct http_client_config *config, co
         curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, connect_ms),
         curl_easy_setopt(easy, CURLOPT_USERAGENT, "stele/" STELE_VERSION),
         curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L),
+        config->gzip ? curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "gzip") : CURLE_OK,
         config->netrc_file == NULL ? CURLE_OK : curl_easy_setopt(easy, CURLOPT_NETRC, (long)CURL_NETRC_OPTIONAL),
         config->netrc_file == NULL ? CURLE_OK : curl_easy_setopt(easy, CURLOPT_NETRC_FILE, config->netrc_file),
     };

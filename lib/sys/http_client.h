@@ -17,6 +17,7 @@ struct http_client_config {
     const char *netrc_file;                        /* NULL: none */
     bool allow_file;                               /* file:// URLs as well */
     bool public_only; /* https alone, without a proxy, and never to an address that is not public (lib/sys/address.h) */
+    bool gzip;                                     /* asked for; bounds are those of what is unpacked */
 };
 
 struct http_response {

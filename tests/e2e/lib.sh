@@ -80,6 +80,7 @@ http {
     access_log $W/nginx-$1/access.log;
     client_body_temp_path $W/nginx-$1/b; proxy_temp_path $W/nginx-$1/p; fastcgi_temp_path $W/nginx-$1/f;
     uwsgi_temp_path $W/nginx-$1/u; scgi_temp_path $W/nginx-$1/s;
+    gzip_static on; # FILE.gz for FILE, where gzip is asked for
     server { listen 127.0.0.1:$nginx_port; root $2; }
 }
 END

@@ -48,6 +48,17 @@ accepts "control: with the list it is right in full" audit "$(url mirror)" --ful
 echo >>"$W/mirror/inputs/$list"
 refuses "another list under its name is none" "input list $list is missing" audit "$(url mirror)" --full
 
+cp -r "$W/mirror" "$W/packed"
+find "$W/packed/tile/entries" -type f -exec gzip {} +
+static_server packed "$W/packed"
+same "a copy that has its bundles packed alone does not give them unasked" 404 \
+    "$(curl -s -o "$W/body" -w '%{http_code}' "$(url packed)/tile/entries/000")"
+accepts "it is asked for what is packed" audit "$(url packed)"
+says "and read all the same" "6001 entries, 6001 of them read now" "$W/out"
+head -c 40000000 /dev/zero | gzip >"$W/packed/tile/entries/003.gz"
+refuses "what is small, and large when it is unpacked, is not unpacked" "more than [0-9]* bytes" audit "$(url packed)"
+stop packed
+
 # altered FILE: to be put back by `back`. flip FILE AT: flips a bit.
 altered() { cp "$W/mirror/$1" "$W/whole"; altered_file=$1; }
 back() { rm -f "$W/mirror/$altered_file"; cp "$W/whole" "$W/mirror/$altered_file"; }

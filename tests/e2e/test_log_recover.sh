@@ -93,6 +93,15 @@ accepts "all of it may be missing" recover --from "$(url copy)"
 is_whole "from nothing"
 stop copy
 
+echo "# a mirror of packed bundles"
+put_back data1001
+cp -r "$W/mirror" "$W/packed"
+find "$W/packed/tile/entries" -type f -exec gzip {} +
+static_server packed "$W/packed"
+accepts "is asked for them as they are" recover --from "$(url packed)" "$W/list2"
+is_whole "from what was packed"
+stop packed
+
 echo "# proof bundles"
 put_back data1001
 refuses "a mirror that is behind gives what it has" "entries 3001 to 3301 are still missing" recover --from "file://$W/mirror3001"
