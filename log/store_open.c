@@ -320,8 +320,6 @@ enum err store_copy(struct store *store, const char *out, struct why *why)
     enum err err = path == NULL ? fail(why, ERR_ENV, "out of memory") : dir_make(path, 0700, why);
     if (err == OK)
         err = kv_copy(store->kv, path, why);
-    if (err == OK)
-        err = dir_sync(path, why);
     free(path);
     return err;
 }

@@ -97,14 +97,24 @@ static enum err write_all(int fd, const char *path, struct span content, struct 
     return OK;
 }
 
-enum err dir_sync(const char *path, struct why *why)
+static enum err sync_path(const char *path, int flags, struct why *why)
 {
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | flags);
     if (fd < 0)
         return fail_errno(why, "open", path);
     enum err err = fsync(fd) == 0 ? OK : fail_errno(why, "sync", path);
     close(fd);
     return err;
+}
+
+enum err file_sync(const char *path, struct why *why)
+{
+    return sync_path(path, O_NOFOLLOW, why);
+}
+
+enum err dir_sync(const char *path, struct why *why)
+{
+    return sync_path(path, O_DIRECTORY, why);
 }
 
 static enum err sync_parent(const char *path, struct why *why)

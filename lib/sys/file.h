@@ -22,6 +22,8 @@ enum err file_copy_if(const char *from, const char *to, mode_t mode, size_t byte
 enum err file_replace(const char *path, mode_t mode, struct span content, struct why *why);
 /* The same without the two syncs: for what can be had again. After a power cut it may be old, never torn. */
 enum err file_replace_soft(const char *path, mode_t mode, struct span content, struct why *why);
+/* Syncs what somebody else wrote. */
+enum err file_sync(const char *path, struct why *why);
 /* OK too where the file was not there. Durable. */
 enum err file_remove(const char *path, struct why *why);
 

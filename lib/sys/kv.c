@@ -269,7 +269,13 @@ enum err kv_copy(struct kv *kv, const char *path, struct why *why)
         code = mdb_env_copy2(kv->env, path, MDB_CP_COMPACT);
         pthread_rwlock_unlock(&kv->map_lock);
     } while (copy_again(kv, path, &code));
-    return code == 0 ? OK : fail(why, ERR_ENV, "%s: copy to %s: %s", kv->path, path, mdb_strerror(code));
+    if (code != 0)
+        return fail(why, ERR_ENV, "%s: copy to %s: %s", kv->path, path, mdb_strerror(code));
+    /* LMDB has not synced it. */
+    char *data = path_join(path, "data.mdb");
+    enum err err = data == NULL ? fail(why, ERR_ENV, "out of memory") : file_sync(data, why);
+    free(data);
+    return err == OK ? dir_sync(path, why) : err;
 }
 
 enum err kv_read(struct kv *kv, struct kv_txn *txn, struct why *why)

@@ -130,7 +130,7 @@ callers() {
 # spare WHO: these may be taken out. They are LMDB's, which knows no other way to commit.
 spare() {
     case $1 in
-    *'write-sync /log/index/'*) ;;                # the indices may lag the entries by a commit, and by all
+    *'write-sync /log/index/'* | *'/backup/index/'*) ;; # the indices may lag the entries by a commit, and by all
     *'sync /log/index/data.mdb in settle '*) ;;   # the same
     *'write-sync /log/data/new/data.mdb '*) ;;         # the database is synced again when it has got its name
     *) return 1 ;;
@@ -204,6 +204,43 @@ for i in 1 2; do
 done
 stop log
 hold witness - "$here/cut/hold_witness.sh" "$W/given-w"
+
+echo "# a log that lost its data: recovered, backed up, frozen"
+log_dir=$W/whole
+stele-log init "$log_dir" --origin log.example/whole >"$W/out" 2>&1
+echo "quorum none" >>"$log_dir/policy"
+cp "$W/key.pub" "$log_dir/builders"
+cp "$log_dir/policy" "$W/policy"
+start log stele-log serve "$log_dir" --listen "127.0.0.1:$port"
+accepts "60 attestations" submit whole 0 60 4
+mkdir "$W/given-m"
+curl -s -o "$W/given-m/bundles" "$(url log)/builder/$(tr -d '\n' <"$W/key.pub" | sha256sum | cut -d' ' -f1)"
+stop log
+cp "$W/whole.notes" "$W/given-m/notes"
+cp "$log_dir/key" "$log_dir/heads" "$W/given-m"
+make_attestation "$W/key" 200 1 >"$W/given-m/new"
+mkdir "$W/moved-base"
+mv "$log_dir" "$W/moved-base/log"
+rm -rf "$W/moved-base/log/data" "$W/moved-base/log/index"
+recording moved
+cp -r "$W/moved-base/log" "$root/log"
+# It ends between making a folder and syncing its name, between the first write that commits and its sync, before the next folder's
+# name is synced; then goes on.
+for die in "sync:1:$root/log" "write-sync:1:$root/log/data/data.mdb" "sync:2:$root/log"; do
+    recorded stele-log recover "$root/log" "$W/given-m/bundles" >"$W/out" 2>&1
+    same "recover is killed on its way" 137 $?
+done
+die=
+accepts "recover, again" recorded stele-log recover "$root/log" "$W/given-m/bundles"
+said recovered
+accepts "backup" recorded stele-log backup "$root/log" "$root/backup"
+said backup
+accepts "freeze" recorded stele-log freeze "$root/log" --note over
+said frozen
+whole_states=$states whole_without=$without unrecorded=
+short && states=20 without=30
+hold moved "$W/moved-base" "$here/cut/hold_moved.sh" "$W/given-m"
+states=$whole_states without=$whole_without
 
 if ! short; then
     echo "# a witness of many heads, whose file of heads is written anew at the start"
