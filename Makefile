@@ -111,7 +111,7 @@ $(fuzz_t): $O/tests/fuzz/%: $O/tests/fuzz/%.o $O/tests/fuzz/replay.o $(libs)
 # The log and the witness in one process, on a simulated system: what they call of it is replaced here, by the linker. Built
 # without _FORTIFY_SOURCE, which gives system calls other names.
 sim_o    := $(patsubst %.c,$O/%.o,$(wildcard tests/sim/*.c))
-sim_sys  := $(filter-out $(patsubst %,$O/lib/sys/%.o,child http_% kv kv_% report),$(sys_o))
+sim_sys  := $(filter-out $(patsubst %,$O/lib/sys/%.o,child http_% http2 http2_% bastion tls kv kv_% report),$(sys_o))
 sim_wrap := pthread_create pthread_join pthread_mutex_init pthread_mutex_destroy pthread_mutex_lock pthread_mutex_unlock \
             pthread_cond_init pthread_cond_destroy pthread_cond_wait pthread_cond_timedwait pthread_cond_signal \
             pthread_cond_broadcast pthread_rwlock_init pthread_rwlock_destroy pthread_rwlock_rdlock pthread_rwlock_wrlock \
