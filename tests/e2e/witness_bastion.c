@@ -74,6 +74,7 @@ static bool soon_has(const char *path, const char *needle)
     return false;
 }
 
+STELE_PRINTF(1, 2)
 static void configure(const char *fmt, ...)
 {
     char path[600];
