@@ -13,9 +13,9 @@
 #include "lib/sys/nixenv.h"
 
 enum {
-    DOCTOR_CLOCK_OFF_S = 300,    /* as far as a witness lets clocks differ (spec/witness.md) */
-    DOCTOR_OUTBOX_OLD_S = 3600,  /* what waits longer is stuck */
-    DOCTOR_TIMEOUT_MS = 5000,    /* for one question */
+    DOCTOR_CLOCK_OFF_S = 300,   /* as far as a witness lets clocks differ (spec/witness.md) */
+    DOCTOR_OUTBOX_OLD_S = 3600, /* what waits longer is stuck */
+    DOCTOR_TIMEOUT_MS = 5000,   /* for one question */
     DOCTOR_ANSWER_BYTES_MAX = 1 << 20,
 };
 

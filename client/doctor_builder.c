@@ -41,7 +41,8 @@ static void check_hook(struct doctor *doctor)
     if (path == NULL || access(path, X_OK) != 0)
         doctor_wrong(doctor, "hook", todo, "Nix is to run %.*s, which cannot be run: every build fails", SPAN_FMT(hook));
     else if (!ours && !calls_ours(path))
-        doctor_wrong(doctor, "hook", "`stele setup builder` puts stele-hook there, and has it run the other one afterwards (`next-hook`)",
+        doctor_wrong(doctor, "hook",
+                     "`stele setup builder` puts stele-hook there, and has it run the other one afterwards (`next-hook`)",
                      "Nix runs %.*s after a build, not stele-hook", SPAN_FMT(hook));
     free(path);
     if (doctor->config.next_hook != NULL && access(doctor->config.next_hook, X_OK) != 0)
@@ -59,13 +60,15 @@ static void check_key(struct doctor *doctor)
         doctor_wrong(doctor, "key", "stele keygen NAME --out FILE --type builder, and `key FILE` in the configuration",
                      "the configuration has no `key`: nothing is attested");
     else if (secret_key_load(&key, doctor->config.key_file, SIG_ED25519, &trouble) != OK)
-        doctor_wrong(doctor, "key", "it must be there, be readable for who builds (root under nix-daemon) and for nobody else (chmod 600)",
-                     "%s", trouble.text);
+        doctor_wrong(doctor, "key",
+                     "it must be there, be readable for who builds (root under nix-daemon) and for nobody else (chmod 600)", "%s",
+                     trouble.text);
     secret_key_free(key);
     doctor_check(doctor, "machine");
     if (builder_state_since(&doctor->config, &since_s, &trouble) != OK)
-        doctor_wrong(doctor, "machine", "`stele setup builder --write` notes it; after a copy of another machine remove the file first, and make "
-                                        "a key of its own",
+        doctor_wrong(doctor, "machine",
+                     "`stele setup builder --write` notes it; after a copy of another machine remove the file first, and make "
+                     "a key of its own",
                      "%s", trouble.text);
 }
 
@@ -111,8 +114,10 @@ static void check_outbox(struct doctor *doctor)
     struct waiting letters = look_at(doctor, "", ".jsonl"), tickets = look_at(doctor, "tickets", ".ticket");
     struct waiting refused = look_at(doctor, "refused", ".why");
     if (letters.oldest_s > DOCTOR_OUTBOX_OLD_S || tickets.oldest_s > DOCTOR_OUTBOX_OLD_S)
-        doctor_wrong(doctor, "outbox", "see that `stele deliver` runs (systemctl status stele-deliver), and what `stele deliver --once` says",
-                     "%zu attestations and %zu tickets wait in %s, the oldest for %llu s", letters.n, tickets.n, doctor->config.outbox,
+        doctor_wrong(doctor, "outbox",
+                     "see that `stele deliver` runs (systemctl status stele-deliver), and what `stele deliver --once` says",
+                     "%zu attestations and %zu tickets wait in %s, the oldest for %llu s", letters.n, tickets.n,
+                     doctor->config.outbox,
                      (unsigned long long)(letters.oldest_s > tickets.oldest_s ? letters.oldest_s : tickets.oldest_s));
     if (refused.n > 0)
         doctor_wrong(doctor, "refused", "read the reasons in the .why files there; then move the files back or remove them",

@@ -24,10 +24,10 @@ static bool says_trusted(struct span url)
     struct span rest = query < 0 ? span_of(NULL, 0) : span_cut(url, (size_t)query + 1, url.len - (size_t)query - 1);
     while (rest.len > 0) {
         ptrdiff_t and = span_find(rest, '&');
-        struct span part = and < 0 ? rest : span_cut(rest, 0, (size_t)and);
+        struct span part = and < 0 ? rest : span_cut(rest, 0, (size_t) and);
         if (span_is(part, "trusted=1") || span_is(part, "trusted=true"))
             return true;
-        rest = and < 0 ? span_of(NULL, 0) : span_cut(rest, (size_t)and + 1, rest.len - (size_t)and - 1);
+        rest = and < 0 ? span_of(NULL, 0) : span_cut(rest, (size_t) and +1, rest.len - (size_t) and -1);
     }
     return false;
 }
@@ -44,8 +44,10 @@ static void check_substituters(struct doctor *doctor)
             doctor_wrong(doctor, "substituters", "take `trusted` out of its URL in nix.conf",
                          "%.*s is taken without any signature (`trusted=1`)", SPAN_FMT(word));
         if (!is_gate(doctor, word))
-            doctor_wrong(doctor, "substituters", "make the gate the only one: `stele setup consumer` prints the lines; name the cache as `upstream`",
-                         "Nix asks %.*s beside the gate: content-addressed paths come from there unseen, all others wherever its key is trusted",
+            doctor_wrong(doctor, "substituters",
+                         "make the gate the only one: `stele setup consumer` prints the lines; name the cache as `upstream`",
+                         "Nix asks %.*s beside the gate: content-addressed paths come from there unseen, all others wherever its "
+                         "key is trusted",
                          SPAN_FMT(word));
     }
     if (!gate)
@@ -68,14 +70,16 @@ static void check_keys(struct doctor *doctor)
     doctor_check(doctor, "gate-key");
     doctor_check(doctor, "trusted-keys");
     if (!known)
-        doctor_wrong(doctor, "gate-key", "make it with nix-store --generate-binary-cache-key; run `stele doctor` as root, or as the gate's user",
-                     "%s", trouble.text);
+        doctor_wrong(doctor, "gate-key",
+                     "make it with nix-store --generate-binary-cache-key; run `stele doctor` as root, or as the gate's user", "%s",
+                     trouble.text);
     nixconf_get(&doctor->nix, "trusted-public-keys", &rest);
     while (known && span_word(&rest, &word)) {
         trusted |= span_eq(word, span_buf(&key));
         if (!span_eq(word, span_buf(&key)))
-            doctor_wrong(doctor, "trusted-keys", "take it out of `trusted-public-keys`, and name it in a `cache` line of the trust file, if you "
-                                                 "trust it at all",
+            doctor_wrong(doctor, "trusted-keys",
+                         "take it out of `trusted-public-keys`, and name it in a `cache` line of the trust file, if you "
+                         "trust it at all",
                          "Nix trusts %.*s beside the gate's key: what it signed needs no attestation", SPAN_FMT(word));
     }
     if (known && !trusted)
@@ -123,8 +127,8 @@ static void check_cache(struct doctor *doctor, const char *check, const char *ba
     const char *dir = doctor->config.store_dir != NULL ? doctor->config.store_dir : doctor->env.store_dir;
     bool other = false;
     buf_fmt(&url, "%s/nix-cache-info%c", base, '\0');
-    enum err err = url.failed ? ERR_ENV
-                              : http_get(doctor->client, (const char *)url.data, NULL, DOCTOR_ANSWER_BYTES_MAX, &response, &trouble);
+    enum err err =
+        url.failed ? ERR_ENV : http_get(doctor->client, (const char *)url.data, NULL, DOCTOR_ANSWER_BYTES_MAX, &response, &trouble);
     if (err == OK && response.status != 200)
         err = fail(&trouble, ERR_ENV, "%s/nix-cache-info answers %u", base, response.status);
     if (err != OK)
@@ -149,10 +153,12 @@ static void check_gate(struct doctor *doctor)
     trust_free(&trust);
     doctor_check(doctor, "gate");
     snprintf(base, sizeof base, "http://%s", doctor->config.listen);
-    check_cache(doctor, "gate", base, "start it (systemctl start stele-gate.socket), and see what it says (journalctl -u stele-gate)");
+    check_cache(doctor, "gate", base,
+                "start it (systemctl start stele-gate.socket), and see what it says (journalctl -u stele-gate)");
     doctor_check(doctor, "upstream");
     if (doctor->config.upstreams.n == 0)
-        doctor_wrong(doctor, "upstream", "`upstream URL` in the configuration for each cache", "the gate stands in front of no cache");
+        doctor_wrong(doctor, "upstream", "`upstream URL` in the configuration for each cache",
+                     "the gate stands in front of no cache");
     for (size_t i = 0; i < doctor->config.upstreams.n; i++)
         check_cache(doctor, "upstream", doctor->config.upstreams.items[i],
                     "see whether the network and the address are right; what only this cache has is built meanwhile");

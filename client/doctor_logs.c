@@ -15,8 +15,8 @@ static size_t witnesses_asked(struct doctor *doctor, struct span base)
     struct span rest, line;
     size_t n = 0;
     buf_fmt(&url, "%.*s/metrics%c", SPAN_FMT(base), '\0');
-    if (!url.failed &&
-        http_get(doctor->client, (const char *)url.data, NULL, DOCTOR_ANSWER_BYTES_MAX, &response, NULL) == OK && response.status == 200) {
+    if (!url.failed && http_get(doctor->client, (const char *)url.data, NULL, DOCTOR_ANSWER_BYTES_MAX, &response, NULL) == OK &&
+        response.status == 200) {
         rest = span_buf(&response.body);
         while (span_line(&rest, &line))
             n += span_starts(line, "stele_log_witness_size{");
@@ -73,12 +73,14 @@ static void check_witnesses(struct doctor *doctor, const struct policy_log *log,
     missing(doctor, view, names);
     size_t asked = quorum_short ? witnesses_asked(doctor, base) : 0;
     if (quorum_short && asked > 0 && cosigners(note, &log->key) >= asked)
-        doctor_wrong(doctor, "quorum", "take the policy that the log's operator gives out, or ask him to have these witnesses cosign",
-                     "the log %.*s can never satisfy this machine's policy: all %zu witnesses that it asks have cosigned, and its quorum "
-                     "still lacks %s",
-                     SPAN_FMT(log->key.name), asked, names);
+        doctor_wrong(
+            doctor, "quorum", "take the policy that the log's operator gives out, or ask him to have these witnesses cosign",
+            "the log %.*s can never satisfy this machine's policy: all %zu witnesses that it asks have cosigned, and its quorum "
+            "still lacks %s",
+            SPAN_FMT(log->key.name), asked, names);
     else if (quorum_short)
-        doctor_wrong(doctor, "quorum", "wait for the witnesses; where it stays so, ask the log's operator whether it asks these at all",
+        doctor_wrong(doctor, "quorum",
+                     "wait for the witnesses; where it stays so, ask the log's operator whether it asks these at all",
                      "the newest head of %.*s does not satisfy the policy: not cosigned by %s", SPAN_FMT(log->key.name), names);
     else if (names[0] != '\0')
         doctor_wrong(doctor, "witness", "ask who runs it, or the log's operator; proofs count as long as the quorum is met",
@@ -93,8 +95,8 @@ static void check_log(struct doctor *doctor, const struct policy_log *log, struc
     struct why trouble = { "" };
     bool quorum_short = false;
     buf_fmt(&url, "%.*s/checkpoint%c", SPAN_FMT(base), '\0');
-    enum err err = url.failed ? ERR_ENV
-                              : http_get(doctor->client, (const char *)url.data, NULL, DOCTOR_ANSWER_BYTES_MAX, &response, &trouble);
+    enum err err =
+        url.failed ? ERR_ENV : http_get(doctor->client, (const char *)url.data, NULL, DOCTOR_ANSWER_BYTES_MAX, &response, &trouble);
     if (err != OK || response.status != 200) {
         if (err == OK)
             fail(&trouble, ERR_ENV, "%.*s/checkpoint answers %u", SPAN_FMT(base), response.status);
@@ -103,8 +105,8 @@ static void check_log(struct doctor *doctor, const struct policy_log *log, struc
     } else {
         err = policy_check(&doctor->policy, span_buf(&response.body), &view, &quorum_short, &trouble);
         if (err != OK && !quorum_short) {
-            doctor_wrong(doctor, "log", "see whether the policy has the log's own key and address", "what is at %.*s is no head of %.*s: %s",
-                         SPAN_FMT(base), SPAN_FMT(log->key.name), trouble.text);
+            doctor_wrong(doctor, "log", "see whether the policy has the log's own key and address",
+                         "what is at %.*s is no head of %.*s: %s", SPAN_FMT(base), SPAN_FMT(log->key.name), trouble.text);
         } else {
             check_clock(doctor, &view, response.date_s);
             check_witnesses(doctor, log, base, span_buf(&response.body), &view, quorum_short);

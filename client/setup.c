@@ -29,8 +29,7 @@ void setup_step(struct setup *setup, const char *fmt, ...)
 
 static void print_file(const char *path, const char *what, struct span content)
 {
-    printf("--- %s (%s)\n%.*s%s\n", path, what, (int)content.len, (const char *)content.data,
-           span_ends(content, "\n") ? "" : "\n");
+    printf("--- %s (%s)\n%.*s%s\n", path, what, (int)content.len, (const char *)content.data, span_ends(content, "\n") ? "" : "\n");
 }
 
 static enum err put(const char *full, struct span content, struct why *why)

@@ -19,7 +19,8 @@ static enum err chain(struct setup *setup, struct why *why)
         return OK;
     const char *next = setup->config.next_hook;
     if (next != NULL && !span_is(hook, next)) {
-        setup_step(setup, "Nix runs %.*s after a build, and `next-hook` in %s names %s: name there the one that shall follow stele-hook.",
+        setup_step(setup,
+                   "Nix runs %.*s after a build, and `next-hook` in %s names %s: name there the one that shall follow stele-hook.",
                    SPAN_FMT(hook), setup->config_file, next);
         return OK;
     }
@@ -60,7 +61,8 @@ static enum err nixos_module(struct setup *setup, const char *key, struct why *w
             "    policy = \"/etc/stele/policy\";\n    key = \"%s\";\n",
             key);
     if (found)
-        buf_fmt(&text, "    # It is nix.settings.post-build-hook now: take it out there.\n    nextHook = \"%.*s\";\n", SPAN_FMT(hook));
+        buf_fmt(&text, "    # It is nix.settings.post-build-hook now: take it out there.\n    nextHook = \"%.*s\";\n",
+                SPAN_FMT(hook));
     buf_str(&text, "  };\n}\n");
     enum err err = buf_done(&text, why);
     if (err == OK)
@@ -73,8 +75,10 @@ static enum err nixos_module(struct setup *setup, const char *key, struct why *w
 static enum err plain_files(struct setup *setup, const char *key, const char *state, struct why *why)
 {
     struct buf lines = BUF_EMPTY;
-    buf_fmt(&lines, "# By `stele setup builder`, which writes it anew. Attests what is built here; never breaks a build.\n"
-                    "post-build-hook = %s/stele-hook\n", setup->bin);
+    buf_fmt(&lines,
+            "# By `stele setup builder`, which writes it anew. Attests what is built here; never breaks a build.\n"
+            "post-build-hook = %s/stele-hook\n",
+            setup->bin);
     enum err err = buf_done(&lines, why);
     if (err == OK)
         err = configuration(setup, key, state, why);
@@ -97,10 +101,12 @@ enum err setup_builder(struct setup *setup, struct why *why)
     if (setup->config.state == NULL && (setup->config.state = span_dup_str(span_str(state))) == NULL)
         return fail(why, ERR_ENV, "out of memory");
     state = setup->config.state;
-    printf("The hook writes down what is built here, and `stele deliver` puts it into a public log: names of paths and of what they\n"
-           "were built from become public FOR EVER. `skip GLOB` in the configuration leaves paths out.\n\n");
+    printf(
+        "The hook writes down what is built here, and `stele deliver` puts it into a public log: names of paths and of what they\n"
+        "were built from become public FOR EVER. `skip GLOB` in the configuration leaves paths out.\n\n");
     if (!setup_exists(setup, key))
-        setup_step(setup, "stele keygen NAME --out %s --type builder     # NAME: a URL without schema, ci.example.org/builder", key);
+        setup_step(setup, "stele keygen NAME --out %s --type builder     # NAME: a URL without schema, ci.example.org/builder",
+                   key);
     setup_step(setup, "Hand the line in %s.pub to the log's operator, and to whoever shall trust this builder.", key);
     if (!setup_exists(setup, or_default(setup->config.policy_file, "/etc/stele/policy")))
         setup_step(setup, "Put the log's policy at %s: its key and address, its witnesses, the quorum (tlog-policy).",
@@ -110,7 +116,8 @@ enum err setup_builder(struct setup *setup, struct why *why)
     if (err == OK && setup->write && here && (err = builder_state_start(&setup->config, why)) == OK)
         printf("noted in %s/machine-id: this machine builds from now on\n", state);
     else if (err == OK)
-        printf("--- %s/machine-id (%s)\n\n", state, here ? "notes which machine builds, since now" : "its first build will note it");
+        printf("--- %s/machine-id (%s)\n\n", state,
+               here ? "notes which machine builds, since now" : "its first build will note it");
     setup_step(setup, "stele doctor builder");
     return err;
 }

@@ -43,7 +43,8 @@ static void put_upstreams(struct setup *setup, struct buf *text)
         word = query < 0 ? word : span_cut(word, 0, (size_t)query);
         while (word.len > 0 && word.data[word.len - 1] == '/')
             word.len--;
-        if (is_gate(setup, word) || (!span_starts(word, "http://") && !span_starts(word, "https://") && !span_starts(word, "file://")))
+        if (is_gate(setup, word) ||
+            (!span_starts(word, "http://") && !span_starts(word, "https://") && !span_starts(word, "file://")))
             continue;
         buf_fmt(text, "upstream %.*s\n", SPAN_FMT(word));
         any = true;
@@ -57,8 +58,10 @@ static enum err configuration(struct setup *setup, struct why *why)
     struct buf text = BUF_EMPTY;
     buf_str(&text, "policy /etc/stele/policy\ntrust /etc/stele/trust\nstate " GATE_STATE "\nsigning-key " GATE_KEY "\n");
     put_upstreams(setup, &text);
-    buf_str(&text, "# First `warn`: all passes that a cache vouches for, and what `enforce` would refuse is counted. Then take the line out.\n"
-                   "mode warn\n");
+    buf_str(
+        &text,
+        "# First `warn`: all passes that a cache vouches for, and what `enforce` would refuse is counted. Then take the line out.\n"
+        "mode warn\n");
     enum err err = buf_done(&text, why);
     if (err == OK)
         err = setup_file(setup, setup->config_file, THEIRS, span_buf(&text), why);
@@ -98,12 +101,14 @@ static enum err first_trust(struct setup *setup, const char *gate_key, struct wh
 static enum err nix_lines(struct setup *setup, const char *gate_key, struct why *why)
 {
     struct buf lines = BUF_EMPTY;
-    buf_fmt(&lines,
-            "# By `stele setup consumer`, which writes it anew. The gate is the only way in, and its key the only one that is trusted:\n"
-            "# that key, not the list of substituters, is what enforces.\n"
-            "substituters = http://%s\ntrusted-public-keys = %s\ntrusted-substituters =\ntrusted-users = root\nrequire-sigs = true\n"
-            "# What was refused may pass in a minute: a 404 is not remembered.\nnarinfo-cache-negative-ttl = 0\n",
-            setup->config.listen, gate_key);
+    buf_fmt(
+        &lines,
+        "# By `stele setup consumer`, which writes it anew. The gate is the only way in, and its key the only one that is "
+        "trusted:\n"
+        "# that key, not the list of substituters, is what enforces.\n"
+        "substituters = http://%s\ntrusted-public-keys = %s\ntrusted-substituters =\ntrusted-users = root\nrequire-sigs = true\n"
+        "# What was refused may pass in a minute: a 404 is not remembered.\nnarinfo-cache-negative-ttl = 0\n",
+        setup->config.listen, gate_key);
     enum err err = buf_done(&lines, why);
     if (err == OK)
         err = setup_nix_conf(setup, "stele-gate.conf", span_buf(&lines), why);
@@ -119,7 +124,8 @@ static enum err nixos_module(struct setup *setup, const char *gate_key, struct w
     buf_fmt(&text,
             "# By `stele setup consumer`. Import it in configuration.nix; module.nix is in Stele's source.\n"
             "{\n  imports = [ ./stele/nix/module.nix ];\n  services.stele.gate = {\n    enable = true;\n    listen = \"%s\";\n"
-            "    publicKey = \"%s\";\n    signingKey = \"%s\";\n    policy = \"/etc/stele/policy\";\n    trust = \"/etc/stele/trust\";\n"
+            "    publicKey = \"%s\";\n    signingKey = \"%s\";\n    policy = \"/etc/stele/policy\";\n    trust = "
+            "\"/etc/stele/trust\";\n"
             "    mode = \"warn\"; # then \"enforce\"\n    upstreams = [",
             setup->config.listen, gate_key, setup->config.signing_key_file != NULL ? setup->config.signing_key_file : GATE_KEY);
     rest = span_buf(&upstreams);
@@ -131,15 +137,18 @@ static enum err nixos_module(struct setup *setup, const char *gate_key, struct w
         err = setup_file(setup, "/etc/nixos/stele-consumer.nix", OURS, span_buf(&text), why);
     buf_free(&text);
     buf_free(&upstreams);
-    setup_step(setup, "Import ./stele-consumer.nix in /etc/nixos/configuration.nix, take out nix.settings' own substituters and keys, "
-                      "and run nixos-rebuild switch.");
+    setup_step(setup,
+               "Import ./stele-consumer.nix in /etc/nixos/configuration.nix, take out nix.settings' own substituters and keys, "
+               "and run nixos-rebuild switch.");
     return err;
 }
 
 static void explain(void)
 {
-    printf("What the gate refuses it answers with 404: Nix asks nobody else, for there is nobody else, and BUILDS the path itself. That\n"
-           "is safe, and may be slow. With `refuse-with 451` in the configuration Nix stops at once and shows why. With `max-jobs = 0`\n"
+    printf("What the gate refuses it answers with 404: Nix asks nobody else, for there is nobody else, and BUILDS the path itself. "
+           "That\n"
+           "is safe, and may be slow. With `refuse-with 451` in the configuration Nix stops at once and shows why. With `max-jobs "
+           "= 0`\n"
            "in nix.conf (and no `builders`) nothing is built here, so that a refusal stops Nix, too.\n\n");
 }
 
@@ -150,16 +159,18 @@ enum err setup_consumer(struct setup *setup, struct why *why)
     struct why trouble = { "" };
     const char *file = setup->config.signing_key_file != NULL ? setup->config.signing_key_file : GATE_KEY;
     if (setup->config_found && setup->config.key_file != NULL)
-        return fail(why, ERR_REFUSED, "%s is a builder's (it has `key`), whose folder the hook writes as root: give the gate a configuration of "
-                    "its own, --config /etc/stele/gate.conf", setup->config_file);
+        return fail(why, ERR_REFUSED,
+                    "%s is a builder's (it has `key`), whose folder the hook writes as root: give the gate a configuration of "
+                    "its own, --config /etc/stele/gate.conf",
+                    setup->config_file);
     if (setup->config.state == NULL && (setup->config.state = span_dup_str(span_str(GATE_STATE))) == NULL)
         return fail(why, ERR_ENV, "out of memory");
     explain();
     bool known = setup_gate_key(&setup->config, &key, &trouble) == OK;
     if (!known && setup->write) {
         buf_free(&key);
-        return fail(why, ERR_ENV, "%s; make the gate's key first: nix-store --generate-binary-cache-key gate-1 %s %s.pub", trouble.text,
-                    file, file);
+        return fail(why, ERR_ENV, "%s; make the gate's key first: nix-store --generate-binary-cache-key gate-1 %s %s.pub",
+                    trouble.text, file, file);
     }
     if (!known) {
         buf_clear(&key);

@@ -327,9 +327,9 @@ static void inputs(const char *folder)
 
 /* One trust decision: who attested what of HELLO, whose bytes are "hello", and what comes of it. */
 struct decision {
-    const char *name, *rules;      /* after the lines of builders a, b and cache c */
-    const char *by_a, *by_b;       /* the bytes that they attested; NULL: nothing */
-    const char *claim;             /* of both */
+    const char *name, *rules; /* after the lines of builders a, b and cache c */
+    const char *by_a, *by_b;  /* the bytes that they attested; NULL: nothing */
+    const char *claim;        /* of both */
     bool cache_signed, content_addressed;
     enum trust_verdict verdict;
 };
@@ -359,8 +359,10 @@ static void trust_decisions(const char *folder)
         { "up to an index", "quorum a\nbackfill accept before 7 log.example.org/stele\n", "hello", NULL, "backfill", false, false,
           TRUST_REFUSED },
         { "revoked", "quorum a\nrevoke a\n", "hello", NULL, "build", false, false, TRUST_REFUSED },
-        { "revoked later", "quorum a\nrevoke a from 8 log.example.org/stele\n", "hello", NULL, "build", false, false, TRUST_ATTESTED },
-        { "revoked from here", "quorum a\nrevoke a from 7 log.example.org/stele\n", "hello", NULL, "build", false, false, TRUST_REFUSED },
+        { "revoked later", "quorum a\nrevoke a from 8 log.example.org/stele\n", "hello", NULL, "build", false, false,
+          TRUST_ATTESTED },
+        { "revoked from here", "quorum a\nrevoke a from 7 log.example.org/stele\n", "hello", NULL, "build", false, false,
+          TRUST_REFUSED },
         { "a cache vouches", "quorum c\n", NULL, NULL, "build", true, false, TRUST_VOUCHED },
         { "a cache that did not sign", "quorum c\n", NULL, NULL, "build", false, false, TRUST_REFUSED },
         { "the last line that matches", "quorum c\nquorum a hello-*\n", NULL, NULL, "build", true, false, TRUST_REFUSED },
@@ -387,8 +389,8 @@ static void trust_decisions(const char *folder)
         member(&out, "path", span_str(STORE HELLO));
         member_hash(&out, "narHash", &bytes);
         buf_str(&out, ",\n  \"narSize\": 226552,\n  \"references\": [\"" GLIBC "\", \"" HELLO "\"]");
-        buf_fmt(&out, ",\n  \"cacheSigned\": %s,\n  \"contentAddressed\": %s,\n  \"evidence\": [", d->cache_signed ? "true" : "false",
-                d->content_addressed ? "true" : "false");
+        buf_fmt(&out, ",\n  \"cacheSigned\": %s,\n  \"contentAddressed\": %s,\n  \"evidence\": [",
+                d->cache_signed ? "true" : "false", d->content_addressed ? "true" : "false");
         if (d->by_a != NULL)
             put_evidence(&out, a, d->by_a, d->claim, 7);
         if (d->by_b != NULL)

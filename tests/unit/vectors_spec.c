@@ -135,7 +135,10 @@ static void take_evidence(const json_t *item, const struct subject *like, struct
     for (size_t i = 0; i < 3; i++)
         if (span_is(text_of(item, "claim"), claim_name(claims[i])))
             statement->claim = claims[i];
-    *out = (struct trust_evidence){ .key = key, .statement = statement, .subject = subject, .origin = text_of(item, "origin"),
+    *out = (struct trust_evidence){ .key = key,
+                                    .statement = statement,
+                                    .subject = subject,
+                                    .origin = text_of(item, "origin"),
                                     .index = vector_number(item, "index") };
 }
 
@@ -165,8 +168,12 @@ static bool decision(const json_t *object)
     assert_int_equal(storepath_parse(&path.path, text_of(object, "path"), &why), OK);
     for (i = 0; i < trust.parties_n; i++)
         cache_signed[i] = trust.parties[i].cache && json_is_true(json_object_get(object, "cacheSigned"));
-    like = (struct subject){ .path = path.path.path, .output = span_str("out"), .nar_size = path.nar_size, .references = references,
-                             .references_n = references_n, .references_digest = path.references_digest };
+    like = (struct subject){ .path = path.path.path,
+                             .output = span_str("out"),
+                             .nar_size = path.nar_size,
+                             .references = references,
+                             .references_n = references_n,
+                             .references_digest = path.references_digest };
     json_array_foreach(list, i, item) take_evidence(item, &like, &evidence[i], &keys[i], &statements[i], &subjects[i]);
     assert_int_equal(trust_judge(&trust, &path, evidence, n, NULL, NULL, &result, &why), OK);
     assert_string_equal(trust_verdict_name(result.verdict), vector_text(object, "verdict"));
