@@ -1,13 +1,10 @@
-/* `stele deliver`: the outbox to the log, the proofs back. Nothing is removed before its proof verified under the policy. */
-#include <signal.h>
+/* `stele deliver`: the outbox to the logs, the proofs back. Once, as a daemon, or started by a systemd path unit. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <time.h>
 
-#include <sodium.h>
-
-#include "client/memory.h"
-#include "client/post.h"
+#include "client/delivery.h"
 #include "client/ticket.h"
 #include "client/verbs.h"
 #include "lib/sys/cli.h"
@@ -15,314 +12,316 @@
 #include "lib/sys/file.h"
 
 enum {
-    BATCH_FILES_MAX = 256,
-    BATCH_BYTES_MAX = 7 << 20,
-    FILE_BYTES_MAX = 4 << 20,
-    ONCE_FOR_MS = 30000, /* --once gives up after so long */
-    BACKOFF_FIRST_MS = 500,
-    BACKOFF_MAX_MS = 60000,
-    LOOK_EVERY_MS = 2000, /* the daemon's look at an empty outbox */
+    ONCE_FOR_S = 30,             /* --once gives up after so long, unless --for says otherwise */
+    FOR_S_MAX = 10 * 365 * 86400,
+    ANSWER_WITHIN_MS = 120000,   /* a log's answer, the upload included */
+    ANSWER_LEAST_MS = 5000,      /* likewise, however little --for leaves */
+    LOOK_EVERY_MS = 2000,        /* the daemon's look at an empty outbox */
+    TICKETS_FOR_MS = 1000,       /* so long tickets are redeemed, then it is the letters' turn again */
+    LOCK_WAIT_MS = 500,
 };
 
-struct letter {
-    char *name;
-    struct span lines, envelope; /* in the batch's buffer, once it is whole */
-    size_t lines_at, lines_len;
-};
+static volatile sig_atomic_t reload;
 
-struct delivery {
-    struct client_config config;
-    struct policy policy;
-    struct http_client *client;
-    struct letter *letters; /* of this batch */
-    size_t n;
-    struct buf lines;
-    size_t delivered, refused, waiting, tickets_left;
-    uint64_t wait_ms; /* before the next try, as the log asked */
-    struct why why_waiting, why_left;
-};
-
-static void clear_batch(struct delivery *delivery)
+static void on_signal(int signal)
 {
-    for (size_t i = 0; i < delivery->n; i++)
-        free(delivery->letters[i].name);
-    delivery->n = 0;
-    buf_clear(&delivery->lines);
+    if (signal == SIGHUP)
+        reload = 1;
+    else
+        delivery_stopped = 1;
 }
 
-/* The envelope is the last line of a letter; before it there may be its input list. */
-static bool split_letter(struct letter *letter)
+/* Until then, or a signal. */
+static void pause_until(uint64_t ms)
 {
-    struct span rest = letter->lines, line;
-    size_t n = 0;
-    while (span_line(&rest, &line)) {
-        letter->envelope = line;
-        n++;
-    }
-    return rest.len == 0 && n >= 1 && n <= 2;
-}
-
-static enum err take_file(void *ctx, const char *name, struct why *why)
-{
-    struct delivery *delivery = ctx;
-    if (!span_ends(span_str(name), ".jsonl") || delivery->n == BATCH_FILES_MAX ||
-        delivery->lines.len > BATCH_BYTES_MAX - FILE_BYTES_MAX)
-        return OK;
-    size_t from = delivery->lines.len;
-    char *path = path_join(delivery->config.outbox, name);
-    enum err err = path == NULL ? fail(why, ERR_ENV, "out of memory") : file_read(path, FILE_BYTES_MAX, &delivery->lines, why);
-    free(path);
-    struct letter *letter = &delivery->letters[delivery->n];
-    *letter = (struct letter){ .name = span_dup_str(span_str(name)), .lines_at = from, .lines_len = delivery->lines.len - from };
-    if (err == OK && letter->name == NULL)
-        err = fail(why, ERR_ENV, "out of memory");
-    delivery->n += letter->name != NULL;
-    return err;
-}
-
-/* A whole batch from the outbox; the spans are set when the buffer no longer moves. */
-static enum err load_batch(struct delivery *delivery, struct why *why)
-{
-    clear_batch(delivery);
-    enum err err = dir_make(delivery->config.outbox, 0700, why);
-    if (err == OK)
-        err = dir_each(delivery->config.outbox, take_file, delivery, why);
-    for (size_t i = 0; i < delivery->n && err == OK; i++) {
-        struct letter *letter = &delivery->letters[i];
-        letter->lines = span_cut(span_buf(&delivery->lines), letter->lines_at, letter->lines_len);
-        if (!split_letter(letter)) {
-            err = outbox_set_aside(&delivery->config, letter->name, "not an attestation as stele writes it\n", why);
-            delivery->refused++;
-            if (err == OK)
-                return load_batch(delivery, why);
-        }
-    }
-    return err;
-}
-
-/* The proof is kept beside every subject, the head remembered; only then may the letter go. */
-static enum err keep_proof(struct delivery *delivery, const struct letter *letter, const struct evidence_item *item,
-                           struct why *why)
-{
-    struct proof proof;
-    struct note note;
-    struct checkpoint checkpoint;
-    enum err err = proof_parse(&proof, span_of(item->proof_text, item->proof_len), why);
-    if (err == OK)
-        err = note_parse(&note, proof.checkpoint, why);
-    if (err == OK)
-        err = checkpoint_parse(&checkpoint, note.text, why);
-    if (err == OK)
-        err = memory_see(&delivery->config, &checkpoint, proof.checkpoint, why);
-    for (size_t i = 0; i < item->statement.subjects_n && err == OK; i++) {
-        struct storepath path;
-        err = storepath_parse(&path, item->statement.subjects[i].path, why);
-        if (err == OK)
-            err = proofs_keep(&delivery->config, path.hash_part, &proof, true, why);
-    }
-    if (err == OK) {
-        char *path = path_join(delivery->config.outbox, letter->name);
-        err = path == NULL ? fail(why, ERR_ENV, "out of memory") : file_remove(path, why);
-        free(path);
-    }
-    if (err == OK) {
-        printf("%.*s: index %llu in %s, cosigned by %s\n", SPAN_FMT(item->statement.subjects[0].path),
-               (unsigned long long)item->index, item->origin, item->witnesses);
-        delivery->delivered++;
-    }
-    return err;
-}
-
-/* An answer that does not satisfy our own policy may be followed by one that does: the log goes on collecting cosignatures. */
-static enum err look_up_again(struct delivery *delivery, const struct letter *letter, struct evidence *evidence, struct why *why)
-{
-    struct envelope envelope;
-    struct statement statement = { 0 };
-    struct storepath path;
-    struct buf storage = BUF_EMPTY, bundles = BUF_EMPTY;
-    enum err err = envelope_parse(&envelope, letter->envelope, &storage, why);
-    if (err == OK)
-        err = statement_parse(&statement, envelope.payload, why);
-    if (err == OK)
-        err = storepath_parse(&path, statement.subjects[0].path, why);
-    for (size_t i = 0; i < delivery->policy.logs_n && err == OK; i++)
-        err = proofs_log(delivery->client, &delivery->config, &delivery->policy, i, path.hash_part, &bundles, why);
-    if (err == OK)
-        err = evidence_add(evidence, span_buf(&bundles), "log", &delivery->policy, NULL, why);
-    statement_free(&statement);
-    buf_free(&storage);
-    buf_free(&bundles);
-    return err;
-}
-
-static enum err take_answer(struct delivery *delivery, size_t first, size_t n, struct span bundles, struct why *why)
-{
-    struct evidence evidence = { 0 };
-    enum err err = evidence_add(&evidence, bundles, "the log's answer", &delivery->policy, NULL, why);
-    for (size_t i = first; i < first + n && err == OK; i++) {
-        const struct letter *letter = &delivery->letters[i];
-        int64_t found = post_find_proof(&evidence, letter->envelope, &delivery->why_waiting);
-        if (found < 0) {
-            struct why trouble;
-            if (look_up_again(delivery, letter, &evidence, &trouble) == OK)
-                found = post_find_proof(&evidence, letter->envelope, &delivery->why_waiting);
-        }
-        if (found < 0)
-            delivery->waiting++;
-        else
-            err = keep_proof(delivery, letter, evidence.items[found], why);
-    }
-    evidence_free(&evidence);
-    return err;
-}
-
-static enum err send_range(struct delivery *delivery, size_t first, size_t n, struct why *why);
-
-/* A refused batch is halved until the letter that is to blame stands alone. */
-static enum err set_aside(struct delivery *delivery, size_t first, size_t n, const struct why *reason, struct why *why)
-{
-    if (n > 1) {
-        enum err err = send_range(delivery, first, n / 2, why);
-        return err == OK ? send_range(delivery, first + n / 2, n - n / 2, why) : err;
-    }
-    fprintf(stderr, "refused, and set aside in %s/refused: %s: %s\n", delivery->config.outbox, delivery->letters[first].name,
-            reason->text);
-    delivery->refused++;
-    return outbox_set_aside(&delivery->config, delivery->letters[first].name, reason->text, why);
-}
-
-static enum err send_range(struct delivery *delivery, size_t first, size_t n, struct why *why)
-{
-    struct post_answer answer;
-    const struct letter *from = &delivery->letters[first], *last = &delivery->letters[first + n - 1];
-    struct span lines = span_of(from->lines.data, (size_t)(last->lines.data + last->lines.len - from->lines.data));
-    enum err err = post_attestations(delivery->client, &delivery->config, &delivery->policy, lines, &answer, why);
-    if (err == OK && answer.outcome == POST_PROVEN)
-        err = take_answer(delivery, first, n, span_buf(&answer.bundles), why);
-    else if (err == OK && answer.outcome == POST_REFUSED)
-        err = set_aside(delivery, first, n, &answer.why, why);
-    else if (err == OK) {
-        delivery->waiting += n;
-        delivery->wait_ms = answer.retry_after_s * 1000;
-        delivery->why_waiting = answer.why;
-    }
-    post_answer_free(&answer);
-    return err;
-}
-
-static volatile sig_atomic_t stopped;
-
-static void stop(int signal)
-{
-    (void)signal;
-    stopped = 1;
-}
-
-static void pause_ms(uint64_t ms)
-{
-    struct timespec time = { (time_t)(ms / 1000), (long)(ms % 1000) * 1000000 };
+    uint64_t now_ms = clock_monotonic_ms();
+    if (delivery_stopped || reload || ms <= now_ms)
+        return;
+    struct timespec time = { (time_t)((ms - now_ms) / 1000), (long)((ms - now_ms) % 1000) * 1000000 };
     nanosleep(&time, NULL);
 }
 
-/* Half to one and a half of the back-off, and never less than the log asked for. */
-static void wait_for_next_try(const struct delivery *delivery, uint64_t *backoff_ms, uint64_t most_ms)
+/* The next names of the round as a batch. What is no attestation is set aside; what cannot be read waits. */
+static enum err fill_batch(struct worker *worker, struct why *why)
 {
-    uint64_t ms = *backoff_ms / 2 + randombytes_uniform((uint32_t)*backoff_ms);
-    if (ms < delivery->wait_ms)
-        ms = delivery->wait_ms;
-    pause_ms(ms < most_ms ? ms : most_ms);
-    *backoff_ms = *backoff_ms * 2 < BACKOFF_MAX_MS ? *backoff_ms * 2 : BACKOFF_MAX_MS;
-}
-
-/* What the hook left to be hashed becomes letters. Those that cannot yet are told of once. */
-static enum err redeem_tickets(struct delivery *delivery, struct why *why)
-{
-    size_t left;
-    enum err err = tickets_redeem(&delivery->config, &delivery->refused, &left, &delivery->why_left, why);
-    if (err == OK && left > delivery->tickets_left)
-        fprintf(stderr, "%zu tickets in %s/tickets wait: %s\n", left, delivery->config.outbox, delivery->why_left.text);
-    delivery->tickets_left = left;
-    return err;
-}
-
-static enum err deliver(struct delivery *delivery, bool once, struct why *why)
-{
-    uint64_t started_ms = clock_monotonic_ms(), backoff_ms = BACKOFF_FIRST_MS;
+    struct delivery *delivery = worker->delivery;
+    struct round *round = &delivery->round;
     enum err err = OK;
-    while (err == OK && !stopped) {
-        delivery->waiting = 0;
-        delivery->wait_ms = 0;
-        err = redeem_tickets(delivery, why);
-        if (err == OK)
-            err = load_batch(delivery, why);
-        if (err == OK && delivery->n == 0) {
-            if (once)
-                break;
-            pause_ms(LOOK_EVERY_MS);
-            continue;
+    bool full = false;
+    batch_clear(&worker->batch);
+    pthread_mutex_lock(&delivery->lock);
+    worker->batch.bytes_max = delivery->batch_bytes;
+    size_t from = round->next, n = round->n - from < delivery->batch_letters ? round->n - from : delivery->batch_letters;
+    round->next += n;
+    pthread_mutex_unlock(&delivery->lock);
+    for (size_t i = from; i < from + n && err == OK && !full; i++) {
+        struct why reason;
+        enum err taken = batch_take(&worker->batch, delivery->config.outbox, round->names[i], &full, &reason);
+        if (taken == ERR_MALFORMED) {
+            err = delivery_set_aside(delivery, round->names[i], reason.text, why);
+        } else if (taken != OK) {
+            fprintf(stderr, "%s waits: %s\n", round->names[i], reason.text);
+            pthread_mutex_lock(&delivery->lock);
+            delivery->why_waiting = reason;
+            deferred_add(&delivery->deferred, round->names[i], LETTER_AGAIN_FIRST_MS, LETTER_AGAIN_MAX_MS);
+            pthread_mutex_unlock(&delivery->lock);
         }
-        if (err == OK)
-            err = send_range(delivery, 0, delivery->n, why);
-        fflush(stdout);
-        if (err != OK || delivery->waiting == 0) {
-            backoff_ms = BACKOFF_FIRST_MS;
-            continue;
-        }
-        uint64_t spent_ms = clock_monotonic_ms() - started_ms;
-        if (once && spent_ms >= ONCE_FOR_MS)
-            return fail(why, ERR_ENV, "%zu attestations still wait in %s: %s", delivery->waiting, delivery->config.outbox,
-                        delivery->why_waiting.text);
-        fprintf(stderr, "%zu wait: %s\n", delivery->waiting, delivery->why_waiting.text);
-        wait_for_next_try(delivery, &backoff_ms, once ? ONCE_FOR_MS - spent_ms : BACKOFF_MAX_MS);
     }
-    if (err == OK && once && delivery->waiting > 0)
-        err = fail(why, ERR_ENV, "stopped; %zu attestations still wait in %s", delivery->waiting, delivery->config.outbox);
-    if (err == OK && once && delivery->tickets_left > 0)
-        err = fail(why, ERR_ENV, "%zu tickets still wait in %s/tickets: %s", delivery->tickets_left, delivery->config.outbox,
-                   delivery->why_left.text);
+    batch_seal(&worker->batch);
     return err;
+}
+
+/* The batches of the round, until there is none left or no log to take one. What is left out of a batch that was full comes in
+ * the next round. */
+static void *work(void *ctx)
+{
+    struct worker *worker = ctx;
+    struct delivery *delivery = worker->delivery;
+    bool more = true;
+    worker->err = OK;
+    while (worker->err == OK && more && !delivery_stopped && delivery_logs_due_ms(delivery) == 0) {
+        worker->err = fill_batch(worker, &worker->why);
+        if (worker->err == OK && worker->batch.n > 0)
+            worker->err = delivery_send(worker, &worker->why);
+        pthread_mutex_lock(&delivery->lock);
+        more = delivery->round.next < delivery->round.n;
+        pthread_mutex_unlock(&delivery->lock);
+    }
+    return NULL;
+}
+
+/* As many workers as there are batches; a lone one works in this thread. */
+static enum err work_round(struct worker *workers, struct why *why)
+{
+    struct delivery *delivery = workers[0].delivery;
+    size_t wanted = delivery->round.n / delivery->batch_letters + 1, n = wanted < WORKERS_MAX ? wanted : WORKERS_MAX, started = 1;
+    enum err err = OK;
+    for (; started < n; started++)
+        if (pthread_create(&workers[started].thread, NULL, work, &workers[started]) != 0)
+            break;
+    work(&workers[0]);
+    for (size_t i = 1; i < started; i++)
+        pthread_join(workers[i].thread, NULL);
+    for (size_t i = 0; i < started && err == OK; i++)
+        if ((err = workers[i].err) != OK)
+            *why = workers[i].why;
+    return err;
+}
+
+static enum err load_config(struct delivery *delivery, const char *config_file, struct why *why)
+{
+    struct client_config config = { 0 };
+    struct policy policy = { 0 };
+    enum err err = client_config_load(&config, config_file, why);
+    if (err == OK)
+        err = client_policy_load(&config, &policy, why);
+    if (err == OK && delivery->config.outbox != NULL && strcmp(config.outbox, delivery->config.outbox) != 0)
+        err = fail(why, ERR_USAGE, "another outbox is taken up by a restart alone");
+    if (err != OK) {
+        policy_free(&policy);
+        client_config_free(&config);
+        return err;
+    }
+    policy_free(&delivery->policy);
+    client_config_free(&delivery->config);
+    delivery->config = config;
+    delivery->policy = policy;
+    return delivery_logs_open(delivery, why);
+}
+
+/* SIGHUP: a new policy, where it is one. */
+static void load_again(struct delivery *delivery, const char *config_file)
+{
+    struct why why;
+    reload = 0;
+    if (load_config(delivery, config_file, &why) != OK)
+        fprintf(stderr, "the configuration stays as it was: %s\n", why.text);
+    else
+        fprintf(stderr, "the configuration was read again\n");
+}
+
+/* What waits, where something does. False, and `why` set, where --once gives up. */
+static enum err wait_for_next(struct delivery *delivery, const struct tickets *tickets, bool once, size_t *told, struct why *why)
+{
+    uint64_t now_ms = clock_monotonic_ms(), next_ms = delivery_logs_due_ms(delivery);
+    if (next_ms == 0)
+        next_ms = delivery->round.due_ms > 0 ? delivery->round.due_ms : now_ms + LOOK_EVERY_MS;
+    if (delivery->round.waiting > 0 && (*told != delivery->round.waiting || next_ms > now_ms + LOOK_EVERY_MS))
+        fprintf(stderr, "%zu wait: %s\n", delivery->round.waiting, delivery->why_waiting.text);
+    *told = delivery->round.waiting;
+    bool hopeless = delivery->round.waiting == 0 && tickets->left > 0;
+    if (once && hopeless)
+        return fail(why, ERR_ENV, "%zu tickets still wait in %s/tickets: %s", tickets->left, delivery->config.outbox,
+                    tickets->why_left.text);
+    if (once && next_ms >= delivery->deadline_ms)
+        return fail(why, ERR_ENV, "%zu attestations still wait in %s: %s", delivery->round.waiting, delivery->config.outbox,
+                    delivery->why_waiting.text);
+    if (next_ms > now_ms + LOOK_EVERY_MS && delivery->round.waiting == 0)
+        next_ms = now_ms + LOOK_EVERY_MS;
+    pause_until(next_ms);
+    return OK;
+}
+
+/* STATE/delivery, for `stele status`: a line a log, why it is not delivered to, and when something was delivered last. */
+static void keep_report(struct delivery *delivery)
+{
+    struct buf text = BUF_EMPTY;
+    struct why why;
+    buf_fmt(&text, "delivered-at %llu\n", (unsigned long long)delivery->delivered_s);
+    for (size_t i = 0; i < delivery->logs_n; i++)
+        buf_fmt(&text, "log %.*s %s\n", SPAN_FMT(delivery->logs[i].url),
+                delivery->logs[i].failing ? delivery->logs[i].why.text : "");
+    if (delivery->why_waiting.text[0] != '\0')
+        buf_fmt(&text, "waits %s\n", delivery->why_waiting.text);
+    if (!text.failed && !span_eq(span_buf(&text), span_buf(&delivery->report))) {
+        char *path = path_join(delivery->config.state, "delivery");
+        if (path == NULL || file_replace_soft(path, 0644, span_buf(&text), &why) != OK)
+            fprintf(stderr, "what `stele status` shows is old: %s\n", path == NULL ? "out of memory" : why.text);
+        free(path);
+        buf_free(&delivery->report);
+        delivery->report = text;
+        return;
+    }
+    buf_free(&text);
+}
+
+static enum err deliver(struct delivery *delivery, struct worker *workers, const char *config_file, bool once, struct why *why)
+{
+    size_t told = 0, tickets_told = 0;
+    struct tickets tickets = { 0 };
+    enum err err = OK;
+    while (err == OK && !delivery_stopped) {
+        if (reload)
+            load_again(delivery, config_file);
+        err = tickets_redeem(&delivery->config, clock_monotonic_ms() + TICKETS_FOR_MS, &tickets, why);
+        delivery->refused += tickets.refused;
+        if (err == OK && tickets.left > tickets_told)
+            fprintf(stderr, "%zu tickets in %s/tickets wait: %s\n", tickets.left, delivery->config.outbox, tickets.why_left.text);
+        tickets_told = tickets.left;
+        if (err == OK)
+            err = round_list(&delivery->round, delivery->config.outbox, &delivery->deferred, why);
+        if (err == OK && delivery->round.n > 0 && delivery_logs_due_ms(delivery) == 0) {
+            delivery->why_waiting.text[0] = '\0';
+            err = work_round(workers, why);
+            round_end(&delivery->round);
+            keep_report(delivery);
+            continue;
+        }
+        if (err == OK && once && delivery->round.waiting == 0 && tickets.left + tickets.untried == 0)
+            return OK;
+        if (err == OK && tickets.untried == 0)
+            err = wait_for_next(delivery, &tickets, once, &told, why);
+    }
+    if (err == OK && once)
+        err = fail(why, ERR_ENV, "stopped; %zu attestations still wait in %s", delivery->round.waiting, delivery->config.outbox);
+    return err;
+}
+
+static enum err start(struct delivery *delivery, struct worker *workers, const char *config_file, struct why *why)
+{
+    struct http_client_config client = { .total_timeout_ms = ANSWER_WITHIN_MS };
+    uint64_t left_ms = delivery->deadline_ms - clock_monotonic_ms();
+    enum err err = key_system_start(why);
+    if (err == OK)
+        err = load_config(delivery, config_file, why);
+    if (err == OK)
+        err = dir_make(delivery->config.outbox, 0700, why);
+    if (err == OK)
+        err = dir_lock(delivery->config.outbox, LOCK_WAIT_MS, why);
+    if (err == OK)
+        err = proofs_make(&delivery->config, why);
+    if (err == OK)
+        err = http_client_system_start(why);
+    client.netrc_file = delivery->config.netrc_file;
+    if (left_ms < client.total_timeout_ms)
+        client.total_timeout_ms = left_ms > ANSWER_LEAST_MS ? (unsigned)left_ms : ANSWER_LEAST_MS;
+    for (size_t i = 0; i < WORKERS_MAX && err == OK; i++) {
+        workers[i] = (struct worker){ .delivery = delivery };
+        workers[i].batch.letters = calloc(BATCH_LETTERS_MAX, sizeof *workers[i].batch.letters);
+        workers[i].letters = calloc(BATCH_LETTERS_MAX, sizeof *workers[i].letters);
+        if (workers[i].batch.letters == NULL || workers[i].letters == NULL)
+            err = fail(why, ERR_ENV, "out of memory");
+        else
+            err = http_client_new(&workers[i].client, &client, why);
+    }
+    return err;
+}
+
+static void end(struct delivery *delivery, struct worker *workers)
+{
+    for (size_t i = 0; i < WORKERS_MAX; i++) {
+        http_client_free(workers[i].client);
+        batch_free(&workers[i].batch);
+        free(workers[i].letters);
+        buf_free(&workers[i].body);
+        post_answer_free(&workers[i].answer);
+    }
+    round_free(&delivery->round);
+    buf_free(&delivery->head);
+    buf_free(&delivery->report);
+    free(delivery->logs);
+    policy_free(&delivery->policy);
+    client_config_free(&delivery->config);
+    pthread_mutex_destroy(&delivery->lock);
+    for (size_t i = 0; i < PART_LOCKS; i++)
+        pthread_mutex_destroy(&delivery->part_locks[i]);
+    free(delivery);
+}
+
+static struct delivery *new_delivery(uint64_t for_s)
+{
+    struct delivery *delivery = calloc(1, sizeof *delivery);
+    if (delivery == NULL)
+        return NULL;
+    delivery->deadline_ms = for_s == 0 ? UINT64_MAX : clock_monotonic_ms() + 1000 * for_s;
+    delivery->batch_letters = BATCH_LETTERS_MAX / 2;
+    delivery->batch_bytes = delivery->bytes_most = BATCH_BYTES_MAX;
+    pthread_mutex_init(&delivery->lock, NULL);
+    for (size_t i = 0; i < PART_LOCKS; i++)
+        pthread_mutex_init(&delivery->part_locks[i], NULL);
+    return delivery;
+}
+
+static void catch_signals(void)
+{
+    struct sigaction action = { .sa_handler = on_signal };
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGHUP, &action, NULL);
+    umask(022); /* proofs are for all to read; what is not is created with a mode of its own */
 }
 
 enum err run_deliver(int argc, char **argv, struct why *why)
 {
-    const char *config_file = NULL;
+    const char *config_file = NULL, *for_text = NULL;
     bool once = false;
     const struct cli_option options[] = {
         { "--config", "FILE", "the configuration (default: the usual places)", &config_file, NULL },
         { "--once", NULL, "end when the outbox is empty, or after half a minute of trying", NULL, &once },
+        { "--for", "SECONDS", "how long --once goes on trying; 0: until the outbox is empty", &for_text, NULL },
         { 0 },
     };
-    struct delivery delivery = { 0 };
+    struct worker workers[WORKERS_MAX] = { 0 };
     struct cli_args args = { 0 };
+    uint64_t for_s = ONCE_FOR_S;
     enum err err = cli_parse(options, 0, 0, argc, argv, &args, why);
+    free(args.items);
+    if (err == OK && for_text != NULL && (!once || !span_decimal(span_str(for_text), FOR_S_MAX, &for_s)))
+        err = fail(why, ERR_USAGE, "--for takes a number of seconds, and goes with --once");
     if (err != OK)
         return err;
-    struct sigaction action = { .sa_handler = stop };
-    sigaction(SIGTERM, &action, NULL);
-    sigaction(SIGINT, &action, NULL);
-    delivery.letters = calloc(BATCH_FILES_MAX, sizeof *delivery.letters);
-    err = delivery.letters == NULL ? fail(why, ERR_ENV, "out of memory") : key_system_start(why);
+    struct delivery *delivery = new_delivery(once ? for_s : 0);
+    if (delivery == NULL)
+        return fail(why, ERR_ENV, "out of memory");
+    catch_signals();
+    err = start(delivery, workers, config_file, why);
     if (err == OK)
-        err = client_config_load(&delivery.config, config_file, why);
-    if (err == OK)
-        err = client_policy_load(&delivery.config, &delivery.policy, why);
-    if (err == OK)
-        err = http_client_system_start(why);
-    if (err == OK)
-        err = http_client_new(&delivery.client, &(struct http_client_config){ 0 }, why);
-    if (err == OK)
-        err = deliver(&delivery, once, why);
-    if (err == OK && delivery.refused > 0)
-        err = fail(why, ERR_REFUSED, "%zu delivered, %zu refused by the log (see %s/refused)", delivery.delivered, delivery.refused,
-                   delivery.config.outbox);
+        err = deliver(delivery, workers, config_file, once, why);
+    if (err == OK && delivery->refused > 0)
+        err = fail(why, ERR_REFUSED, "%zu delivered, %zu refused (see %s/refused)", delivery->delivered, delivery->refused,
+                   delivery->config.outbox);
     if (err == OK && once)
-        printf("%zu delivered\n", delivery.delivered);
-    clear_batch(&delivery);
-    buf_free(&delivery.lines);
-    free(delivery.letters);
-    http_client_free(delivery.client);
-    policy_free(&delivery.policy);
-    client_config_free(&delivery.config);
-    free(args.items);
+        printf("%zu delivered\n", delivery->delivered);
+    end(delivery, workers);
     return err;
 }

@@ -10,7 +10,7 @@ static enum err put(const struct client_config *config, const struct build *buil
     for (size_t i = 0; i < attestation->subjects_n; i++)
         if (outbox_skips(config, attestation->subjects[i]))
             return OK;
-    return attestation->postponed ? ticket_put(config, build->drv_path, attestation, why)
+    return attestation->postponed ? ticket_put(config, build->env, build->drv_path, attestation, why)
                                   : outbox_put(config, build->drv_path, attestation, why);
 }
 

@@ -7,51 +7,65 @@ void post_answer_free(struct post_answer *answer)
     buf_free(&answer->bundles);
 }
 
-/* Is this the log's own refusal of what was sent? A proxy's or a login page's 4xx says nothing about the attestations. */
-static bool refuses_body(const struct http_response *response)
+/* What a status means. A proxy's or a login page's 4xx says nothing about the attestations. */
+static enum post_outcome outcome_of(const struct http_response *response)
 {
-    return response->status == 413 || ((response->status == 400 || response->status == 403) &&
-                                       span_starts(span_str(response->content_type), "application/problem+json"));
+    bool of_the_log = span_starts(span_str(response->content_type), "application/problem+json");
+    switch (response->status) {
+    case 200: return POST_PROVEN;
+    case 413: return POST_TOO_LARGE;
+    case 410: return of_the_log ? POST_FROZEN : POST_LATER;
+    case 400:
+    case 403:
+    case 409: return of_the_log ? POST_REFUSED : POST_LATER;
+    default: return POST_LATER;
+    }
 }
 
 /* The `detail` of problem details, else the start of the body. */
-static void take_detail(struct why *why, const char *url, const struct http_response *response)
+static void take_detail(struct post_answer *out, const char *url, const struct http_response *response)
 {
     struct json problem;
-    struct span detail = span_buf(&response->body);
+    struct span detail = span_buf(&response->body), rest;
+    uint64_t line;
     if (json_read(detail, "the answer", &problem, NULL) == OK)
         json_get_string(json_root(&problem), "", "detail", &detail, NULL);
+    rest = detail;
+    if (span_skip(&rest, "line ")) {
+        ptrdiff_t colon = span_find(rest, ':');
+        if (colon > 0 && span_decimal(span_cut(rest, 0, (size_t)colon), SUBMISSION_ENTRIES_MAX, &line))
+            out->line = (size_t)line;
+    }
     if (detail.len > 400)
         detail.len = 400;
-    fail(why, ERR_REFUSED, "%s answered %u: %.*s", url, response->status, SPAN_FMT(detail));
+    fail(&out->why, ERR_REFUSED, "%s answered %u: %.*s", url, response->status, SPAN_FMT(detail));
     json_free(&problem);
 }
 
-static enum err post_one(struct http_client *client, struct span base, struct span lines, struct post_answer *out, struct why *why)
+enum err post_to(struct http_client *client, struct span url, struct span lines, size_t bytes_max, struct post_answer *out,
+                 struct why *why)
 {
-    struct buf url = BUF_EMPTY;
-    struct http_response response = { 0 };
-    buf_fmt(&url, "%.*s/attestations", SPAN_FMT(base));
-    buf_byte(&url, '\0');
-    enum err err = buf_done(&url, why);
+    struct buf text = BUF_EMPTY;
+    struct http_response response = { .body = out->bundles };
+    *out = (struct post_answer){ .outcome = POST_LATER };
+    buf_fmt(&text, "%.*s/attestations", SPAN_FMT(url));
+    buf_byte(&text, '\0');
+    enum err err = buf_done(&text, why);
+    const char *address = (const char *)text.data;
     if (err != OK) {
-        buf_free(&url);
-        return err;
-    }
-    const char *text = (const char *)url.data;
-    if (http_post(client, text, "application/jsonl", lines, BUNDLES_BYTES_MAX * 4, &response, &out->why) != OK) {
-        out->outcome = POST_LATER;
-    } else if (response.status == 200) {
-        out->outcome = POST_PROVEN;
-        buf_span(&out->bundles, span_buf(&response.body));
-        err = buf_done(&out->bundles, why);
+        http_response_free(&response);
+    } else if (http_post(client, address, "application/jsonl", lines, bytes_max, &response, &out->why) != OK) {
+        out->silent = true;
     } else {
-        out->outcome = refuses_body(&response) ? POST_REFUSED : POST_LATER;
+        out->outcome = outcome_of(&response);
         out->retry_after_s = response.retry_after_s;
-        take_detail(&out->why, text, &response);
+        if (out->outcome != POST_PROVEN)
+            take_detail(out, address, &response);
     }
-    http_response_free(&response);
-    buf_free(&url);
+    out->bundles = response.body;
+    if (out->outcome != POST_PROVEN)
+        buf_clear(&out->bundles);
+    buf_free(&text);
     return err;
 }
 
@@ -66,15 +80,18 @@ enum err post_attestations(struct http_client *client, const struct client_confi
         if (!proofs_log_url(config, policy, i, &base))
             continue;
         asked++;
-        err = post_one(client, base, lines, out, why);
-        if (out->outcome != POST_LATER || config->log_url != NULL)
+        err = post_to(client, base, lines, BUNDLES_BYTES_MAX * 4, out, why);
+        if ((out->outcome != POST_LATER && out->outcome != POST_FROZEN) || config->log_url != NULL)
             return err;
     }
-    if (err == OK && asked == 0)
-        err = fail(why, ERR_ENV,
-                   "no log of the policy has an address: write it after the log's key in %s, or `log URL` in the configuration",
-                   config->policy_file);
-    return err;
+    return err == OK && asked == 0 ? post_no_log(config, why) : err;
+}
+
+enum err post_no_log(const struct client_config *config, struct why *why)
+{
+    return fail(why, ERR_ENV,
+                "no log of the policy has an address: write it after the log's key in %s, or `log URL` in the configuration",
+                config->policy_file);
 }
 
 int64_t post_find_proof(const struct evidence *evidence, struct span envelope, struct why *why)

@@ -77,6 +77,31 @@ enum err proofs_keep(const struct client_config *config, struct span hash_part, 
     return err;
 }
 
+enum err proofs_put(const struct client_config *config, struct span hash_part, const struct proof *proof, struct why *why)
+{
+    bool exists = false;
+    char *path = own_path(config, hash_part);
+    enum err err = path == NULL ? fail(why, ERR_ENV, "out of memory") : file_create_soft(path, 0644, proof->text, &exists, why);
+    free(path);
+    return err == OK && exists ? proofs_keep(config, hash_part, proof, true, why) : err;
+}
+
+enum err proofs_make(const struct client_config *config, struct why *why)
+{
+    char *dir = path_join(config->state, "proofs");
+    enum err err = dir == NULL ? fail(why, ERR_ENV, "out of memory") : dir_make(dir, 0755, why);
+    free(dir);
+    return err;
+}
+
+enum err proofs_sync(const struct client_config *config, struct why *why)
+{
+    char *dir = path_join(config->state, "proofs");
+    enum err err = dir == NULL ? fail(why, ERR_ENV, "out of memory") : dir_sync_all(dir, why);
+    free(dir);
+    return err;
+}
+
 /* GET of proofs: nothing where the server says that it has none. */
 static enum err fetch(struct http_client *client, struct buf *url, struct buf *bundles, struct why *why)
 {

@@ -106,7 +106,7 @@ static enum err submit(struct submission *submission, struct why *why)
     if (err == OK && answer.outcome == POST_PROVEN)
         err = check_and_print(submission, span_buf(&answer.bundles), why);
     else if (err == OK)
-        err = fail(why, answer.outcome == POST_REFUSED ? ERR_REFUSED : ERR_ENV, "%s", answer.why.text);
+        err = fail(why, answer.outcome == POST_LATER ? ERR_ENV : ERR_REFUSED, "%s", answer.why.text);
     post_answer_free(&answer);
     return err;
 }

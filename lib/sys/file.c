@@ -1,3 +1,4 @@
+#define _GNU_SOURCE /* syncfs */
 #include "lib/sys/file.h"
 
 #include <dirent.h>
@@ -117,6 +118,16 @@ enum err dir_sync(const char *path, struct why *why)
     return sync_path(path, O_DIRECTORY, why);
 }
 
+enum err dir_sync_all(const char *path, struct why *why)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return fail_errno(why, "open", path);
+    enum err err = syncfs(fd) == 0 ? OK : fail_errno(why, "sync the file system of", path);
+    close(fd);
+    return err;
+}
+
 static enum err sync_parent(const char *path, struct why *why)
 {
     char *dir = parent_of(path);
@@ -192,6 +203,29 @@ enum err file_replace(const char *path, mode_t mode, struct span content, struct
 enum err file_replace_soft(const char *path, mode_t mode, struct span content, struct why *why)
 {
     return replace(path, mode, content, false, why);
+}
+
+enum err file_create_soft(const char *path, mode_t mode, struct span content, bool *exists, struct why *why)
+{
+    const char *slash = strrchr(path, '/'), *name = slash == NULL ? path : slash + 1;
+    size_t len = strlen(path) + 6;
+    char *temporary = malloc(len);
+    if (temporary == NULL)
+        return fail(why, ERR_ENV, "out of memory");
+    snprintf(temporary, len, "%.*s.%s.new", (int)(name - path), path, name);
+    *exists = access(path, F_OK) == 0;
+    int fd = *exists ? -1 : open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, mode);
+    enum err err = *exists || fd >= 0 ? OK : fail_errno(why, "create", temporary);
+    if (fd >= 0)
+        err = write_all(fd, temporary, content, why);
+    if (fd >= 0 && close(fd) != 0 && err == OK)
+        err = fail_errno(why, "write", temporary);
+    if (err == OK && fd >= 0 && rename(temporary, path) != 0)
+        err = fail_errno(why, "create", path);
+    if (err != OK && fd >= 0)
+        unlink(temporary);
+    free(temporary);
+    return err;
 }
 
 enum err file_remove(const char *path, struct why *why)
@@ -274,6 +308,17 @@ enum err file_lock(const char *path, int *fd, struct why *why)
             *fd = -1;
         }
     return *fd < 0 ? fail_errno(why, "lock", path) : OK;
+}
+
+bool dir_locked(const char *dir)
+{
+    char *path = path_join(dir, "lock");
+    int fd = path == NULL ? -1 : open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    bool locked = fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) != 0;
+    if (fd >= 0)
+        close(fd);
+    free(path);
+    return locked;
 }
 
 enum err disk_free(const char *path, uint64_t *bytes, struct why *why)

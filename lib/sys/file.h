@@ -24,6 +24,10 @@ enum err file_replace(const char *path, mode_t mode, struct span content, struct
 enum err file_replace_soft(const char *path, mode_t mode, struct span content, struct why *why);
 /* Syncs what somebody else wrote. */
 enum err file_sync(const char *path, struct why *why);
+/* Creates a whole file: a temporary one beside it, PATH's name with a dot before and ".new" behind, and rename. Not durable: see
+ * dir_sync_all; nor safe where another does the same. Its mode is under the process's umask. *exists, and nothing is changed,
+ * where PATH is there already. */
+enum err file_create_soft(const char *path, mode_t mode, struct span content, bool *exists, struct why *why);
 /* OK too where the file was not there. Durable. */
 enum err file_remove(const char *path, struct why *why);
 
@@ -31,12 +35,16 @@ enum err file_remove(const char *path, struct why *why);
 enum err dir_make(const char *path, mode_t mode, struct why *why);
 /* Syncs a folder, so that names created or renamed in it last. */
 enum err dir_sync(const char *path, struct why *why);
+/* Syncs all that was written so far to the file system that holds the folder: many files at the price of one. */
+enum err dir_sync_all(const char *path, struct why *why);
 /* Calls `each` with the name of every entry but those that start with '.', in the order of bytes; stops at its error. */
 enum err dir_each(const char *path, enum err (*each)(void *ctx, const char *name, struct why *why), void *ctx, struct why *why);
 
 /* One process per folder: an flock on DIR/lock, held until the process ends. Waits so long for a process that is just
  * ending (or whose signer is); then ERR_ENV. */
 enum err dir_lock(const char *dir, unsigned wait_ms, struct why *why);
+/* Does a process hold it now? */
+bool dir_locked(const char *dir);
 
 /* An flock on the file at PATH, made where it is not there: waits for whoever holds it, process or thread. Released by closing
  * *fd. */

@@ -195,7 +195,9 @@ enum err http_easy_end(CURL *easy, CURLcode code, const char *url, struct http_g
     const char *date = header_value(easy, "Date");
     time_t date_s = date == NULL ? -1 : curl_getdate(date, NULL);
     response->date_s = date_s > 0 ? (uint64_t)date_s : 0;
-    response->retry_after_s = header_number(easy, "Retry-After");
+    curl_off_t seconds;
+    if (curl_easy_getinfo(easy, CURLINFO_RETRY_AFTER, &seconds) == CURLE_OK && seconds > 0)
+        response->retry_after_s = (uint64_t)seconds;
     response->answered = header_number(easy, "Stele-Answered");
     return OK;
 }
@@ -220,9 +222,10 @@ void http_client_free(struct http_client *client)
     free(client);
 }
 
-/* One request; a GET where `content_type` is NULL. */
-static enum err request(struct http_client *client, const char *url, const char *const *headers, const char *content_type,
-                        struct span body, size_t bytes_max, struct http_response *response, struct why *why)
+/* One request; a GET where `content_type` is NULL, else of that method. */
+static enum err request(struct http_client *client, const char *method, const char *url, const char *const *headers,
+                        const char *content_type, struct span body, size_t bytes_max, struct http_response *response,
+                        struct why *why)
 {
     struct http_gather gather = { .response = response, .bytes_max = bytes_max };
     struct curl_slist *list = NULL;
@@ -231,6 +234,8 @@ static enum err request(struct http_client *client, const char *url, const char 
     enum err err = http_easy_setup(client->easy, &client->config, url, why);
     if (err == OK && content_type != NULL)
         err = http_easy_post(client->easy, content_type, body, &list, why);
+    if (err == OK && content_type != NULL && curl_easy_setopt(client->easy, CURLOPT_CUSTOMREQUEST, method) != CURLE_OK)
+        err = fail(why, ERR_ENV, "out of memory");
     for (; err == OK && headers != NULL && *headers != NULL; headers++)
         if (!http_slist_add(&list, *headers))
             err = fail(why, ERR_ENV, "out of memory");
@@ -248,11 +253,17 @@ static enum err request(struct http_client *client, const char *url, const char 
 enum err http_get(struct http_client *client, const char *url, const char *const *headers, size_t bytes_max,
                   struct http_response *response, struct why *why)
 {
-    return request(client, url, headers, NULL, span_of(NULL, 0), bytes_max, response, why);
+    return request(client, "GET", url, headers, NULL, span_of(NULL, 0), bytes_max, response, why);
 }
 
 enum err http_post(struct http_client *client, const char *url, const char *content_type, struct span body, size_t bytes_max,
                    struct http_response *response, struct why *why)
 {
-    return request(client, url, NULL, content_type, body, bytes_max, response, why);
+    return request(client, "POST", url, NULL, content_type, body, bytes_max, response, why);
+}
+
+enum err http_put(struct http_client *client, const char *url, const char *content_type, struct span body, size_t bytes_max,
+                  struct http_response *response, struct why *why)
+{
+    return request(client, "PUT", url, NULL, content_type, body, bytes_max, response, why);
 }

@@ -25,7 +25,7 @@ struct http_response {
     struct buf body;
     char content_type[128];
     uint64_t date_s;        /* the peer's clock, by its Date header; 0 where absent */
-    uint64_t retry_after_s; /* 0 where absent or not a number of seconds */
+    uint64_t retry_after_s; /* 0 where absent; a date is turned into seconds from now */
     uint64_t answered;      /* Stele-Answered (spec/log.md); 0 where absent or no number */
     char location[2048];    /* of a redirect, empty otherwise */
     unsigned connections;   /* opened for it: 0 where a kept-alive one served */
@@ -36,12 +36,14 @@ void http_response_free(struct http_response *response);
 enum err http_client_new(struct http_client **out, const struct http_client_config *config, struct why *why);
 void http_client_free(struct http_client *client);
 
-/* Any HTTP status is OK here. ERR_ENV where there is no answer, the body exceeds `bytes_max`, or the headers 64 KiB. `response` is emptied
- * first and its memory used again. `headers` ends with NULL and may be NULL: "Name: value". */
+/* Any HTTP status is OK here. ERR_ENV where there is no answer, the body exceeds `bytes_max`, or the headers 64 KiB. `response` is
+ * emptied first and its memory used again. `headers` ends with NULL and may be NULL: "Name: value". */
 enum err http_get(struct http_client *client, const char *url, const char *const *headers, size_t bytes_max,
                   struct http_response *response, struct why *why);
 enum err http_post(struct http_client *client, const char *url, const char *content_type, struct span body, size_t bytes_max,
                    struct http_response *response, struct why *why);
+enum err http_put(struct http_client *client, const char *url, const char *content_type, struct span body, size_t bytes_max,
+                  struct http_response *response, struct why *why);
 
 /* Bodies pulled piece by piece, one after the other, over kept-alive connections. For one thread at a time. Here
  * total_timeout_ms bounds a wait for the peer: in each such time of waiting at least 1 KiB a second must come. */

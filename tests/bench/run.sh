@@ -146,3 +146,4 @@ row "verified, one core" "$(figure bundles_s "$W/load")/s" "$(calc %.0f "100 * $
 
 . "$here/witness.sh"
 . "$here/hook.sh"
+. "$here/deliver.sh"

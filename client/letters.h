@@ -1,0 +1,76 @@
+/*
+ * Letters: the files of the outbox (client/outbox.h) on their way to a log. A round lists some of them, batches of it are read
+ * and posted; all of it is bounded, however many wait.
+ */
+#ifndef STELE_CLIENT_LETTERS_H
+#define STELE_CLIENT_LETTERS_H
+
+#include "client/outbox.h"
+
+enum {
+    ROUND_LETTERS_MAX = 16384,   /* names held at once */
+    BATCH_LETTERS_MAX = 1024,    /* posted at once; a log takes 4,096 lines, and a letter has two at most */
+    BATCH_BYTES_MAX = 2 << 20,   /* likewise, but for a letter that is larger by itself */
+    LETTER_BYTES_MAX = 3 << 20,  /* an input list of 2 MiB in base64, and an envelope */
+    DEFERRED_MAX = 4096,         /* letters that wait for a moment of their own; more of them are tried too early */
+};
+
+/* Letters that are not to be tried before their time, by the hash of their names: what one letter waits for holds up no other.
+ * A place is given to the later of two names that want it. */
+struct deferred {
+    struct {
+        uint64_t name;
+        uint64_t until_ms, wait_ms;
+    } places[DEFERRED_MAX];
+};
+/* Twice as long as the last time, from `first_ms` to `most_ms`; clock_monotonic_ms. */
+void deferred_add(struct deferred *deferred, const char *name, uint64_t first_ms, uint64_t most_ms);
+
+struct round {
+    char **names; /* sorted */
+    size_t n, next;
+    size_t waiting;      /* all letters that were there, listed or not */
+    uint64_t due_ms;     /* when the first of the deferred is due, clock_monotonic_ms; 0 where none is */
+    char *last;          /* the last name of the round before: the next goes on behind it, and then from the front */
+};
+/* Lists the letters that may be tried now. Free with round_free. */
+enum err round_list(struct round *round, const char *outbox, const struct deferred *deferred, struct why *why);
+/* After the last batch: the next round goes on behind the last name that was taken. */
+void round_end(struct round *round);
+void round_free(struct round *round);
+
+enum letter_state {
+    LETTER_WAITS,
+    LETTER_PROVEN,  /* its proof verified */
+    LETTER_REFUSED, /* by a log, for good: it will be set aside unless another takes it */
+};
+
+struct letter {
+    char *name;
+    size_t at, len;                /* of its lines in batch->lines */
+    struct span lines, envelope;   /* what is posted; its last line */
+    char *subject;                 /* the first path that it is about */
+    uint8_t (*parts)[32];          /* the hash parts of all of them */
+    size_t parts_n;
+    enum letter_state state;
+    bool later;        /* some log may take it another time */
+    char *reason;      /* why it is refused */
+    bool indexed;      /* some log has it, at `index`, by a proof that does not satisfy the policy yet */
+    uint64_t index;
+};
+
+struct batch {
+    struct letter *letters; /* BATCH_LETTERS_MAX */
+    size_t n, bytes_max;
+    struct buf lines; /* of all letters, one after another */
+};
+/* Empties the batch, and frees what its letters own. */
+void batch_clear(struct batch *batch);
+void batch_free(struct batch *batch);
+/* Reads one more letter; passes over one that is no more. *full, and nothing is taken, where the batch has no room for it.
+ * ERR_MALFORMED where it is no attestation as stele writes it; ERR_ENV where it cannot be read. */
+enum err batch_take(struct batch *batch, const char *outbox, const char *name, bool *full, struct why *why);
+/* After the last one: sets the spans. */
+void batch_seal(struct batch *batch);
+
+#endif
