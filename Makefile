@@ -40,7 +40,7 @@ units     := $(notdir $(wildcard systemd/*.service systemd/*.socket systemd/*.pa
 pages     := $(addprefix $O/man/,$(notdir $(wildcard man/*.[158])) $(notdir $(basename $(wildcard man/*.in))))
 programs  := $O/bin/stele-log $O/bin/stele-witness $O/bin/stele $O/bin/stele-hook $O/bin/stele-diff-hook
 
-.PHONY: all man deps demo check check-build check-vectors print-warnings fuzz fault sim bench bench-growth install deb clean help
+.PHONY: all man deps demo check check-build check-nix check-vectors print-warnings fuzz fault sim bench bench-growth install deb clean help
 all: $(programs)
 
 $O/lib/libstele.a: $(lib_o)
@@ -157,6 +157,10 @@ check-vectors: deps all $(filter $O/tests/unit/vectors_%,$(unit_t)) $(e2e_t)
 	@STELE_VECTORS=$(abspath $(or $(VECTORS),../shared/vectors)) STELE_BUILD=$(abspath $O) \
 		tests/run.sh only $(filter $O/tests/unit/%,$^) tests/e2e/test_witness.sh
 
+# The builder's side on a newer Nix: Debian 13's, fetched into build/newer-nix.
+check-nix: deps all
+	@tests/nix/newer.sh
+
 print-warnings:
 	@echo '$(WARN)'
 
@@ -207,6 +211,7 @@ help:
 	@echo 'make                     build into build/plain/bin (BUILD=asan: with sanitizers; CC=clang)'
 	@echo 'make demo                the whole story on real Nix, in under two minutes'
 	@echo 'make check               every test'
+	@echo 'make check-nix           the builder'"'"'s side on a newer Nix, fetched into build/newer-nix'
 	@echo 'make check-vectors       the vector tests, VECTORS=DIR'
 	@echo 'make fuzz                every parser under libFuzzer, SECONDS=60 each'
 	@echo 'make fault               faults injected one by one: syscalls that fail, kills, flipped bits, a full disk, power cuts'

@@ -103,7 +103,7 @@ END
 }
 
 # nix_world: a hermetic Nix whose store and state lie in $W/builder. Commands then use it; `--store $W/user` gives another
-# store with the same store folder name.
+# store with the same store folder name. STELE_NIX_CONFIG: more lines for its configuration.
 nix_world() {
     mkdir -p "$W/builder/etc"
     export NIX_STORE_DIR="$W/builder/store" NIX_STATE_DIR="$W/builder/var" NIX_LOG_DIR="$W/builder/log" \
@@ -114,6 +114,7 @@ build-users-group =
 sandbox = false
 substituters =
 narinfo-cache-negative-ttl = 0
+${STELE_NIX_CONFIG:-}
 "
 }
 

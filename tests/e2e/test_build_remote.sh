@@ -25,6 +25,7 @@ exec $unshare sh -c 'mount --bind "$W/far/store" "$NIX_STORE_DIR" && exec "\$@"'
 END
 cat >"$W/bin/ssh" <<END
 #!/bin/sh
+case "\$*" in *"LocalCommand=echo started"*) echo started ;; esac # newer versions wait for it
 while [ \$# -gt 0 ]; do
     case \$1 in nix-store | nix-daemon) exec "$W/bin/far" "\$@" ;; "nix-store "*) exec "$W/bin/far" sh -c "\$1" ;; esac
     [ \$# = 1 ] && exec sh -c "\$1"
