@@ -7,6 +7,7 @@ require (
 	github.com/transparency-dev/formats v0.1.1
 	golang.org/x/crypto v0.52.0
 	golang.org/x/mod v0.36.0
+	sigsum.org/sigsum-go v0.14.1
 	zombiezen.com/go/sqlite v1.4.2
 )
 
@@ -18,7 +19,7 @@ require (
 	github.com/ncruces/go-strftime v0.1.9 // indirect
 	github.com/remyoudompheng/bigfft v0.0.0-20230129092748-24d4a6f8daec // indirect
 	golang.org/x/exp v0.0.0-20250408133849-7e4ce0ab07d0 // indirect
-	golang.org/x/net v0.54.0 // indirect
+	golang.org/x/net v0.55.0 // indirect
 	golang.org/x/sync v0.20.0 // indirect
 	golang.org/x/sys v0.45.0 // indirect
 	golang.org/x/text v0.37.0 // indirect

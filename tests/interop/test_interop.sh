@@ -40,8 +40,11 @@ run() {
 # Our witness, asked by x/mod, torchwood and formats.
 stele-witness init "$W/w" --name w.example/witness >"$W/out" 2>&1
 stele-witness add-log "$W/w" "$("$W/interop" vkey)" >"$W/out" 2>&1
+stele-witness add-log "$W/w" "$("$W/interop" sigsum-vkey)" >"$W/out" 2>&1
 start w stele-witness serve "$W/w" --listen 127.0.0.1:0
 run "our witness" "$W/interop" witness "$(url w)" "$(stele-witness key "$W/w")"
+
+run "a Sigsum log" "$W/interop" sigsum "$(url w)" "$(stele-witness key "$W/w")"
 
 # Another one behind the reference bastion, asked by the same clients.
 "$W/interop" cert "$W"
