@@ -36,20 +36,20 @@ static void put_missing(struct buf *out, const struct trust *trust, uint32_t nod
     const struct quorum_node *at = &trust->quorum.nodes[node];
     uint32_t said = 0;
     if (!at->group) {
-        buf_fmt(out, "%s %.*s %s it\n", trust->parties[at->leaf].cache ? "cache" : "builder", SPAN_FMT(at->name),
-                trust->parties[at->leaf].cache ? "must have signed" : "must attest");
+        buf_fmt(out, "%s %.*s\n", trust->parties[at->leaf].cache ? "a signature by the cache" : "an attestation by the builder",
+                SPAN_FMT(at->name));
         return;
     }
     for (uint32_t m = 0; m < at->members; m++)
         said += satisfied[trust->quorum.members[at->first_member + m]];
-    buf_fmt(out, "%.*s wants ", SPAN_FMT(at->name));
+    buf_fmt(out, "%u more of ", at->threshold - said);
+    put_names(out, trust, at, satisfied, false);
+    buf_fmt(out, ": %.*s wants ", SPAN_FMT(at->name));
     trust_put_group(out, trust, node);
     if (said > 0) {
         buf_str(out, ", and has ");
         put_names(out, trust, at, satisfied, true);
     }
-    buf_fmt(out, ": %u more of ", at->threshold - said);
-    put_names(out, trust, at, satisfied, false);
     buf_byte(out, '\n');
 }
 

@@ -494,9 +494,9 @@ static void missing(void **state)
     struct trust_result result = { .quorum = trust_quorum_for(&trust, path.path.name), .counted = { true } };
     assert_int_equal(trust_missing(&out, &trust, &result, &why), OK);
     buf_byte(&out, '\0');
-    assert_string_equal((const char *)out.data, "top wants all of g, h, x: 3 more of g, h, x\n"
-                                                "h wants any of c, d: 1 more of c, d\n"
-                                                "g wants all of a, b, and has a: 1 more of b\n");
+    assert_string_equal((const char *)out.data, "3 more of g, h, x: top wants all of g, h, x\n"
+                                                "1 more of c, d: h wants any of c, d\n"
+                                                "1 more of b: g wants all of a, b, and has a\n");
     buf_free(&out);
     trust_free(&trust);
     assert_int_equal(judge("quorum b\n", &path, a, 1).result.verdict, TRUST_REFUSED);
