@@ -1,8 +1,9 @@
 /* The builder's side: the hook, the key, the machine, the outbox. */
-#include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "client/builder_state.h"
@@ -50,6 +51,20 @@ static void check_hook(struct doctor *doctor)
                      doctor->config.next_hook);
 }
 
+/* Does somebody listen at a Unix socket? */
+static bool answers(const char *path)
+{
+    struct sockaddr_un address = { .sun_family = AF_UNIX };
+    if (strlen(path) >= sizeof address.sun_path)
+        return false;
+    memcpy(address.sun_path, path, strlen(path) + 1);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool connected = fd >= 0 && connect(fd, (const struct sockaddr *)&address, sizeof address) == 0;
+    if (fd >= 0)
+        close(fd);
+    return connected;
+}
+
 static void check_key(struct doctor *doctor)
 {
     struct secret_key *key = NULL;
@@ -64,6 +79,10 @@ static void check_key(struct doctor *doctor)
                      "it must be there, be readable for who builds (root under nix-daemon) and for nobody else (chmod 600)", "%s",
                      trouble.text);
     secret_key_free(key);
+    doctor_check(doctor, "sign-agent");
+    if (doctor->config.sign_agent != NULL && !answers(doctor->config.sign_agent))
+        doctor_wrong(doctor, "sign-agent", "systemctl enable --now stele-sign-agent, or take `sign-agent` out of the configuration",
+                     "nobody listens at %s: nothing is attested", doctor->config.sign_agent);
     doctor_check(doctor, "machine");
     if (builder_state_since(&doctor->config, &since_s, &trouble) != OK)
         doctor_wrong(doctor, "machine",

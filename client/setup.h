@@ -36,7 +36,7 @@ bool setup_exists(const struct setup *setup, const char *path);
 struct setup_unit {
     const char *name, *text;
 };
-extern const struct setup_unit setup_gate_units[], setup_deliver_units[]; /* ended by a NULL name */
+extern const struct setup_unit setup_gate_units[], setup_deliver_units[], setup_agent_units[]; /* ended by a NULL name */
 /* The units, for the programs, configuration, state folder and address of this machine. */
 enum err setup_units(struct setup *setup, const struct setup_unit *units, struct why *why);
 /* nix.conf's lines in a file of their own beside it, and the line that includes it. */

@@ -79,6 +79,9 @@ static enum err plain_files(struct setup *setup, const char *key, const char *st
             "# By `stele setup builder`, which writes it anew. Attests what is built here; never breaks a build.\n"
             "post-build-hook = %s/stele-hook\n",
             setup->bin);
+    /* Only the agent can attest for the diff-hook, which Nix runs as the build user. */
+    if (setup->config.sign_agent != NULL)
+        buf_fmt(&lines, "run-diff-hook = true\ndiff-hook = %s/stele-diff-hook\n", setup->bin);
     enum err err = buf_done(&lines, why);
     if (err == OK)
         err = configuration(setup, key, state, why);
@@ -88,8 +91,11 @@ static enum err plain_files(struct setup *setup, const char *key, const char *st
         err = setup_nix_conf(setup, "stele-builder.conf", span_buf(&lines), why);
     if (err == OK)
         err = setup_units(setup, setup_deliver_units, why);
+    bool agent = setup->config.sign_agent != NULL;
+    if (err == OK && agent)
+        err = setup_units(setup, setup_agent_units, why);
     buf_free(&lines);
-    setup_step(setup, "systemctl daemon-reload; systemctl restart nix-daemon; systemctl enable --now stele-deliver");
+    setup_step(setup, "systemctl daemon-reload; systemctl restart nix-daemon; systemctl enable --now stele-deliver%s", agent ? " stele-sign-agent" : "");
     return err;
 }
 

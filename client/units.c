@@ -8,6 +8,7 @@
 UNIT(unit_stele_gate_service, "stele-gate.service");
 UNIT(unit_stele_gate_socket, "stele-gate.socket");
 UNIT(unit_stele_deliver_service, "stele-deliver.service");
+UNIT(unit_stele_sign_agent_service, "stele-sign-agent.service");
 
 const struct setup_unit setup_gate_units[] = {
     { "stele-gate.socket", unit_stele_gate_socket },
@@ -16,5 +17,9 @@ const struct setup_unit setup_gate_units[] = {
 };
 const struct setup_unit setup_deliver_units[] = {
     { "stele-deliver.service", unit_stele_deliver_service },
+    { NULL, NULL },
+};
+const struct setup_unit setup_agent_units[] = {
+    { "stele-sign-agent.service", unit_stele_sign_agent_service },
     { NULL, NULL },
 };

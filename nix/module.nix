@@ -35,6 +35,7 @@ in
       state = path "/var/lib/stele" "Where the outbox and the proofs are.";
       skip = globs "Names that are kept out of public.";
       attest = globs "Where there are any, the only names that are attested.";
+      signAgent = mkEnableOption "a process of its own for the key, so that no hook reads it";
       nextHook = mkOption {
         type = types.nullOr types.str;
         default = null;
@@ -72,18 +73,27 @@ in
     })
 
     (mkIf cfg.builder.enable {
-      nix.settings.post-build-hook = "${cfg.package}/bin/stele-hook";
+      nix.settings = { post-build-hook = "${cfg.package}/bin/stele-hook"; }
+      // (if cfg.builder.signAgent then { run-diff-hook = true; diff-hook = "${cfg.package}/bin/stele-diff-hook"; } else { });
       environment.etc."stele/stele.conf".text = ''
         policy ${cfg.builder.policy}
         key ${cfg.builder.key}
         state ${cfg.builder.state}
         outbox ${cfg.builder.state}/outbox
       ''
+      + optionalString cfg.builder.signAgent "sign-agent /run/stele/agent\n"
       + lines "skip" cfg.builder.skip
       + lines "attest" cfg.builder.attest
       + optionalString (cfg.builder.nextHook != null) "next-hook ${cfg.builder.nextHook}\n";
       systemd.packages = [ cfg.package ];
       systemd.services.stele-deliver = {
+        wantedBy = [ "multi-user.target" ];
+        serviceConfig.ReadWritePaths = [ cfg.builder.state ];
+      };
+    })
+
+    (mkIf (cfg.builder.enable && cfg.builder.signAgent) {
+      systemd.services.stele-sign-agent = {
         wantedBy = [ "multi-user.target" ];
         serviceConfig.ReadWritePaths = [ cfg.builder.state ];
       };

@@ -65,7 +65,7 @@ mkdir -p "$W/outbox"
 builder_conf() { printf 'experimental-features = nix-command\npost-build-hook = %s\n' "$1" >"$conf"; }
 builder_conf "$STELE_BUILD/bin/stele-hook"
 well "a builder where nothing is wrong"
-says "it says what it looked at" "^looked at: configuration, policy, nix, hook, key, machine, outbox, log, clock" "$W/out"
+says "it says what it looked at" "^looked at: configuration, policy, nix, hook, key, sign-agent, machine, outbox, log, clock" "$W/out"
 stele doctor --config "$config" --json >"$W/json" 2>&1
 accepts "and as JSON" jq -e '.wrong == 0 and (.checked | index("hook")) and .findings == []' "$W/json"
 
@@ -98,6 +98,16 @@ mv "$W/key.away" "$W/key"
 sed -i '/^key/d' "$config"
 finds "a configuration without a key" key "no .key." builder
 echo 'key key' >>"$config"
+mkdir -p "$NIX_STORE_DIR"
+echo "sign-agent $W/agent" >>"$config"
+finds "a sign-agent that does not listen" sign-agent "nobody listens at $W/agent"
+stele sign-agent --config "$config" >"$W/run/agent.out" 2>&1 &
+echo $! >"$W/run/agent.pid"
+agent_listens() { [ -S "$W/agent" ] && echo yes; }
+same "it is started" yes "$(soon yes agent_listens)"
+well "one that does"
+stop agent
+sed -i '/^sign-agent/d' "$config"
 cp "$W/state/machine-id" "$W/machine-id"
 echo 'another 1' >"$W/state/machine-id"
 finds "another machine's state" machine "machine"
@@ -145,9 +155,9 @@ policy 'quorum w1'
 well "the policy that the log satisfies"
 mkdir -p "$W/state/evidence"
 fork=$W/state/evidence/$(printf '%s' $origin | sha256sum | cut -d' ' -f1)
-echo x >"$fork.2"
+echo x >"$fork"
 finds "a log that forked" fork "has signed two histories"
-rm "$fork.2"
+rm "$fork"
 
 if [ "$(basename "$STELE_BUILD")" = plain ]; then
     shift_clock -4000 0

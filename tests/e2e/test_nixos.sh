@@ -30,6 +30,9 @@ says "with the hook that follows" "^next-hook /run/upload$" "$W/stele.conf"
 echo 'x' >>"$W/stele.conf"
 refuses "and stele takes every line of its configuration but this one" "line 7: unknown key .x" stele deliver --once --config "$W/stele.conf"
 
+accepts "a builder with a sign-agent" evaluate '{ builder = { enable = true; signAgent = true; }; }'
+is "has the diff-hook as well" ".nix.settings.\"diff-hook\" == \"$package/bin/stele-diff-hook\" and .nix.settings.\"run-diff-hook\""
+is "and the agent" '.systemd.services."stele-sign-agent".wantedBy == ["multi-user.target"]'
 gate='enable = true; publicKey = "gate-1:AAAA"; upstreams = [ "https://cache.example.org" "file:///srv/cache" ];'
 accepts "a gate" evaluate "{ gate = { $gate }; }"
 is "is the only substituter" '.nix.settings.substituters == ["http://127.0.0.1:7382"]'

@@ -63,6 +63,10 @@ says "gets a line at its end" "^next-hook $W/upload$" "$W/out"
 echo "next-hook $W/other" >>"$config"
 accepts "one with another hook in the chain" stele setup builder --config "$config"
 says "is left to its owner" "names $W/other: name there" "$W/out"
+sed -i "s|^next-hook.*|sign-agent /run/stele/agent|" "$config"
+accepts "one with a sign-agent" stele setup builder --config "$config"
+says "gets its unit" "^ExecStart=$STELE_BUILD/bin/stele sign-agent --config $config$" "$W/out"
+says "and the diff-hook" "^diff-hook = $STELE_BUILD/bin/stele-diff-hook$" "$W/out"
 rm -r "$W/state"
 # On the machine itself the moment is noted.
 HOME=$W/home NIX_CONF_DIR=$W/none stele setup builder --config "$config" --nixos >"$W/got" 2>&1
