@@ -3,9 +3,9 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "client/local.h"
+#include "client/prove.h"
 #include "client/trail_fetch.h"
 #include "client/verbs.h"
 #include "lib/sys/cli.h"
@@ -100,8 +100,7 @@ static enum err show(struct tracing *tracing, const struct trail *trail, bool co
 
 static enum err trace(struct tracing *tracing, struct why *why)
 {
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    struct trail_config config = { &tracing->local.policy, &tracing->local.trust, NULL, cores > 0 ? (unsigned)cores : 1 };
+    struct trail_config config = { &tracing->local.policy, &tracing->local.trust, NULL, prove_threads(), &tracing->local.config };
     struct nixdb_info info = { 0 };
     struct buf text = BUF_EMPTY;
     struct narinfo narinfo = { 0 };

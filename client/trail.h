@@ -22,6 +22,7 @@
 #ifndef STELE_CLIENT_TRAIL_H
 #define STELE_CLIENT_TRAIL_H
 
+#include "client/config.h"
 #include "client/evidence.h"
 
 struct trail;        /* one question, about one path */
@@ -32,8 +33,9 @@ enum trail_state { TRAIL_WANTS, TRAIL_COMPLETE, TRAIL_BROKEN };
 struct trail_config {
     const struct policy *policy;
     const struct trust *trust;
-    struct trail_memory *memory; /* NULL: nothing is remembered */
-    unsigned threads;            /* that verify proofs; 0 and 1: the caller's alone */
+    struct trail_memory *memory;       /* NULL: nothing is remembered */
+    unsigned threads;                  /* that verify proofs; 0 and 1: the caller's alone */
+    const struct client_config *heads; /* whose memory is shown the logs' heads; NULL: none (the gate's front does it) */
 };
 
 /* Borrowed until the next call. Lines. */

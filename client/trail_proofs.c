@@ -1,53 +1,7 @@
-/* Proofs into a trail: verified, by several threads where the caller asks for them, and taken apart into builds and steps. */
+/* Proofs into a trail: verified, and taken apart into builds and steps. */
 #include "client/trail_graph.h"
 
-#include <pthread.h>
-#include <stdlib.h>
-
-enum { BLOCK_PROOFS = 64, THREADS_MAX = 16 };
-
-/* A run of proofs that one thread verifies together: bundles share checkpoints. */
-struct block {
-    struct span bundles;
-    struct evidence evidence;
-    enum err err;
-    struct why why;
-};
-
-struct work {
-    const struct policy *policy;
-    const char *source;
-    struct block *blocks;
-    size_t n, next;
-    pthread_mutex_t lock;
-};
-
-static void *verify_blocks(void *ctx)
-{
-    struct work *work = ctx;
-    for (;;) {
-        pthread_mutex_lock(&work->lock);
-        size_t at = work->next++;
-        pthread_mutex_unlock(&work->lock);
-        if (at >= work->n)
-            return NULL;
-        struct block *block = &work->blocks[at];
-        block->err = evidence_add(&block->evidence, block->bundles, work->source, work->policy, NULL, &block->why);
-    }
-}
-
-static void verify(struct work *work, unsigned threads)
-{
-    pthread_t ids[THREADS_MAX];
-    unsigned started = 0;
-    if (threads > THREADS_MAX)
-        threads = THREADS_MAX;
-    while (started + 1 < threads && started + 1 < work->n && pthread_create(&ids[started], NULL, verify_blocks, work) == 0)
-        started++;
-    verify_blocks(work);
-    while (started > 0)
-        pthread_join(ids[--started], NULL);
-}
+#include "client/prove.h"
 
 enum err trail_take_inputs(struct trail *trail, uint32_t number, const struct input *inputs, size_t n, struct why *why)
 {
@@ -152,8 +106,11 @@ static uint32_t origin_number(const struct trail *trail, struct span origin)
     return NONE;
 }
 
-static enum err take_item(struct trail *trail, const struct evidence_item *item, struct why *why)
+static enum err take_item(void *ctx, const struct evidence_item *item, struct why *why)
 {
+    struct trail *trail = ctx;
+    if (trail->too_large)
+        return OK;
     if (!item->proven) {
         if (trail->bad_proofs++ == 0)
             trail->bad_proof = item->why_not;
@@ -169,61 +126,25 @@ static enum err take_item(struct trail *trail, const struct evidence_item *item,
 }
 
 /* A proof of an attestation that is known already, by several of its outputs: nothing of it needs verifying again. */
-static bool known(const struct trail *trail, const struct proof *proof)
+static bool is_known(void *ctx, const struct proof *proof)
 {
+    const struct trail *trail = ctx;
     struct span rest = proof->checkpoint, origin;
     uint32_t number = span_line(&rest, &origin) ? origin_number(trail, origin) : NONE;
     return number != NONE && trail_build_find(trail, number, proof->index) != NONE;
 }
 
-/* Cuts bundles into runs. What does not parse is a run of its own, that says so. */
-static enum err cut(struct trail *trail, struct span bundles, struct work *work, struct why *why)
-{
-    struct span rest = bundles;
-    size_t cap = 0, in_block = BLOCK_PROOFS;
-    while (rest.len > 0) {
-        struct span from = rest;
-        struct proof proof;
-        bool parsed = proof_next(&proof, &rest, NULL) == OK;
-        if (!parsed)
-            rest = span_of(NULL, 0);
-        else if (known(trail, &proof)) {
-            in_block = BLOCK_PROOFS;
-            continue;
-        }
-        if (in_block == BLOCK_PROOFS) {
-            if (work->n == cap) {
-                cap = 2 * cap + 16;
-                struct block *blocks = realloc(work->blocks, cap * sizeof *blocks);
-                if (blocks == NULL)
-                    return fail(why, ERR_ENV, "out of memory");
-                work->blocks = blocks;
-            }
-            work->blocks[work->n++] = (struct block){ .bundles = span_cut(from, 0, 0) };
-            in_block = 0;
-        }
-        work->blocks[work->n - 1].bundles.len += from.len - rest.len;
-        in_block++;
-    }
-    return OK;
-}
-
 enum err trail_feed_proofs(struct trail *trail, struct span asked, struct span bundles, const char *source, struct why *why)
 {
-    struct work work = { .policy = trail->config.policy, .source = source, .lock = PTHREAD_MUTEX_INITIALIZER };
+    struct prove prove = { .policy = trail->config.policy,
+                           .source = source,
+                           .threads = trail->config.threads,
+                           .config = trail->config.heads,
+                           .take = take_item,
+                           .known = is_known,
+                           .ctx = trail };
     struct span part;
-    enum err err = cut(trail, bundles, &work, why);
-    if (err == OK && work.n > 0)
-        verify(&work, trail->config.threads);
-    for (size_t b = 0; b < work.n; b++) {
-        struct block *block = &work.blocks[b];
-        if (err == OK && block->err != OK)
-            err = fail(why, block->err, "%s", block->why.text);
-        for (size_t i = 0; i < block->evidence.n && err == OK && !trail->too_large; i++)
-            err = take_item(trail, block->evidence.items[i], why);
-        evidence_free(&block->evidence);
-    }
-    free(work.blocks);
+    enum err err = prove_bundles(&prove, bundles, why);
     while (err == OK && span_line(&asked, &part))
         err = trail_answered(trail, part, why);
     return err;

@@ -197,7 +197,7 @@ static struct trust parse_trust(const char *text)
 static enum trail_state ask(struct world *world, uint32_t root, const char *trust_text)
 {
     struct trust trust = parse_trust(trust_text);
-    struct trail_config config = { &world->log.policy, &trust, world->memory, world->threads };
+    struct trail_config config = { &world->log.policy, &trust, world->memory, world->threads, NULL };
     struct graph_node *node = &world->graph.nodes[root];
     struct trust_path path = { .nar_hash = node->nar_hash, .nar_size = 4096 };
     struct span *names = calloc(node->references_n + 1, sizeof *names);
