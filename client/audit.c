@@ -1,178 +1,161 @@
-/* `stele audit`: every valid path of a store, and who answers for it. Reads only. */
+/* `stele audit`: every valid path of a store, or of a cache, and who answers for it. Reads only. */
+#include "client/audit.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <jansson.h>
-
-#include "client/local.h"
+#include "client/trail_memory.h"
 #include "client/verbs.h"
 #include "lib/sys/cli.h"
-#include "lib/sys/narfs.h"
 
-enum class { ATTESTED, ADDRESSED, EXEMPT, BUILT_HERE, VOUCHED, UNEXPLAINED, CONTRADICTED, ALTERED, CLASSES };
-
-static const struct {
-    const char *name, *meaning;
-} classes[CLASSES] = {
-    [ATTESTED] = { "attested", "builders whom the trust file names built exactly this" },
-    [ADDRESSED] = { "content-addressed", "a source, a derivation or a fixed output: its content is its name" },
-    [EXEMPT] = { "exempt", "an `exempt` line of the trust file covers it" },
-    [BUILT_HERE] = { "built-here", "this store's database says that it was built here" },
-    [VOUCHED] = { "vouched", "a cache of the trust file served it: who built it is not known" },
-    [UNEXPLAINED] = { "unexplained", "nobody answers for it" },
-    [CONTRADICTED] = { "contradicted", "somebody whom the trust file names attested other bytes for this path" },
-    [ALTERED] = { "altered", "what lies on disk is not what was registered" },
+/* Paths come one by one, and are judged a batch at a time. */
+struct filling {
+    struct audit *audit;
+    struct audit_batch batch;
 };
 
-struct audit {
-    struct local local;
-    bool rehash, strict, json, quiet;
-    size_t counts[CLASSES], done, total;
-    json_t *report;
-    struct buf troubles; /* of the first path that had some */
-};
-
-static enum class classify(const struct nixdb_info *info, const struct local_verdict *verdict) {
-    switch (verdict->result.verdict){
-        case TRUST_ATTESTED : return ATTESTED; case TRUST_VOUCHED : return VOUCHED; case TRUST_EXEMPT : return EXEMPT;
-        case TRUST_FIXED : return ADDRESSED;
-        case TRUST_REFUSED : break;
+static void batch_clear(struct audit_batch *batch)
+{
+    for (size_t i = 0; i < batch->n; i++) {
+        local_path_free(&batch->items[i].path);
+        nixdb_info_free(&batch->items[i].info);
     }
-if (verdict->contradicted) return CONTRADICTED;
-if (verdict->content_addressed)
-    return ADDRESSED;
-return info->ultimate ? BUILT_HERE : UNEXPLAINED;
+    batch->n = 0;
+    arena_free(&batch->arena);
 }
 
-static enum err altered(struct audit *audit, const struct nixdb_info *info, bool *out, struct why *detail, struct why *why)
+static enum err judge_batch(struct filling *filling, struct why *why)
 {
-    struct storepath path;
-    struct hash hash;
-    uint64_t size;
-    *out = false;
-    if (!audit->rehash || storepath_parse(&path, span_str(info->path), NULL) != OK)
-        return OK;
-    char *real = nix_env_real_path(&audit->local.env, path.base);
-    if (real == NULL)
-        return fail(why, ERR_ENV, "out of memory");
-    enum err err = nar_hash_path(real, &hash, &size, detail);
-    free(real);
-    if (err != OK) {
-        *out = true;
-    } else if (!hash_eq(&hash, &info->nar_hash) || size != info->nar_size) {
-        *out = true;
-        fail(detail, ERR_REFUSED, "%s", classes[ALTERED].meaning);
-    }
-    return OK;
-}
-
-/* One table line, or JSON object, a path. */
-static enum err show(struct audit *audit, const struct nixdb_info *info, enum class class, const char *detail, struct why *why)
-{
-    audit->counts[class]++;
-    if (audit->json) {
-        json_t *object = json_pack("{s:s, s:s, s:s, s:b}", "path", info->path, "class", classes[class].name, "why", detail,
-                                   "builtHere", info->ultimate);
-        if (object == NULL || json_array_append_new(audit->report, object) != 0)
-            return fail(why, ERR_ENV, "out of memory");
-        return OK;
-    }
-    if (audit->quiet && class < UNEXPLAINED && !(class == VOUCHED && audit->strict))
-        return OK;
-    cli_progress_end();
-    printf("%-17s %s: %s\n", classes[class].name, info->path, detail);
-    return OK;
-}
-
-static enum err audit_path(void *ctx, const struct nixdb_info *info, struct why *why)
-{
-    struct audit *audit = ctx;
-    struct local_verdict verdict;
-    struct why detail;
-    bool is_altered = false;
-    cli_progress("auditing", audit->done++, audit->total);
-    enum err err = local_judge(&audit->local, info, &verdict, why);
+    struct audit *audit = filling->audit;
+    struct audit_batch *batch = &filling->batch;
+    enum err err = batch->n == 0 ? OK : audit_gather(audit, batch, why);
+    if (err == OK && audit->rehash)
+        err = audit_rehash(audit, batch, why);
     if (err == OK)
-        err = altered(audit, info, &is_altered, &detail, why);
-    if (err == OK) {
-        enum class class = is_altered ? ALTERED : classify(info, &verdict);
-        bool told = class == ATTESTED || class == VOUCHED || class == EXEMPT || class == CONTRADICTED;
-        const char *text = is_altered ? detail.text : told ? verdict.result.why.text : classes[class].meaning;
-        if (audit->troubles.len == 0)
-            buf_span(&audit->troubles, span_buf(&verdict.troubles));
-        err = show(audit, info, class, text, why);
-    }
-    local_verdict_free(&verdict);
+        err = audit_judge(audit, batch, why);
+    for (size_t i = 0; i < batch->n && err == OK; i++)
+        err = audit_report_item(audit, &batch->items[i], why);
+    audit->done += batch->n;
+    cli_progress("auditing", audit->done, audit->total);
+    batch_clear(batch);
     return err;
 }
 
-static enum err audit_named(struct audit *audit, const struct cli_args *args, struct why *why)
+static enum err take(void *ctx, const struct nixdb_info *info, struct why *why)
+{
+    struct filling *filling = ctx;
+    struct audit_item *item = &filling->batch.items[filling->batch.n];
+    *item = (struct audit_item){ .verdict = TRUST_REFUSED };
+    enum err err = nixdb_info_copy(info, &item->info, why);
+    if (err == OK) {
+        filling->batch.n++;
+        err = local_path_load(&filling->audit->local.trust, &item->info, &item->path, why);
+    }
+    return err == OK && filling->batch.n == AUDIT_BATCH_MAX ? judge_batch(filling, why) : err;
+}
+
+static enum err take_named(struct filling *filling, const struct cli_args *args, struct why *why)
 {
     enum err err = OK;
-    audit->total = args->n;
+    filling->audit->total = args->n;
     for (size_t i = 0; i < args->n && err == OK; i++) {
         struct nixdb_info info;
         bool found;
-        err = nixdb_path(audit->local.db, args->items[i], &info, &found, why);
+        err = nixdb_path(filling->audit->local.db, args->items[i], &info, &found, why);
         if (err == OK)
-            err = found ? audit_path(audit, &info, why)
-                        : fail(why, ERR_REFUSED, "%s is not a valid path of this store", args->items[i]);
+            err =
+                found ? take(filling, &info, why) : fail(why, ERR_REFUSED, "%s is not a valid path of this store", args->items[i]);
         nixdb_info_free(&info);
     }
     return err;
 }
 
-static void sum_up(const struct audit *audit)
+/* All of the store, a page at a time: while the logs are asked, the database is not held. */
+static enum err take_all(struct filling *filling, struct why *why)
 {
-    if (audit->json) {
-        json_dumpf(audit->report, stdout, JSON_INDENT(2));
-        putchar('\n');
-        return;
+    char *after = NULL;
+    size_t n = 1;
+    enum err err = nixdb_count(filling->audit->local.db, &filling->audit->total, why);
+    while (err == OK && n > 0) {
+        size_t before = filling->batch.n;
+        err = nixdb_after(filling->audit->local.db, after, AUDIT_BATCH_MAX - 1, take, filling, why);
+        n = filling->batch.n - before;
+        free(after);
+        after = n == 0 || err != OK ? NULL : span_dup_str(span_str(filling->batch.items[filling->batch.n - 1].info.path));
+        if (n > 0 && err == OK)
+            err = after == NULL ? fail(why, ERR_ENV, "out of memory") : judge_batch(filling, why);
     }
-    const char *join = "";
-    printf("%zu paths: ", audit->done);
-    for (size_t i = 0; i < CLASSES; i++)
-        if (audit->counts[i] > 0) {
-            printf("%s%zu %s", join, audit->counts[i], classes[i].name);
-            join = ", ";
-        }
-    printf("\n");
-    if (audit->troubles.len > 0)
-        fprintf(stderr, "not every source could be asked:\n%.*s", SPAN_FMT(span_buf(&audit->troubles)));
+    free(after);
+    return err;
 }
 
 static enum err run(struct audit *audit, const struct cli_args *args, struct why *why)
 {
+    struct filling filling = { .audit = audit };
     enum err err = OK;
-    if ((audit->report = json_array()) == NULL)
+    for (size_t i = 0; i < 6; i++)
+        audit->statements[i] = (struct statement){ .claim = (enum claim)(i % 3), .inputs_recorded = i < 3 };
+    audit->statements[7].foreign = true;
+    filling.batch.items = calloc(AUDIT_BATCH_MAX, sizeof *filling.batch.items);
+    if (filling.batch.items == NULL)
         err = fail(why, ERR_ENV, "out of memory");
-    if (err == OK && args->n > 0)
-        err = audit_named(audit, args, why);
-    else if (err == OK) {
-        err = nixdb_count(audit->local.db, &audit->total, why);
-        if (err == OK)
-            err = nixdb_each(audit->local.db, audit_path, audit, why);
-    }
-    cli_progress_end();
+    if (err == OK)
+        err = audit_report_start(audit, why);
+    if (err == OK && audit->local.trust.inputs_attested)
+        err = trail_memory_open(&audit->memory, &audit->local.config, &audit->local.policy, &audit->local.trust, why);
+    if (err == OK)
+        err = audit_own_load(audit, why);
+    if (err == OK && audit->cache != NULL)
+        err = audit_cache(audit, args->items, args->n, take, &filling, why);
+    else if (err == OK)
+        err = args->n > 0 ? take_named(&filling, args, why) : take_all(&filling, why);
+    if (err == OK)
+        err = judge_batch(&filling, why);
+    if (err == OK)
+        err = audit_report_end(audit, why);
+    batch_clear(&filling.batch);
+    free(filling.batch.items);
+    free(filling.batch.slots);
     if (err != OK)
         return err;
-    sum_up(audit);
-    size_t bad = audit->counts[UNEXPLAINED] + audit->counts[CONTRADICTED] + audit->counts[ALTERED] +
-                 (audit->strict ? audit->counts[VOUCHED] : 0);
-    return bad == 0 ? OK
-                    : fail(why, ERR_REFUSED, "%zu of %zu paths have nobody who answers for them as they are", bad, audit->done);
+    if (audit->would_refuse)
+        return audit->refused == 0 ? OK : fail(why, ERR_REFUSED, "`mode enforce` would refuse %zu paths", audit->refused);
+    size_t bad = audit->counts[AUDIT_UNEXPLAINED] + audit->counts[AUDIT_CONTRADICTED] + audit->counts[AUDIT_ALTERED] +
+                 audit->alarms + audit->false_addresses + (audit->strict ? audit->counts[AUDIT_VOUCHED] : 0);
+    return bad == 0
+               ? OK
+               : fail(why, ERR_REFUSED,
+                      "%zu paths are unexplained, contradicted or altered%s, carry a false content address or this machine's key",
+                      bad, audit->strict ? ", or only vouched for" : "");
+}
+
+/* A folder is a file:// URL; no URL ends in a slash. */
+static enum err cache_url(const char *cache, struct buf *out, struct why *why)
+{
+    char *folder = strstr(cache, "://") == NULL ? realpath(cache, NULL) : NULL;
+    if (folder == NULL && strstr(cache, "://") == NULL)
+        return fail(why, ERR_ENV, "there is no folder %s", cache);
+    buf_fmt(out, "%s%s", folder != NULL ? "file://" : "", folder != NULL ? folder : cache);
+    while (out->len > 0 && out->data[out->len - 1] == '/')
+        out->len--;
+    buf_byte(out, '\0');
+    free(folder);
+    return buf_done(out, why);
 }
 
 enum err run_audit(int argc, char **argv, struct why *why)
 {
     struct audit audit = { 0 };
-    const char *config_file = NULL, *root = NULL;
+    const char *config_file = NULL, *root = NULL, *cache = NULL;
+    struct buf url = BUF_EMPTY;
     bool offline = false;
     const struct cli_option options[] = {
         { "--config", "FILE", "the configuration (default: the usual places)", &config_file, NULL },
-        { "--store", "ROOT", "the store in ROOT/nix/store, as `nix --store ROOT` has it", &root, NULL },
-        { "--rehash", NULL, "hash every path on disk again", NULL, &audit.rehash },
+        { "--store", "ROOT", "the store in ROOT/nix/store", &root, NULL },
+        { "--cache", "DIR|URL", "a binary cache instead of the store", &cache, NULL },
+        { "--rehash", NULL, "hash what lies on disk, too", NULL, &audit.rehash },
         { "--strict", NULL, "exit 1 for vouched paths, too", NULL, &audit.strict },
+        { "--would-refuse", NULL, "only what `mode enforce` would refuse of it", NULL, &audit.would_refuse },
         { "--quiet", NULL, "list only what is wrong", NULL, &audit.quiet },
         { "--offline", NULL, "ask no log: own proofs only", NULL, &offline },
         { "--json", NULL, "as JSON", NULL, &audit.json },
@@ -182,11 +165,20 @@ enum err run_audit(int argc, char **argv, struct why *why)
     enum err err = cli_parse(options, 0, SIZE_MAX, argc, argv, &args, why);
     if (err != OK)
         return err;
-    err = local_open(&audit.local, config_file, root, !offline, why);
+    if (cache != NULL && audit.rehash)
+        err = fail(why, ERR_USAGE, "--rehash is for a store: what a cache serves is checked when it is substituted");
+    if (err == OK && cache != NULL)
+        err = cache_url(cache, &url, why);
+    audit.cache = (const char *)url.data;
+    if (err == OK)
+        err = local_open(&audit.local, config_file, root, !offline, why);
     if (err == OK)
         err = run(&audit, &args, why);
-    json_decref(audit.report);
+    audit_report_free(&audit);
+    audit_own_free(&audit.own);
+    trail_memory_close(audit.memory);
     buf_free(&audit.troubles);
+    buf_free(&url);
     local_close(&audit.local);
     free(args.items);
     return err;

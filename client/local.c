@@ -21,8 +21,10 @@ enum err local_open(struct local *out, const char *config_file, const char *root
         err = nixdb_open(&out->db, &out->env, why);
     if (err == OK)
         err = http_client_system_start(why);
-    if (err == OK && look_up)
-        err = http_client_new(&out->client, &(struct http_client_config){ .netrc_file = out->config.netrc_file }, why);
+    if (err == OK)
+        err = http_client_new(&out->client,
+                              &(struct http_client_config){ .netrc_file = out->config.netrc_file, .allow_file = true }, why);
+    out->look_up = look_up;
     return err;
 }
 
@@ -83,29 +85,38 @@ static bool next_sig(struct span *rest, struct nix_sig *out)
     return false;
 }
 
-/* Which `cache` lines' keys signed the path, by the signatures in the database. */
-static void check_signatures(const struct trust *trust, const struct nixdb_info *info, struct local_path *out)
+void local_signed_by(const struct nixdb_info *info, const struct local_path *path, const struct nix_key *keys, size_t n, bool *by)
 {
-    struct nix_key keys[TRUST_BUILDERS_MAX];
-    uint32_t parties[TRUST_BUILDERS_MAX];
     struct nix_sig sig;
-    bool by[TRUST_BUILDERS_MAX];
-    size_t n = trust_cache_keys(trust, keys, parties, TRUST_BUILDERS_MAX);
+    bool one[TRUST_BUILDERS_MAX];
     struct narinfo narinfo = {
-        .path = out->path.path,
+        .path = path->path.path,
         .nar_hash = info->nar_hash,
         .nar_size = info->nar_size,
-        .references = out->references,
-        .references_n = out->references_n,
+        .references = path->references,
+        .references_n = path->references_n,
         .sigs = &sig,
         .sigs_n = 1,
     };
     struct span rest = span_str(info->sigs == NULL ? "" : info->sigs);
     while (n > 0 && next_sig(&rest, &sig)) {
-        narinfo_verify(&narinfo, keys, n, by);
+        narinfo_verify(&narinfo, keys, n, one);
         for (size_t i = 0; i < n; i++)
-            out->cache_signed[parties[i]] |= by[i];
+            by[i] |= one[i];
     }
+}
+
+/* Which `cache` lines' keys signed the path. */
+static void check_signatures(const struct trust *trust, const struct nixdb_info *info, struct local_path *out)
+{
+    struct nix_key keys[TRUST_BUILDERS_MAX];
+    uint32_t parties[TRUST_BUILDERS_MAX];
+    bool by[TRUST_BUILDERS_MAX] = { false };
+    size_t n = trust_cache_keys(trust, keys, parties, TRUST_BUILDERS_MAX);
+    if (n > 0 && info->sigs != NULL)
+        local_signed_by(info, out, keys, n, by);
+    for (size_t i = 0; i < n; i++)
+        out->cache_signed[parties[i]] = by[i];
 }
 
 static enum err base_names(const struct nixdb_info *info, struct local_path *out, struct why *why)
@@ -174,7 +185,7 @@ static enum err find_evidence(struct local *local, const struct storepath *path,
 {
     struct gathered gathered = { 0 };
     enum err err = gather_near(&gathered, local->client, &local->config, NULL, path->hash_part, why);
-    if (err == OK && local->client != NULL)
+    if (err == OK && local->look_up)
         err = gather_logs(&gathered, local->client, &local->config, &local->policy, path->hash_part, why);
     for (size_t i = 0; i < gathered.n && err == OK; i++)
         err = evidence_add(&out->evidence, gathered.sources[i].bundles, gathered.sources[i].name, &local->policy, path, why);

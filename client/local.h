@@ -13,7 +13,8 @@ struct local {
     struct trust trust;
     struct nix_env env;
     struct nixdb *db;
-    struct http_client *client; /* NULL: no look-ups */
+    struct http_client *client;
+    bool look_up;               /* logs are asked */
     struct trust_inputs inputs; /* as in `struct judge`; none after local_open */
 };
 
@@ -39,6 +40,8 @@ enum err local_open(struct local *out, const char *config_file, const char *root
 void local_close(struct local *local);
 /* ERR_ENV where memory is short, ERR_MALFORMED for what is no store path. Free it in any case. */
 enum err local_path_load(const struct trust *trust, const struct nixdb_info *info, struct local_path *out, struct why *why);
+/* Which of n keys signed it, by the database's signatures. */
+void local_signed_by(const struct nixdb_info *info, const struct local_path *path, const struct nix_key *keys, size_t n, bool *by);
 void local_path_free(struct local_path *path);
 /* ERR_ENV where memory is short. Free the verdict in any case. */
 enum err local_judge(struct local *local, const struct nixdb_info *info, struct local_verdict *out, struct why *why);

@@ -32,7 +32,7 @@ static enum err describe(struct tracing *tracing, struct nixdb_info *info, struc
         err = nixdb_path(tracing->local.db, tracing->path, info, &found, why);
     if (err == OK && found)
         return local_narinfo(info, narinfo, why);
-    for (size_t i = 0; i < tracing->local.config.upstreams.n && err == OK && !found && tracing->local.client != NULL; i++) {
+    for (size_t i = 0; i < tracing->local.config.upstreams.n && err == OK && !found; i++) {
         struct gathered gathered = { 0 };
         struct why trouble;
         if (gather_narinfo(&gathered, tracing->local.client, tracing->local.config.upstreams.items[i], path.hash_part, &found,
@@ -68,7 +68,7 @@ static enum err ask_for_strangers(struct tracing *tracing, struct trail *trail, 
         n++;
     }
     enum err err = buf_done(&parts, why);
-    for (size_t i = 0; i < tracing->local.policy.logs_n && err == OK && n > 0 && tracing->local.client != NULL; i++) {
+    for (size_t i = 0; i < tracing->local.policy.logs_n && err == OK && n > 0 && tracing->local.look_up; i++) {
         struct why trouble;
         if (proofs_log_many(tracing->local.client, &tracing->local.config, &tracing->local.policy, i, span_of(NULL, 0),
                             span_buf(&parts), &taker, &trouble) != OK)
@@ -162,7 +162,7 @@ enum err run_trace(int argc, char **argv, struct why *why)
     tracing.sources = (struct trail_sources){ .config = &tracing.local.config,
                                               .policy = &tracing.local.policy,
                                               .trust = &tracing.local.trust,
-                                              .client = tracing.local.client,
+                                              .client = tracing.local.look_up ? tracing.local.client : NULL,
                                               .db = tracing.local.db,
                                               .env = &tracing.local.env };
     if (err == OK)

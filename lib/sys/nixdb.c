@@ -239,12 +239,16 @@ enum err nixdb_count(struct nixdb *db, size_t *out, struct why *why)
     return err;
 }
 
-enum err nixdb_each(struct nixdb *db, enum err (*each)(void *ctx, const struct nixdb_info *info, struct why *why), void *ctx,
-                    struct why *why)
+enum err nixdb_after(struct nixdb *db, const char *after, size_t max,
+                     enum err (*each)(void *ctx, const struct nixdb_info *info, struct why *why), void *ctx, struct why *why)
 {
     sqlite3_stmt *query = NULL;
     int step = SQLITE_DONE;
-    enum err err = prepare(db, columns, "order by path", &query, why);
+    enum err err = prepare(db, columns, "where path > ? order by path limit ?", &query, why);
+    if (err == OK) {
+        sqlite3_bind_text(query, 1, after == NULL ? "" : after, -1, SQLITE_STATIC);
+        sqlite3_bind_int64(query, 2, max > INT64_MAX ? -1 : (sqlite3_int64)max);
+    }
     while (err == OK && (step = sqlite3_step(query)) == SQLITE_ROW) {
         struct nixdb_info info;
         err = take_info(db, query, &info, why);
@@ -255,6 +259,57 @@ enum err nixdb_each(struct nixdb *db, enum err (*each)(void *ctx, const struct n
     if (err == OK && step != SQLITE_DONE)
         err = failed(db, why);
     sqlite3_finalize(query);
+    return err;
+}
+
+enum err nixdb_each(struct nixdb *db, enum err (*each)(void *ctx, const struct nixdb_info *info, struct why *why), void *ctx,
+                    struct why *why)
+{
+    return nixdb_after(db, NULL, SIZE_MAX, each, ctx, why);
+}
+
+static bool copy_text(char **out, const char *text)
+{
+    *out = text == NULL ? NULL : span_dup_str(span_str(text));
+    return text == NULL || *out != NULL;
+}
+
+enum err nixdb_info_copy(const struct nixdb_info *info, struct nixdb_info *out, struct why *why)
+{
+    *out = *info;
+    out->references_n = 0;
+    out->references = calloc(info->references_n + 1, sizeof *out->references);
+    bool had = copy_text(&out->path, info->path);
+    had = copy_text(&out->deriver, info->deriver) && had;
+    had = copy_text(&out->sigs, info->sigs) && had;
+    had = copy_text(&out->ca, info->ca) && had && out->references != NULL;
+    for (size_t i = 0; i < info->references_n && had; i++) {
+        had = copy_text(&out->references[i], info->references[i]);
+        out->references_n += had;
+    }
+    if (had)
+        return OK;
+    nixdb_info_free(out);
+    return fail(why, ERR_ENV, "out of memory");
+}
+
+enum err nixdb_referrers(struct nixdb *db, const char *path, size_t max, struct nixdb_paths *out, struct why *why)
+{
+    static const char sql[] =
+        "with recursive users(id) as (select r.referrer from Refs r join ValidPaths v on v.id = r.reference where v.path = ?1 "
+        "union select r.referrer from Refs r join users u on r.reference = u.id) "
+        "select v.path from users u join ValidPaths v on v.id = u.id where v.path <> ?1 order by v.path limit ?2";
+    sqlite3_stmt *query = NULL;
+    *out = (struct nixdb_paths){ 0 };
+    enum err err = prepare(db, sql, "", &query, why);
+    if (err == OK) {
+        sqlite3_bind_text(query, 1, path, -1, SQLITE_STATIC);
+        sqlite3_bind_int64(query, 2, (sqlite3_int64)max);
+        err = take_column(db, query, 0, out, why);
+    }
+    sqlite3_finalize(query);
+    if (err != OK)
+        nixdb_paths_free(out);
     return err;
 }
 

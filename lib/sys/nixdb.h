@@ -40,6 +40,13 @@ enum err nixdb_count(struct nixdb *db, size_t *out, struct why *why);
 enum err nixdb_each(struct nixdb *db, enum err (*each)(void *ctx, const struct nixdb_info *info, struct why *why), void *ctx,
                     struct why *why);
 
+/* At most `max` valid paths, those that follow `after` (NULL: the first): a run that goes on for long holds no state of the
+ * database, and Nix may go on as well. */
+enum err nixdb_after(struct nixdb *db, const char *after, size_t max,
+                     enum err (*each)(void *ctx, const struct nixdb_info *info, struct why *why), void *ctx, struct why *why);
+/* A deep copy. ERR_ENV where memory is short. */
+enum err nixdb_info_copy(const struct nixdb_info *info, struct nixdb_info *out, struct why *why);
+
 /* Full store paths, owned. */
 struct nixdb_paths {
     char **items;
@@ -49,6 +56,8 @@ struct nixdb_paths {
 void nixdb_paths_free(struct nixdb_paths *paths);
 /* The valid paths whose deriver is `drv`, the last registered first. Reads the whole table: it has no index for this. */
 enum err nixdb_derived(struct nixdb *db, const char *drv, struct nixdb_paths *out, struct why *why);
+/* All paths that refer to `path`, directly or not, without itself; at most `max`, sorted. */
+enum err nixdb_referrers(struct nixdb *db, const char *path, size_t max, struct nixdb_paths *out, struct why *why);
 /* `paths` (n) and all that they refer to, recursively, sorted, each once, with NAR hashes. ERR_REFUSED where one is not
  * valid. */
 enum err nixdb_closure(struct nixdb *db, const char *const *paths, size_t n, struct nixdb_paths *out, struct why *why);

@@ -1,0 +1,189 @@
+/* What is known of the paths of a batch: proofs of the own store or beside the cache, and the logs' answers, in bulk. */
+#include "client/audit.h"
+
+#include <stdlib.h>
+
+#include "client/memory.h"
+#include "client/prove.h"
+
+struct taking {
+    struct audit *audit;
+    struct audit_batch *batch;
+    const char *source;
+};
+
+static uint32_t *slot_of(const struct audit_batch *batch, struct span path)
+{
+    struct hash hash = sha256_of(path);
+    size_t at = get_be32(hash.b) & (batch->slots_n - 1);
+    while (batch->slots[at] != 0 && !span_eq(span_str(batch->items[batch->slots[at] - 1].info.path), path))
+        at = (at + 1) & (batch->slots_n - 1);
+    return &batch->slots[at];
+}
+
+enum err audit_index(struct audit_batch *batch, struct why *why)
+{
+    for (batch->slots_n = 1024; batch->slots_n < 2 * batch->n;)
+        batch->slots_n *= 2;
+    free(batch->slots);
+    batch->slots = calloc(batch->slots_n, sizeof *batch->slots);
+    if (batch->slots == NULL)
+        return fail(why, ERR_ENV, "out of memory");
+    for (size_t i = 0; i < batch->n; i++)
+        *slot_of(batch, span_str(batch->items[i].info.path)) = (uint32_t)i + 1;
+    return OK;
+}
+
+struct audit_item *audit_find(const struct audit_batch *batch, struct span path)
+{
+    uint32_t slot = *slot_of(batch, path);
+    return slot == 0 ? NULL : &batch->items[slot - 1];
+}
+
+static bool has_fact(const struct audit_item *item, struct span origin, uint64_t index)
+{
+    const struct audit_fact *fact = item->facts;
+    while (fact != NULL && !(fact->evidence.index == index && span_eq(fact->evidence.origin, origin)))
+        fact = fact->next;
+    return fact != NULL;
+}
+
+static enum err add_fact(struct taking *taking, struct audit_item *item, const struct evidence_item *evidence,
+                         const struct subject *subject, struct why *why)
+{
+    struct arena *arena = &taking->batch->arena;
+    const struct statement *statement = &evidence->statement;
+    struct audit_fact *fact = arena_room(arena, sizeof *fact);
+    struct vkey *key = arena_room(arena, sizeof *key);
+    struct subject *copy = arena_room(arena, sizeof *copy);
+    if (has_fact(item, span_str(evidence->origin), evidence->index))
+        return OK;
+    if (fact == NULL || key == NULL || copy == NULL)
+        return fail(why, ERR_ENV, "out of memory");
+    *key = evidence->key;
+    key->name = arena_dup(arena, evidence->key.name);
+    *copy = (struct subject){ .path = span_str(item->info.path),
+                              .nar_hash = subject->nar_hash,
+                              .nar_size = subject->nar_size,
+                              .references_digest = subject->references_digest };
+    fact->evidence = (struct trust_evidence){
+        .key = key,
+        .statement = &taking->audit->statements[statement->foreign           ? 7
+                                                : statement->inputs_recorded ? statement->claim
+                                                                             : 3 + statement->claim],
+        .subject = copy,
+        .origin = arena_dup(arena, span_str(evidence->origin)),
+        .index = evidence->index,
+    };
+    if (key->name.data == NULL || fact->evidence.origin.data == NULL)
+        return fail(why, ERR_ENV, "out of memory");
+    fact->next = item->facts;
+    item->facts = fact;
+    return OK;
+}
+
+static enum err take_item(void *ctx, const struct evidence_item *evidence, struct why *why)
+{
+    struct taking *taking = ctx;
+    enum err err = OK;
+    for (size_t i = 0; evidence->proven && i < evidence->statement.subjects_n && err == OK; i++) {
+        struct audit_item *item = audit_find(taking->batch, evidence->statement.subjects[i].path);
+        if (item != NULL)
+            err = add_fact(taking, item, evidence, &evidence->statement.subjects[i], why);
+    }
+    return err;
+}
+
+static enum err prove(struct taking *taking, struct span bundles, struct why *why)
+{
+    struct prove prove = { .policy = &taking->audit->local.policy,
+                           .source = taking->source,
+                           .threads = prove_threads(),
+                           .config = &taking->audit->local.config,
+                           .take = take_item,
+                           .ctx = taking };
+    return prove_bundles(&prove, bundles, why);
+}
+
+static enum err take_answer(void *ctx, struct span hash_parts, struct span bundles, struct why *why)
+{
+    (void)hash_parts;
+    return prove(ctx, bundles, why);
+}
+
+static void note(struct audit *audit, const char *what, struct span name, const struct why *trouble)
+{
+    if (audit->troubles.len < (1 << 16))
+        buf_fmt(&audit->troubles, "  %s%.*s: %s\n", what, SPAN_FMT(name), trouble->text);
+}
+
+/* Proofs at hand: one bundle after another, so that checkpoints are shared. */
+static enum err near_proofs(struct taking *taking, struct why *why)
+{
+    struct audit *audit = taking->audit;
+    struct buf bundles = BUF_EMPTY;
+    struct why trouble;
+    enum err err = OK;
+    for (size_t i = 0; i < taking->batch->n && err == OK; i++) {
+        struct span part = taking->batch->items[i].path.path.path.hash_part;
+        size_t before = bundles.len;
+        if (proofs_own(&audit->local.config, part, &bundles, &trouble) != OK) {
+            note(audit, "own store", span_str(""), &trouble);
+            bundles.len = before;
+        }
+        if (audit->cache != NULL && proofs_sidecar(audit->local.client, audit->cache, part, &bundles, &trouble) != OK)
+            note(audit, audit->cache, span_str(""), &trouble);
+        if (bundles.len > BUNDLES_BYTES_MAX || (i + 1 == taking->batch->n && bundles.len > 0)) {
+            taking->source = "own store";
+            err = prove(taking, span_buf(&bundles), why);
+            buf_clear(&bundles);
+        }
+    }
+    buf_free(&bundles);
+    return err;
+}
+
+static enum err ask_logs(struct taking *taking, bool *looked_up, struct why *why)
+{
+    struct audit *audit = taking->audit;
+    struct local *local = &audit->local;
+    struct proofs_taker taker = { take_answer, taking };
+    struct buf parts = BUF_EMPTY;
+    size_t answered = 0;
+    for (size_t i = 0; i < taking->batch->n; i++) {
+        buf_span(&parts, taking->batch->items[i].path.path.path.hash_part);
+        buf_byte(&parts, '\n');
+    }
+    enum err err = buf_done(&parts, why);
+    taking->source = "log";
+    for (size_t i = 0; i < local->policy.logs_n && err == OK; i++) {
+        struct why trouble;
+        struct span url;
+        if (!proofs_log_url(&local->config, &local->policy, i, &url))
+            continue;
+        if (memory_ask(&local->config, &local->policy, i, local->client, &trouble) == OK &&
+            proofs_log_many(local->client, &local->config, &local->policy, i, span_of(NULL, 0), span_buf(&parts), &taker,
+                            &trouble) == OK)
+            answered++;
+        else
+            note(audit, "log ", local->policy.logs[i].key.name, &trouble);
+    }
+    *looked_up = answered == local->policy.logs_n;
+    buf_free(&parts);
+    return err;
+}
+
+enum err audit_gather(struct audit *audit, struct audit_batch *batch, struct why *why)
+{
+    struct taking taking = { audit, batch, "" };
+    bool looked_up = false;
+    enum err err = audit_index(batch, why);
+    if (err == OK)
+        err = near_proofs(&taking, why);
+    if (err == OK && audit->local.look_up)
+        err = ask_logs(&taking, &looked_up, why);
+    audit->not_asked += looked_up ? 0 : batch->n;
+    for (size_t i = 0; i < batch->n; i++)
+        batch->items[i].path.path.looked_up = looked_up;
+    return err == OK ? buf_done(&audit->troubles, why) : err;
+}

@@ -1,0 +1,147 @@
+/* The trust file's word for each path of a batch, and what it is called. */
+#include "client/audit.h"
+
+#include <stdlib.h>
+
+#include "client/prove.h"
+#include "client/trail_fetch.h"
+#include "client/trail_memory.h"
+
+/* `inputs attested`: the trail of one path, followed at the first question about it. */
+struct following {
+    struct audit *audit;
+    const struct audit_item *item;
+    struct trail *trail;
+};
+
+static enum err attested(void *ctx, const struct trust_evidence *evidence, bool *out, struct why *reason, struct why *why)
+{
+    struct following *following = ctx;
+    struct local *local = &following->audit->local;
+    enum err err = OK;
+    if (following->trail == NULL) {
+        struct trail_config config = { &local->policy, &local->trust, following->audit->memory, prove_threads(), &local->config };
+        struct trail_sources sources = { &local->config, &local->policy, &local->trust, local->look_up ? local->client : NULL,
+                                         local->db,      &local->env };
+        enum trail_state state;
+        err = trail_new(&following->trail, &config, why);
+        if (err == OK)
+            err = trail_ask(following->trail, &following->item->path.path, why);
+        if (err == OK)
+            err = trail_follow(&sources, following->trail, &state, NULL, &following->audit->troubles, why);
+        if (err != OK)
+            return err;
+    }
+    struct trust_inputs inputs = trail_inputs(following->trail);
+    return inputs.attested(inputs.ctx, evidence, out, reason, why);
+}
+
+static bool same_content(const struct audit_item *item, const struct subject *subject)
+{
+    return hash_eq(&subject->nar_hash, &item->info.nar_hash) && subject->nar_size == item->info.nar_size &&
+           hash_eq(&subject->references_digest, &item->path.path.references_digest);
+}
+
+/* What the evidence says besides the verdict. A named builder's word for exactly these bytes that does not count (any more) is
+ * support that was lost. */
+static void take_reasons(const struct audit *audit, struct audit_item *item, const enum trust_reason *reasons)
+{
+    size_t n = 0;
+    for (const struct audit_fact *fact = item->facts; fact != NULL; fact = fact->next, n++) {
+        const struct subject *subject = fact->evidence.subject;
+        int64_t party = trust_builder(&audit->local.trust, fact->evidence.key);
+        bool other = !hash_eq(&subject->nar_hash, &item->info.nar_hash);
+        item->contested |= other;
+        item->contradicted |= reasons[n] == OTHER_BYTES || reasons[n] == OTHER_REFERENCES;
+        if (item->verdict != TRUST_REFUSED || party < 0 || reasons[n] == COUNTS || !same_content(item, subject))
+            continue;
+        item->lost = true;
+        fail(&item->why_lost, OK, "the attestation by %.*s %s", SPAN_FMT(audit->local.trust.parties[party].name),
+             trust_reason_text(reasons[n]));
+    }
+    for (size_t i = 0; i < audit->local.trust.revocations_n && item->verdict == TRUST_REFUSED; i++) {
+        const struct trust_party *party = &audit->local.trust.parties[audit->local.trust.revocations[i].party];
+        if (!party->cache || !item->path.cache_signed[audit->local.trust.revocations[i].party])
+            continue;
+        item->lost = true;
+        fail(&item->why_lost, OK, "the cache %.*s that signed it is revoked", SPAN_FMT(party->name));
+    }
+}
+
+static enum audit_class classify(const struct audit_item *item)
+{
+    if (item->altered)
+        return AUDIT_ALTERED;
+    switch (item->verdict) {
+    case TRUST_ATTESTED: return AUDIT_ATTESTED;
+    case TRUST_VOUCHED: return AUDIT_VOUCHED;
+    case TRUST_EXEMPT: return AUDIT_EXEMPT;
+    case TRUST_FIXED: return AUDIT_ADDRESSED;
+    case TRUST_REFUSED: break;
+    }
+    if (item->contradicted)
+        return AUDIT_CONTRADICTED;
+    if (item->path.path.content_addressed)
+        return AUDIT_ADDRESSED;
+    return item->info.ultimate ? AUDIT_BUILT_HERE : AUDIT_UNEXPLAINED;
+}
+
+/* What the gate would say in `mode enforce`: an exempt path needs a cache's signature there. What was built here is not asked for. */
+static void hold_against_gate(const struct audit *audit, struct audit_item *item)
+{
+    bool cache_signed = false;
+    for (size_t i = 0; i < audit->local.trust.parties_n; i++)
+        cache_signed |= item->path.cache_signed[i];
+    if (item->info.ultimate)
+        return;
+    if (item->path.false_address) {
+        item->would_refuse = true;
+        fail(&item->why_refuse, OK, "its content address is false");
+    } else if (item->verdict == TRUST_REFUSED) {
+        item->would_refuse = true;
+        item->why_refuse = item->why;
+    } else if (item->verdict == TRUST_EXEMPT && !cache_signed && !item->path.path.content_addressed) {
+        item->would_refuse = true;
+        fail(&item->why_refuse, OK, "exempt, but no `cache` line's key signed it");
+    }
+}
+
+static enum err judge_one(struct audit *audit, struct audit_item *item, struct why *why)
+{
+    struct following following = { audit, item, NULL };
+    struct trust_inputs inputs = { attested, &following };
+    struct trust_evidence *evidence = NULL;
+    enum trust_reason *reasons = NULL;
+    struct trust_result result;
+    size_t n = 0;
+    for (const struct audit_fact *fact = item->facts; fact != NULL; fact = fact->next)
+        n++;
+    evidence = calloc(n + 1, sizeof *evidence);
+    reasons = calloc(n + 1, sizeof *reasons);
+    enum err err = evidence == NULL || reasons == NULL ? fail(why, ERR_ENV, "out of memory") : OK;
+    n = 0;
+    for (const struct audit_fact *fact = item->facts; fact != NULL && err == OK; fact = fact->next)
+        evidence[n++] = fact->evidence;
+    if (err == OK)
+        err = trust_judge(&audit->local.trust, &item->path.path, evidence, n, &inputs, reasons, &result, why);
+    if (err == OK) {
+        item->verdict = result.verdict;
+        item->why = result.why;
+        take_reasons(audit, item, reasons);
+        item->class = classify(item);
+        audit_own_check(audit, item);
+        hold_against_gate(audit, item);
+    }
+    trail_free(following.trail);
+    free(evidence);
+    free(reasons);
+    return err;
+}
+
+enum err audit_judge(struct audit *audit, struct audit_batch *batch, struct why *why)
+{
+    enum err err = OK;
+    for (size_t i = 0; i < batch->n && err == OK; i++)
+        err = judge_one(audit, &batch->items[i], why);
+    return err;
+}

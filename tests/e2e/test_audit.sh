@@ -1,0 +1,185 @@
+#!/bin/sh
+# `stele audit` on real Nix: each class and each alarm, with the control beside it. TAP.
+. "$(dirname "$0")/lib.sh"
+. "$here/build_lib.sh"
+world
+nix_world
+PATH=$STELE_BUILD/tests/e2e:$PATH
+stele keygen ci.example/builder --out "$W/key" >"$W/out" 2>&1
+stele keygen stranger.example/builder --out "$W/stranger" >"$W/out" 2>&1
+stele-log init "$W/log" --origin log.example/stele >"$W/out" 2>&1
+stele-witness init "$W/w1" --name w1.example >"$W/out" 2>&1
+stele-witness add-log "$W/w1" "$(stele-log key "$W/log")" >"$W/out" 2>&1
+start w1 stele-witness serve "$W/w1" --listen 127.0.0.1:0 || exit 1
+log_port=$(free_port)
+{
+    echo "log $(stele-log key "$W/log") http://127.0.0.1:$log_port"
+    echo "witness w1 $(stele-witness key "$W/w1") $(url w1)"
+    echo "quorum w1"
+} >"$W/policy"
+cat "$W/key.pub" "$W/stranger.pub" >"$W/builders"
+printf 'origin log.example/stele\npolicy %s\nbuilders %s\n' "$W/policy" "$W/builders" >"$W/log/config"
+start log stele-log serve "$W/log" --listen "127.0.0.1:$log_port" || exit 1
+printf 'policy policy\nkey key\nstate state\noutbox outbox\nskip data\n' >"$W/builder.conf"
+printf 'policy policy\ntrust trust\nstate user-state\n' >"$W/user.conf"
+nix-store --generate-binary-cache-key cache.example-1 "$W/cache.secret" "$W/cache.public"
+trust() { # LINE...: the user's trust file
+    { printf 'builder ci %s\ncache c %s\n' "$(cat "$W/key.pub")" "$(cat "$W/cache.public")" && printf '%s\n' "$@"; } >"$W/trust"
+}
+export STELE_CONFIG="$W/user.conf"
+user=$W/user
+db=$user/nix/var/nix/db/db.sqlite
+audit() { stele audit --store "$user" "$@"; }
+
+app=$(STELE_CONFIG=$W/builder.conf nix-build --no-out-link "$here/graph.nix" -A app --option post-build-hook "$hook" 2>"$W/err")
+library=$(nix-build --no-out-link "$here/graph.nix" -A library 2>"$W/err")
+tool=$(nix-build --no-out-link "$here/graph.nix" -A tool 2>"$W/err")
+data=$(nix-build --no-out-link "$here/graph.nix" -A data 2>"$W/err")
+fetched=$(nix-build --no-out-link "$here/graph.nix" -A fetched 2>"$W/err")
+STELE_CONFIG=$W/builder.conf accepts "the attestations are delivered" stele deliver --once
+nix copy --to "file://$W/cache?compression=none&secret-key=$W/cache.secret" "$app" "$fetched" 2>"$W/err"
+nix copy --no-check-sigs --from "file://$W/cache" --to "$user" "$app" "$fetched" 2>"$W/err"
+
+# The classes.
+trust "quorum ci"
+refuses "a path that was signed by a cache that nobody is asked about" "unexplained *[^ ]*-data: nobody answers" audit
+says "the attested ones" "^attested .*-app: attested by builder ci" "$W/out"
+says "in sum" "^5 paths: 4 attested, 1 unexplained$" "$W/out"
+accepts "the builder's own store" stele audit
+says "has what was built here" "^built-here .*-data" "$W/out"
+says "and sources" "^content-addressed .*-greeting.txt" "$W/out"
+trust "group any any ci c" "quorum any"
+accepts "vouched" audit
+says "by which key" "^vouched .*-data: vouched for by cache c: who built it is not known" "$W/out"
+refuses "which --strict does not take" "1 paths are" audit --strict --quiet
+trust "quorum ci" "exempt data"
+accepts "exempt" audit
+says "and by which line" "^exempt .*-data: exempt by .exempt data" "$W/out"
+audit --json >"$W/json" 2>"$W/err"
+accepts "as JSON" jq -e '.counts.exempt == 1 and .counts.unexplained == 0 and .notAsked == 0 and ([.paths[] | select(.class == "attested")] | length) == .counts.attested' "$W/json"
+
+# Would the gate take it? The way from warn to enforce.
+trust "quorum ci"
+refuses "what enforce would refuse" "would be refused .*-data: not attested" audit --would-refuse
+says "and how much it would take" "4 would pass, 1 would be refused, 0 were built here" "$W/out"
+trust "group any any ci c" "quorum any" "quorum ci app"
+accepts "control: a trust file that takes it all" audit --would-refuse
+trust "quorum ci" "exempt data"
+accepts "an exempt path that a named cache signed" audit --would-refuse
+sqlite3 "$db" "update ValidPaths set sigs = '' where path = '$data'"
+refuses "one that nobody signed" "exempt, but no .cache. line" audit --would-refuse
+accepts "what was built here is not asked for" stele audit --would-refuse "$data"
+
+# Manual additions, altered bytes, false addresses.
+planted=$NIX_STORE_DIR/0123456789abcdfghijklmnpqrsvwxyz-planted
+plant() { # CA: registered by hand
+    echo planted >"$user/nix/store/$(basename "$planted")"
+    sqlite3 "$db" "insert or replace into ValidPaths (path, hash, registrationTime, narSize, ca) values ('$planted', 'sha256:$(nix-store --dump "$user/nix/store/$(basename "$planted")" | sha256sum | cut -d' ' -f1)', 1, 128, $1)"
+}
+plant NULL
+refuses "a path registered by hand" "^unexplained .*-planted" audit
+plant "'fixed:r:sha256:0000000000000000000000000000000000000000000000000000'"
+refuses "a false content address" "[^ ]*-planted: its content address is false" audit
+sqlite3 "$db" "delete from ValidPaths where path = '$planted'"
+accepts "control: without it" audit
+accepts "what lies on disk is what was registered" audit --rehash
+file=$user/nix/store/$(basename "$library")/greeting
+chmod u+w "$file" "$(dirname "$file")" && sed -i s/hello/hullo/ "$file"
+accepts "altered bytes are not seen in the database" audit
+refuses "but by --rehash" "^altered .*-library: what lies on disk" audit --rehash
+hash=$(sqlite3 "$db" "select hash from ValidPaths where path = '$library'")
+sqlite3 "$db" "update ValidPaths set hash = 'sha256:$(nix-store --dump "$(dirname "$file")" | sha256sum | cut -d' ' -f1)' where path = '$library'"
+refuses "altered with the database" "^contradicted .*-library: .*other bytes" audit --rehash
+says "contested, too" "contested: somebody logged other bytes" "$W/out"
+sed -i s/hullo/hello/ "$file"
+sqlite3 "$db" "update ValidPaths set hash = '$hash' where path = '$library'"
+accepts "control: put back" audit --rehash
+
+# A stranger logs other bytes: contested, and still attested.
+part=$(basename "$tool" | cut -c1-32)
+curl -s "http://127.0.0.1:$log_port/output/$part" | sed -n '/^extra /{s/^extra //p;q}' | base64 -d | jq -r .payload | base64 -d |
+    sed 's/ci.example/stranger.example/g; s/"digest":{"sha256":"[0-9a-f]*"},"mediaType"/"digest":{"sha256":"'"$(printf x | sha256sum | cut -d' ' -f1)"'"},"mediaType"/' >"$W/payload"
+make_attestation sign "$W/stranger" <"$W/payload" >"$W/contest.json"
+printf 'policy policy\nkey stranger\nstate stranger-state\n' >"$W/stranger.conf"
+STELE_CONFIG=$W/stranger.conf accepts "a stranger attests other bytes" stele submit "$W/contest.json"
+accepts "that refuses nothing" audit
+says "but is told" "^attested .*-tool: .*contested" "$W/out"
+
+# A builder is revoked: what rested on it, and what depends on that.
+trust "quorum ci" "exempt data" "exempt app" "revoke ci from 1 log.example/stele"
+refuses "a revocation" "lost its support: .*-library: the attestation by ci does not count: the builder is revoked" audit
+says "and what depends on it" "depends on it: .*-tool" "$W/out"
+audit --json >"$W/json" 2>"$W/err"
+accepts "as JSON" jq -e '[.paths[] | select(.lostSupport) | .dependents[] | select(endswith("-app"))] | length > 0' "$W/json"
+trust "quorum ci" "exempt data"
+accepts "control: without the revocation" audit
+
+# inputs attested.
+trust "quorum ci" "exempt data" "inputs attested"
+accepts "inputs attested, with a complete trail" audit
+trust "quorum ci" "quorum c data" "inputs attested" "revoke c"
+refuses "with one that ends" "[^ ]*-app.*inputs|lost its support: .*-app" audit
+
+# This machine's own key.
+trust "quorum ci" "exempt data"
+printf 'policy policy\ntrust trust\nstate user-state\nkey key\n' >"$W/own.conf"
+STELE_CONFIG=$W/own.conf refuses "a path under this machine's key that was not built here" "^ALARM .*-app: it stands in the log log.example/stele" audit
+same "is named first" ALARM "$(grep -v '^stele' "$W/out" | head -n 1 | cut -d' ' -f1)"
+printf 'policy policy\ntrust trust\nstate user-state\nkey stranger\n' >"$W/own.conf"
+nix store sign --store "$user" -k "$W/cache.secret" "$data" 2>"$W/err"
+NIX_CONFIG="$NIX_CONFIG
+secret-key-files = $W/cache.secret" STELE_CONFIG=$W/user.conf refuses "or that carries this machine's signature" \
+    "^ALARM .*-data: it carries the signature of this machine's key cache.example-1" audit
+accepts "control: another machine" audit
+
+# Without the log, from own proofs; with the log gone, it says what it could not ask.
+stop log
+refuses "without the log nothing is attested" "unexplained" audit
+says "and what could not be asked is said" "not every source could be asked \(for [0-9]+ paths" "$W/out"
+mkdir -p "$W/user-state/proofs" && cp "$W"/state/proofs/*.tlog-proof "$W/user-state/proofs/"
+accepts "with own proofs it is" audit --offline
+rm -r "$W/user-state/proofs"
+
+# A cache.
+refuses "a cache without proofs" "^unexplained .*-app" stele audit --cache "$W/cache" --offline
+cp "$W"/state/proofs/*.tlog-proof "$W/cache/"
+accepts "a cache with its proofs beside it" stele audit --cache "$W/cache" --offline
+says "path by path" "^attested .*-app" "$W/out"
+accepts "by URL, for what is in the store" audit --cache "file://$W/cache" --offline
+narinfo=$W/cache/$(basename "$app" | cut -c1-32).narinfo
+sed -i 's/^NarSize: .*/NarSize: 4096/' "$narinfo"
+refuses "a narinfo that says something else" "^contradicted .*-app" stele audit --cache "$W/cache" --offline
+
+# Whoever may not read an idle database is told; while nix-daemon works, a user of its own can read it.
+if [ "$(id -u)" = 0 ] && command -v setpriv >"$W/out"; then
+    mkfifo "$W/go"
+    chmod 711 "$W" "$W/home"
+    chmod -R a+rX "$NIX_STATE_DIR" "$NIX_STORE_DIR" "$W/builder/etc" "$W/policy" "$W/trust" "$W/user.conf"
+    as_nobody() {
+        setpriv --reuid 65534 --regid 65534 --clear-groups env HOME="$W/nobody" XDG_STATE_HOME="$W/nobody" XDG_CACHE_HOME="$W/nobody" \
+            "$STELE_BUILD/bin/stele" audit --offline --config "$W/user.conf"
+    }
+    nix-daemon >"$W/daemon" 2>&1 &
+    echo $! >"$W/run/daemon.pid"
+    tries=0
+    until [ -S "$NIX_STATE_DIR/daemon-socket/socket" ] || [ $tries -gt 200 ]; do tries=$((tries + 1)) && sleep 0.05; done
+    NIX_REMOTE=daemon nix-build --no-out-link -E "derivation { name = \"slow\"; system = builtins.currentSystem; builder = \"/bin/sh\"; args = [ \"-c\" \"echo here >$W/here; read line <$W/go; echo a >\$out\" ]; }" >"$W/built" 2>&1 &
+    build=$!
+    tries=0
+    until [ -e "$W/here" ] || ! kill -0 $build 2>"$W/out" || [ $tries -gt 400 ]; do tries=$((tries + 1)) && sleep 0.05; done
+    as_nobody >"$W/out" 2>&1
+    same "while nix-daemon builds, a user of its own can audit" 0 $?
+    says "and has the whole store" "^built-here .*-app" "$W/out"
+    echo go >"$W/go"
+    wait $build
+    accepts "and the build was not disturbed" grep -q -e -slow "$W/built"
+    stop daemon
+    sqlite3 "$NIX_STATE_DIR/db/db.sqlite" "pragma wal_checkpoint(truncate)" >"$W/out"
+    rm -f "$NIX_STATE_DIR/db/db.sqlite-wal" "$NIX_STATE_DIR/db/db.sqlite-shm"
+    as_nobody >"$W/out" 2>&1
+    same "an idle database in WAL mode that is another's: status 4" "wal 4" "$(sqlite3 "$NIX_STATE_DIR/db/db.sqlite" "pragma journal_mode") $?"
+    says "and what to do" "run this as the store's owner" "$W/out"
+else
+    skipped "an audit as a user of its own, beside nix-daemon" "not root"
+fi
+done_testing
