@@ -227,6 +227,7 @@ enum err run_gate(int argc, char **argv, struct why *why)
         if (err == OK && (handed != NULL || listen != NULL)) {
             free(config.listen);
             config.listen = span_dup_str(span_str(handed != NULL ? handed : listen));
+            err = config.listen == NULL ? fail(why, ERR_ENV, "out of memory") : OK;
         }
         if (err == OK && config.upstreams.n == 0)
             err = fail(why, ERR_ENV, "no `upstream URL` in the configuration: name the caches that the gate stands in front of");

@@ -43,15 +43,17 @@ static struct span origin_of(const struct proof *proof)
 }
 
 /* All of `old` but the proof that `proof` takes the place of. A store that does not parse is not worth keeping. */
-static void keep_others(struct buf *out, struct span old, const struct proof *proof)
+static enum err keep_others(struct buf *out, struct span old, const struct proof *proof, struct why *why)
 {
     while (old.len > 0) {
         struct proof other;
-        if (proof_next(&other, &old, NULL) != OK)
-            return;
+        enum err err = proof_next(&other, &old, why);
+        if (err != OK)
+            return err == ERR_MALFORMED ? OK : err;
         if (other.index != proof->index || !span_eq(origin_of(&other), origin_of(proof)))
             buf_span(out, other.text);
     }
+    return OK;
 }
 
 enum err proofs_keep(const struct client_config *config, struct span hash_part, const struct proof *proof, bool durable,
@@ -63,8 +65,9 @@ enum err proofs_keep(const struct client_config *config, struct span hash_part, 
     enum err err = path == NULL || dir == NULL ? fail(why, ERR_ENV, "out of memory") : dir_make(dir, 0755, why);
     if (err == OK)
         err = file_read_if(path, BUNDLES_BYTES_MAX, &old, &found, why);
+    if (err == OK)
+        err = keep_others(&merged, span_buf(&old), proof, why);
     if (err == OK) {
-        keep_others(&merged, span_buf(&old), proof);
         buf_span(&merged, proof->text);
         err = buf_done(&merged, why);
     }
