@@ -57,6 +57,7 @@ $O/bin/stele: $(client_o) $(libs)
 $O/bin/stele-hook: $(hook_o) $(libs)
 $O/bin/stele-log $O/bin/stele-witness $O/bin/stele $O/bin/stele-hook:
 	@mkdir -p $(@D)
+	@rm -f $@ # not through what an earlier version linked it to
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
 $O/bin/stele-diff-hook: $O/bin/stele-hook
 	ln -sf stele-hook $@
