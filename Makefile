@@ -170,7 +170,7 @@ fuzz: deps
 
 # Every fault that a disk, a kill or a full file system can be, one by one; a sample of them is part of `check`.
 fault: deps
-	@$(MAKE) --no-print-directory -s all $(e2e_t) $(fault_t) $(preload_t)
+	@$(MAKE) --no-print-directory -s all $(e2e_t) $(fault_t) $(preload_t) $O/tests/bench/grow
 	@tests/fault/run.sh
 
 bench: deps

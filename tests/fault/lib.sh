@@ -5,6 +5,7 @@
 PATH=$STELE_BUILD/tests/fault:$STELE_BUILD/tests/e2e:$PATH
 : "${FAULT:=long}"
 origin=log.example/fault
+full=--full # what `holds` asks of fsck
 made=0 # attestations, so that each load is of new ones
 
 # short: is this the short form?
@@ -73,5 +74,6 @@ holds() {
     stands_by_all
     code=$?
     stop log
-    [ $code -eq 0 ] && stele-log fsck "$W/log" --full
+    # shellcheck disable=SC2086 # an option
+    [ $code -eq 0 ] && stele-log fsck "$W/log" $full
 }

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Each system call by which the server or its signer changes a file of the log fails once with EIO, once with ENOSPC, once with EIO
-# though it was done, and once is where the process is killed. One log goes through all of it, under load, with a witness that would notice a head that goes
-# back. After each fault it must start again, have answered everything, stand by every answer ever given, and pass fsck. TAP.
+# though it was done, and once is where the process is killed. One log goes through all of it, under load, with a witness that would
+# notice a head that goes back. After each fault it must start again, have answered everything, stand by every answer ever given, and
+# pass fsck. TAP.
 #
 # strace counts the calls of each thread for itself, so that "the third" is the third of each thread that makes three; the
 # files are told apart by their paths. What fails though it was done is tests/preload/persisted.c's, which counts each process's.
@@ -66,6 +67,7 @@ one() {
     if traced "$1" "$2" "$3" && [ "$load_n" -gt 0 ]; then
         load "$load_n" 4
         while loading && ! hit; do sleep 0.02; done
+        until hit || $settled || ! kill -0 "$(cat "$W/run/log.pid")" 2>/dev/null; do sleep 0.02; done
     fi
     if hit && [ "${4:-}" = final ] && [ "${1#signal}" = "$1" ]; then
         tries=0
@@ -81,7 +83,7 @@ one() {
     stops && holds >"$W/holds" 2>&1
 }
 
-# every SYSCALL FILE [final]: the faults one by one, until a run has no such call any more; in the short form $few of them.
+# every SYSCALL FILE [final]: the faults one by one, until a run has no such call any more, or $few of them.
 every() {
     for kind in error=EIO error=ENOSPC signal=KILL persisted; do
         n=1 hits=0 bad=
@@ -95,7 +97,7 @@ every() {
             esac
             hit || break
             hits=$((hits + 1))
-            short && [ $n -ge $few ] && break
+            [ $n -ge $few ] && break
             n=$((n + 1))
         done
         if [ -n "$bad" ]; then
@@ -108,7 +110,9 @@ every() {
     done
 }
 
-before=true load_n=30 few=2
+# before each: $before; then so many are submitted, and $settled is waited for; so many calls are tried in the short form.
+before=true load_n=30 settled=true few=2
+short || few=1000
 accepts "the log starts" serve
 load 20 4
 accepts "and answers" answered
@@ -147,7 +151,8 @@ load 1100 1
 answered
 stop log
 cp "$W/log/heads" "$W/heads"
-before="cp $W/heads $W/log/heads" load_n=0 few=1
+before="cp $W/heads $W/log/heads" load_n=0
+! short || few=1
 for call in write fsync rename ftruncate; do every $call any; done
 if [ "$(wc -c <"$W/log/heads")" -lt "$(wc -c <"$W/heads")" ]; then ok "it is smaller now"; else not_ok "it was not written anew"; fi
 
@@ -155,4 +160,24 @@ echo "# the first start of a new log"
 fresh() { new_log "quorum none"; }
 before=fresh load_n=10
 for call in pwrite64,writev fdatasync fsync ftruncate write rename; do every $call any; done
+if ! short; then
+    echo "# the leaf hashes of a log that is large enough for them to be written out"
+    new_log "quorum none"
+    PATH=$STELE_BUILD/tests/bench:$PATH
+    accepts "a quarter of a million entries" grow "$W/log" "$W/builder" 250500 1024 0
+    rm -rf "$W/log/seen"
+    serve
+    run=
+    while [ -z "$run" ]; do run=$(ls "$W/log/seen") && sleep 0.02; done
+    run=seen/$run
+    # Its head is written last.
+    written() { [ -n "$(head -c 8 "$W/log/$run" 2>/dev/null | tr -d '\0')" ]; }
+    until written; do sleep 0.02; done
+    ok "they are written to $run"
+    load 20 1
+    accepts "and it answers" answered
+    stop log
+    before="rm -rf $W/log/seen" load_n=10 settled=written few=3 full=
+    every pwrite64 "$run"
+fi
 done_testing
