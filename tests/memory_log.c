@@ -67,7 +67,7 @@ static void sign_head(struct memory_log *log, const struct hash *root)
         snprintf(name, sizeof name, "w%d.example", i);
         struct secret_key *witness = new_key(name, SIG_COSIGNATURE);
         vkey = secret_key_vkey(witness);
-        must(secret_key_cosign(witness, clock_posix_s(), span_buf(&text), cosignature, &why), &why);
+        must(secret_key_cosign(witness, clock_posix_s(), span_buf(&text), true, cosignature, &why), &why);
         note_sig_render(&log->note, &vkey, span_of(cosignature, sizeof cosignature));
         buf_fmt(&log->policy_text, "\nwitness w%d ", i);
         vkey_render(&log->policy_text, &vkey);

@@ -33,8 +33,9 @@ enum err secret_key_save(const struct secret_key *key, const char *path, struct 
 
 /* An Ed25519 signature over `message`, verified before it is handed out: ERR_ENV where that fails. */
 enum err secret_key_sign(const struct secret_key *key, struct span message, uint8_t sig[64], struct why *why);
-/* A timestamped cosignature (72 bytes: time and signature) of a checkpoint's note text; type SIG_COSIGNATURE. */
-enum err secret_key_cosign(const struct secret_key *key, uint64_t time_s, struct span text, uint8_t cosignature[72],
+/* A timestamped cosignature (72 bytes: time and signature) of a checkpoint's note text; type SIG_COSIGNATURE. The first of several
+ * made together is verified, which notices a key that is damaged; those after it are made twice and compared. ERR_ENV as above. */
+enum err secret_key_cosign(const struct secret_key *key, uint64_t time_s, struct span text, bool first, uint8_t cosignature[72],
                            struct why *why);
 
 /* Nix's own secret keys, for the gate: "name:base64(64 bytes)". */

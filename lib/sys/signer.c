@@ -119,12 +119,12 @@ static void judge(const struct signer_state *state, struct job *jobs, size_t i)
     job->record = !same || (state->config.type == SIG_COSIGNATURE && job->time_s != last_s);
 }
 
-static enum err sign(const struct signer_state *state, const struct job *job, uint8_t sig[64], struct why *why)
+static enum err sign(const struct signer_state *state, const struct job *job, bool first, uint8_t sig[64], struct why *why)
 {
     if (state->config.type == SIG_ED25519)
         return secret_key_sign(state->key, job->text, sig, why);
     uint8_t cosignature[COSIGNATURE_BYTES];
-    enum err err = secret_key_cosign(state->key, job->time_s, job->text, cosignature, why);
+    enum err err = secret_key_cosign(state->key, job->time_s, job->text, first, cosignature, why);
     if (err == OK)
         memcpy(sig, cosignature + 8, 64);
     return err;
@@ -203,11 +203,13 @@ static enum err serve_sign(struct signer_state *state, struct span request, stru
     }
     if (err == OK)
         err = make_durable(state, jobs, n, why);
+    bool first = true;
     for (size_t i = 0; i < n && err == OK; i++) {
         uint8_t sig[64] = { 0 };
         bool signs = jobs[i].verdict == HEAD_OK && !jobs[i].clock_behind;
         if (signs)
-            err = sign(state, &jobs[i], sig, why);
+            err = sign(state, &jobs[i], first, sig, why);
+        first &= !signs;
         wire_put_u64(reply, jobs[i].verdict);
         wire_put_u64(reply, jobs[i].clock_behind);
         put_head(reply, &jobs[i].last);

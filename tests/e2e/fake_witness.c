@@ -92,7 +92,7 @@ static bool cosign(int fd, const struct secret_key *by, struct span text, int64_
     struct buf body = BUF_EMPTY;
     struct vkey vkey = secret_key_vkey(key); /* whoever signs, the line says it was this witness */
     struct why why;
-    if (secret_key_cosign(by, (uint64_t)((int64_t)clock_posix_s() + shift_s), text, cosignature, &why) != OK)
+    if (secret_key_cosign(by, (uint64_t)((int64_t)clock_posix_s() + shift_s), text, true, cosignature, &why) != OK)
         return reply(fd, "500 Oops", "", span_str(why.text));
     note_sig_render(&body, &vkey, span_of(cosignature, sizeof cosignature));
     bool sent = reply(fd, "200 OK", headers, span_buf(&body));

@@ -214,7 +214,7 @@ static void make_note(struct buf *out, const struct hash *leaves, size_t n, stru
     note_sig_render(out, &log, span_of(sig, sizeof sig));
     for (size_t w = 1; w <= witnesses; w++) {
         struct vkey witness = secret_key_vkey(keys[w]);
-        must(secret_key_cosign(keys[w], 1700000000, span_buf(&text), cosignature, &why));
+        must(secret_key_cosign(keys[w], 1700000000, span_buf(&text), true, cosignature, &why));
         note_sig_render(out, &witness, span_of(cosignature, sizeof cosignature));
     }
     buf_free(&text);

@@ -121,7 +121,7 @@ static void put_head(struct buf *out, uint64_t size, size_t n)
     note_sig_render(out, &vkey, span_of(sig, sizeof sig));
     for (size_t i = 0; i < n; i++) {
         vkey = secret_key_vkey(witnesses[i]);
-        assert_int_equal(secret_key_cosign(witnesses[i], 1000 + i, span_buf(&text), cosignature, &why), OK);
+        assert_int_equal(secret_key_cosign(witnesses[i], 1000 + i, span_buf(&text), true, cosignature, &why), OK);
         note_sig_render(out, &vkey, span_of(cosignature, sizeof cosignature));
     }
     buf_free(&text);

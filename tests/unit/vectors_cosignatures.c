@@ -51,7 +51,7 @@ static bool sign(const json_t *object)
     buf_fmt(&skey, "PRIVATE+KEY+%s+%08x+", vector_text(object, "key_name"), (unsigned)public.id);
     base64_encode(&skey, span_of(seed_and_type, sizeof seed_and_type));
     assert_int_equal(secret_key_parse(&key, span_buf(&skey), SIG_COSIGNATURE, &why), OK);
-    assert_int_equal(secret_key_cosign(key, vector_number(object, "time"), span_str(vector_text(object, "text")), cosignature,
+    assert_int_equal(secret_key_cosign(key, vector_number(object, "time"), span_str(vector_text(object, "text")), true, cosignature,
                                        &why),
                      OK);
     note_sig_render(&line, &public, span_of(cosignature, sizeof cosignature));
