@@ -8,6 +8,8 @@ static const struct cli_command commands[] = {
     { "sign-agent", "[--config FILE]", "hold the key, and attest for the hooks what they name", run_sign_agent },
     { "deliver", "[--once [--for SECONDS]]", "send the outbox to the log, and collect the proofs", run_deliver },
     { "status", "[--json]", "what waits in the outbox and why, and what the hook could not do", run_status },
+    { "staple", "CACHE [PATH...]", "put proofs beside the narinfo files of a cache", run_staple },
+    { "proofs", "PATH...", "print the proofs that a cache would serve beside these paths' narinfo", run_proofs },
     { "submit", "FILE...", "submit DSSE envelopes, and print their proofs", run_submit },
     { "verify", "FILE.tlog-proof... | PATH...", "check proofs offline, or who attested a path", run_verify },
     { "gate", "[--listen A:P]", "the substituter that hands out only what you trust", run_gate },

@@ -10,6 +10,8 @@ enum err run_keygen(int argc, char **argv, struct why *why);
 enum err run_attest(int argc, char **argv, struct why *why);
 enum err run_deliver(int argc, char **argv, struct why *why);
 enum err run_status(int argc, char **argv, struct why *why);
+enum err run_staple(int argc, char **argv, struct why *why);
+enum err run_proofs(int argc, char **argv, struct why *why);
 enum err run_submit(int argc, char **argv, struct why *why);
 enum err run_verify(int argc, char **argv, struct why *why);
 enum err run_gate(int argc, char **argv, struct why *why);

@@ -39,9 +39,9 @@ if ! command -v systemd-analyze >"$W/got" 2>&1; then
     skipped "the units are valid and tight" "systemd-analyze is not installed"
 else
     cp "$units/stele-gate.socket" "$W/stele-gate.socket" # the service requires it
-    for unit in stele-log stele-witness stele-gate stele-deliver stele-sign-agent; do
+    for unit in stele-log stele-witness stele-gate stele-deliver stele-deliver-once stele-sign-agent; do
         most=$EXPOSURE_MAX
-        [ $unit != stele-deliver ] || most=$((EXPOSURE_MAX + 5)) # root, since the hook's files are
+        [ "${unit#stele-deliver}" = "$unit" ] || most=$((EXPOSURE_MAX + 5)) # root, since the hook's files are
         sed "s|/usr/bin/stele|$W/dest/usr/bin/stele|" "$units/$unit.service" >"$W/$unit.service"
         accepts "$unit: valid" systemd-analyze verify --man=no "$W/$unit.service"
         same "$unit: without a warning" "" "$(cat "$W/out")"

@@ -1,0 +1,66 @@
+#include "client/sidecar.h"
+
+#include "lib/storepath.h"
+
+static bool names(const struct evidence_item *item, struct span hash_part)
+{
+    for (size_t i = 0; i < item->statement.subjects_n; i++) {
+        struct storepath path;
+        if (storepath_parse(&path, item->statement.subjects[i].path, NULL) == OK && span_eq(path.hash_part, hash_part))
+            return true;
+    }
+    return false;
+}
+
+/* The first line of the proof's checkpoint. */
+static struct span origin_of(struct span proof_text)
+{
+    struct proof proof;
+    struct span rest, line = { 0 };
+    if (proof_parse(&proof, proof_text, NULL) == OK) {
+        rest = proof.checkpoint;
+        span_line(&rest, &line);
+    }
+    return line;
+}
+
+static bool same_entry(const struct evidence_item *a, const struct evidence_item *b)
+{
+    return a->index == b->index && a->proof_len > 0 && b->proof_len > 0 &&
+           span_eq(origin_of(span_of(a->proof_text, a->proof_len)), origin_of(span_of(b->proof_text, b->proof_len)));
+}
+
+/* Does `among` have a verified proof of the same entry? */
+static bool verified_in(const struct evidence *among, const struct evidence_item *item)
+{
+    for (size_t i = 0; i < among->n; i++)
+        if (among->items[i]->proven && same_entry(among->items[i], item))
+            return true;
+    return false;
+}
+
+static void add(struct buf *out, size_t before, const struct evidence_item *item)
+{
+    if (item->proof_len > 0 && out->len - before + item->proof_len <= SIDECAR_BYTES_MAX)
+        buf_span(out, span_of(item->proof_text, item->proof_len));
+}
+
+enum err sidecar_merge(struct buf *out, const struct policy *policy, struct span old, const struct evidence *fresh,
+                       struct span hash_part, struct why *why)
+{
+    struct evidence there = { 0 };
+    size_t before = out->len;
+    enum err err = evidence_add(&there, old, "sidecar", policy, NULL, why);
+    /* What verifies first, whatever else there is. */
+    for (size_t i = 0; i < there.n && err == OK; i++)
+        if (there.items[i]->proven)
+            add(out, before, there.items[i]);
+    for (size_t i = 0; i < fresh->n && err == OK; i++)
+        if (fresh->items[i]->proven && names(fresh->items[i], hash_part) && !verified_in(&there, fresh->items[i]))
+            add(out, before, fresh->items[i]);
+    for (size_t i = 0; i < there.n && err == OK; i++)
+        if (!there.items[i]->proven && !verified_in(fresh, there.items[i]))
+            add(out, before, there.items[i]);
+    evidence_free(&there);
+    return err == OK ? buf_done(out, why) : err;
+}

@@ -1,0 +1,373 @@
+/* `stele staple`: the proofs beside the narinfo files of a cache; and `stele proofs`, what a cache in front of a store would
+ * serve. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "client/proofs.h"
+#include "client/sidecar.h"
+#include "client/verbs.h"
+#include "lib/storepath.h"
+#include "lib/sys/cli.h"
+#include "lib/sys/file.h"
+#include "lib/sys/key.h"
+
+enum {
+    ASKED_AT_ONCE = 1000,         /* hash parts of one request to a log */
+    PUT_ANSWER_BYTES_MAX = 65536, /* of a cache that is written to */
+};
+
+struct staple {
+    struct client_config config;
+    struct policy policy;
+    struct http_client *client;
+    const char *cache; /* URL without a final slash, or a folder's path */
+    bool http;
+    char (*parts)[HASH_PART_LEN];
+    size_t parts_n, parts_cap;
+    struct buf wanted; /* hash parts to ask the logs for, a line each */
+    bool all;          /* the logs are asked for what has proofs already, too */
+    size_t asked, written, without; /* hash parts looked up, sidecars written, paths without a proof */
+};
+
+static enum err add_part(struct staple *staple, struct span part, struct why *why)
+{
+    if (!storepath_hash_part_ok(part))
+        return OK;
+    if (staple->parts_n == staple->parts_cap) {
+        size_t cap = staple->parts_cap == 0 ? 1024 : 2 * staple->parts_cap;
+        void *parts = realloc(staple->parts, cap * sizeof *staple->parts);
+        if (parts == NULL)
+            return fail(why, ERR_ENV, "out of memory");
+        staple->parts = parts;
+        staple->parts_cap = cap;
+    }
+    memcpy(staple->parts[staple->parts_n++], part.data, HASH_PART_LEN);
+    return OK;
+}
+
+/* The narinfo files of a cache, or the proofs of the own store: both are named by the hash part. */
+static enum err take_name(void *ctx, const char *name, struct why *why)
+{
+    struct span text = span_str(name);
+    if (text.len <= HASH_PART_LEN || name[HASH_PART_LEN] != '.' || !(span_ends(text, ".narinfo") || span_ends(text, ".tlog-proof")))
+        return OK;
+    return add_part(ctx, span_cut(text, 0, HASH_PART_LEN), why);
+}
+
+/* A narinfo's name alone: a cache's own sidecars are no reason to look for proofs. */
+static enum err take_narinfo(void *ctx, const char *name, struct why *why)
+{
+    return span_ends(span_str(name), ".narinfo") ? take_name(ctx, name, why) : OK;
+}
+
+/* CACHE/<hash part><suffix>, with its NUL. */
+static enum err place_of(const struct staple *staple, struct span part, const char *suffix, struct buf *out, struct why *why)
+{
+    buf_clear(out);
+    buf_fmt(out, "%s/%.*s%s", staple->cache, SPAN_FMT(part), suffix);
+    buf_byte(out, '\0');
+    return buf_done(out, why);
+}
+
+/* What stands there. */
+static enum err read_sidecar(const struct staple *staple, struct span part, struct buf *out, struct why *why)
+{
+    struct buf path = BUF_EMPTY;
+    bool found;
+    if (staple->http)
+        return proofs_sidecar(staple->client, staple->cache, part, out, why);
+    enum err err = place_of(staple, part, ".tlog-proof", &path, why);
+    if (err == OK)
+        err = file_read_if((const char *)path.data, BUNDLES_BYTES_MAX, out, &found, why);
+    buf_free(&path);
+    return err;
+}
+
+static enum err put(const struct staple *staple, const char *url, struct span sidecar, struct why *why)
+{
+    struct http_response response = { 0 };
+    enum err err = http_put(staple->client, url, "text/plain; charset=utf-8", sidecar, PUT_ANSWER_BYTES_MAX, &response, why);
+    if (err == OK && (response.status < 200 || response.status > 299))
+        err = fail(why, ERR_ENV, "%s: PUT was answered with status %u", url, response.status);
+    http_response_free(&response);
+    return err;
+}
+
+static enum err write_sidecar(struct staple *staple, struct span part, struct span sidecar, struct why *why)
+{
+    struct buf path = BUF_EMPTY;
+    staple->written++;
+    enum err err = place_of(staple, part, ".tlog-proof", &path, why);
+    if (err == OK && staple->http)
+        err = put(staple, (const char *)path.data, sidecar, why);
+    else if (err == OK)
+        err = file_replace_soft((const char *)path.data, 0644, sidecar, why); /* the folder is synced in the end */
+    buf_free(&path);
+    return err;
+}
+
+/* Puts what is new beside what stands there, where that changes anything. *has tells of a proof that stands there now. */
+static enum err staple_one(struct staple *staple, struct span part, const struct evidence *fresh, bool *has, struct why *why)
+{
+    struct buf old = BUF_EMPTY, merged = BUF_EMPTY;
+    enum err err = read_sidecar(staple, part, &old, why);
+    if (err == OK)
+        err = sidecar_merge(&merged, &staple->policy, span_buf(&old), fresh, part, why);
+    if (err == OK && merged.len > 0 && !span_eq(span_buf(&old), span_buf(&merged)))
+        err = write_sidecar(staple, part, span_buf(&merged), why);
+    *has = err == OK && merged.len > 0;
+    buf_free(&old);
+    buf_free(&merged);
+    return err;
+}
+
+/* Is the path in the cache at all? Of a folder that is known. */
+static enum err served(const struct staple *staple, struct span part, bool *out, struct why *why)
+{
+    struct buf url = BUF_EMPTY;
+    struct http_response response = { 0 };
+    *out = true;
+    if (!staple->http)
+        return OK;
+    enum err err = place_of(staple, part, ".narinfo", &url, why);
+    if (err == OK)
+        err = http_get(staple->client, (const char *)url.data, NULL, NARINFO_BYTES_MAX, &response, why);
+    *out = err == OK && response.status == 200;
+    if (err == OK && response.status >= 500)
+        err = fail(why, ERR_ENV, "%s answered with status %u", (const char *)url.data, response.status);
+    http_response_free(&response);
+    buf_free(&url);
+    return err;
+}
+
+/* From the own store; what has no proof then is asked of the logs. */
+static enum err from_own(struct staple *staple, struct span part, struct why *why)
+{
+    struct buf own = BUF_EMPTY;
+    struct evidence fresh = { 0 };
+    bool has = false, there = true;
+    enum err err = served(staple, part, &there, why);
+    if (err == OK && there)
+        err = proofs_own(&staple->config, part, &own, why);
+    if (err == OK && there)
+        err = evidence_add(&fresh, span_buf(&own), "own store", &staple->policy, NULL, why);
+    if (err == OK && there)
+        err = staple_one(staple, part, &fresh, &has, why);
+    if (err == OK && there && (!has || staple->all)) {
+        buf_span(&staple->wanted, part);
+        buf_byte(&staple->wanted, '\n');
+        err = buf_done(&staple->wanted, why);
+    }
+    evidence_free(&fresh);
+    buf_free(&own);
+    return err;
+}
+
+/* A log's answer for some hash parts. */
+static enum err from_log(void *ctx, struct span hash_parts, struct span bundles, struct why *why)
+{
+    struct staple *staple = ctx;
+    struct evidence fresh = { 0 };
+    struct span part;
+    bool has;
+    enum err err = evidence_add(&fresh, bundles, "log", &staple->policy, NULL, why);
+    while (err == OK && span_line(&hash_parts, &part)) {
+        cli_progress("asking the logs", staple->asked++, staple->parts_n);
+        if (fresh.n > 0)
+            err = staple_one(staple, part, &fresh, &has, why);
+    }
+    evidence_free(&fresh);
+    return err;
+}
+
+/* At most so many lines off `rest`. */
+static struct span take_some(struct span *rest, size_t n)
+{
+    struct span from = *rest, line;
+    while (n-- > 0 && span_line(rest, &line))
+        continue;
+    return span_cut(from, 0, from.len - rest->len);
+}
+
+static enum err ask_logs(struct staple *staple, struct why *why)
+{
+    const struct proofs_taker taker = { from_log, staple };
+    enum err err = OK;
+    for (size_t log = 0; log < staple->policy.logs_n && err == OK; log++) {
+        struct span rest = span_buf(&staple->wanted);
+        staple->asked = 0;
+        while (rest.len > 0 && err == OK)
+            err = proofs_log_many(staple->client, &staple->config, &staple->policy, log, span_of(NULL, 0),
+                                  take_some(&rest, ASKED_AT_ONCE), &taker, why);
+    }
+    return err;
+}
+
+/* Which paths are still without a proof? */
+static enum err count_without(struct staple *staple, struct why *why)
+{
+    struct span rest = span_buf(&staple->wanted), part;
+    enum err err = OK;
+    while (err == OK && !staple->http && span_line(&rest, &part)) {
+        struct buf there = BUF_EMPTY;
+        err = read_sidecar(staple, part, &there, why);
+        staple->without += there.len == 0;
+        buf_free(&there);
+    }
+    return err;
+}
+
+static enum err staple_cache(struct staple *staple, const struct cli_args *paths, struct why *why)
+{
+    enum err err = OK;
+    char *own = path_join(staple->config.state, "proofs");
+    if (own == NULL)
+        err = fail(why, ERR_ENV, "out of memory");
+    for (size_t i = 1; i < paths->n && err == OK; i++) {
+        struct storepath path;
+        err = storepath_parse(&path, span_str(paths->items[i]), why);
+        if (err == OK)
+            err = add_part(staple, path.hash_part, why);
+    }
+    if (err == OK && paths->n == 1 && !staple->http)
+        err = dir_each(staple->cache, take_narinfo, staple, why);
+    else if (err == OK && paths->n == 1 && (err = dir_make(own, 0755, why)) == OK)
+        err = dir_each(own, take_name, staple, why);
+    for (size_t i = 0; i < staple->parts_n && err == OK; i++) {
+        cli_progress("stapling", i, staple->parts_n);
+        err = from_own(staple, span_of(staple->parts[i], HASH_PART_LEN), why);
+    }
+    if (err == OK)
+        err = ask_logs(staple, why);
+    if (err == OK && !staple->http)
+        err = dir_sync_all(staple->cache, why);
+    if (err == OK)
+        err = count_without(staple, why);
+    cli_progress_end();
+    if (err == OK)
+        printf("%zu paths: %zu sidecars written%s", staple->parts_n, staple->written, staple->http ? "\n" : "");
+    if (err == OK && !staple->http)
+        printf(", %zu without a proof\n", staple->without);
+    free(own);
+    return err;
+}
+
+/* file://PATH?query or a folder's path, or an http(s) URL; in *cache without final slashes. */
+static enum err take_cache(struct staple *staple, const char *text, char **cache, struct why *why)
+{
+    struct span place = span_str(text);
+    struct stat st;
+    staple->http = span_starts(place, "http://") || span_starts(place, "https://");
+    if (span_skip(&place, "file://")) {
+        ptrdiff_t query = span_find(place, '?');
+        place.len = query < 0 ? place.len : (size_t)query;
+    }
+    while (place.len > 1 && place.data[place.len - 1] == '/')
+        place.len--;
+    *cache = span_dup_str(place);
+    if (*cache == NULL)
+        return fail(why, ERR_ENV, "out of memory");
+    staple->cache = *cache;
+    if (!staple->http && (stat(*cache, &st) != 0 || !S_ISDIR(st.st_mode)))
+        return fail(why, ERR_ENV, "there is no folder %s: CACHE is a folder, a file:// or an http(s):// URL", *cache);
+    return OK;
+}
+
+static enum err open_staple(struct staple *staple, const char *config_file, struct why *why)
+{
+    enum err err = key_system_start(why);
+    if (err == OK)
+        err = client_config_load(&staple->config, config_file, why);
+    if (err == OK)
+        err = client_policy_load(&staple->config, &staple->policy, why);
+    if (err == OK)
+        err = http_client_system_start(why);
+    if (err == OK)
+        err = http_client_new(&staple->client, &(struct http_client_config){ .netrc_file = staple->config.netrc_file }, why);
+    return err;
+}
+
+static void close_staple(struct staple *staple)
+{
+    free(staple->parts);
+    buf_free(&staple->wanted);
+    http_client_free(staple->client);
+    policy_free(&staple->policy);
+    client_config_free(&staple->config);
+}
+
+enum err run_staple(int argc, char **argv, struct why *why)
+{
+    struct staple staple = { 0 };
+    const char *config_file = NULL;
+    char *cache = NULL;
+    const struct cli_option options[] = {
+        { "--config", "FILE", "the configuration (default: the usual places)", &config_file, NULL },
+        { "--all", NULL, "ask the logs also for paths that have a proof: there may be more by now", NULL, &staple.all },
+        { 0 },
+    };
+    struct cli_args args = { 0 };
+    enum err err = cli_parse(options, 1, SIZE_MAX, argc, argv, &args, why);
+    if (err != OK)
+        return err;
+    err = open_staple(&staple, config_file, why);
+    if (err == OK)
+        err = take_cache(&staple, args.items[0], &cache, why);
+    if (err == OK)
+        err = staple_cache(&staple, &args, why);
+    close_staple(&staple);
+    free(cache);
+    free(args.items);
+    return err;
+}
+
+/* All proofs of one path: the own store's and the logs'. */
+static enum err print_proofs(struct staple *staple, const char *text, struct why *why)
+{
+    struct storepath path;
+    struct buf bundles = BUF_EMPTY, merged = BUF_EMPTY;
+    struct evidence fresh = { 0 };
+    enum err err = storepath_parse(&path, span_str(text), why);
+    if (err == OK)
+        err = proofs_own(&staple->config, path.hash_part, &bundles, why);
+    for (size_t log = 0; log < staple->policy.logs_n && err == OK; log++) {
+        struct why trouble;
+        if (proofs_log(staple->client, &staple->config, &staple->policy, log, path.hash_part, &bundles, &trouble) != OK)
+            fprintf(stderr, "%s\n", trouble.text);
+    }
+    if (err == OK)
+        err = evidence_add(&fresh, span_buf(&bundles), "log", &staple->policy, NULL, why);
+    if (err == OK)
+        err = sidecar_merge(&merged, &staple->policy, span_of(NULL, 0), &fresh, path.hash_part, why);
+    if (err == OK && merged.len == 0)
+        staple->without++;
+    else if (err == OK && fwrite(merged.data, 1, merged.len, stdout) != merged.len)
+        err = fail(why, ERR_ENV, "cannot write the proofs");
+    evidence_free(&fresh);
+    buf_free(&bundles);
+    buf_free(&merged);
+    return err;
+}
+
+enum err run_proofs(int argc, char **argv, struct why *why)
+{
+    struct staple staple = { 0 };
+    const char *config_file = NULL;
+    const struct cli_option options[] = {
+        { "--config", "FILE", "the configuration (default: the usual places)", &config_file, NULL },
+        { 0 },
+    };
+    struct cli_args args = { 0 };
+    enum err err = cli_parse(options, 1, SIZE_MAX, argc, argv, &args, why);
+    if (err != OK)
+        return err;
+    err = open_staple(&staple, config_file, why);
+    for (size_t i = 0; i < args.n && err == OK; i++)
+        err = print_proofs(&staple, args.items[i], why);
+    if (err == OK && staple.without > 0)
+        err = fail(why, ERR_REFUSED, "of %zu of %zu paths there is no proof", staple.without, args.n);
+    close_staple(&staple);
+    free(args.items);
+    return err;
+}
