@@ -29,34 +29,54 @@ static enum err find_key(const struct submission *submission, const struct dsse_
     return fail(why, ERR_USAGE, "the envelope's keyid is no vkey: say with --key VKEY whose signature it is");
 }
 
+/* One signature: an envelope of its own, where it verifies and what it signs is something for the log. */
+static enum err add_signature(struct submission *submission, const struct dsse *dsse, const struct dsse_signature *sig,
+                              struct why *why)
+{
+    struct vkey key;
+    struct statement statement = { 0 };
+    enum err err = find_key(submission, sig, &key, why);
+    if (err != OK)
+        return err;
+    struct envelope envelope = { .payload = span_buf(&dsse->payload), .key = key };
+    memcpy(envelope.sig, sig->sig, sizeof envelope.sig);
+    err = envelope_verify(&envelope, why);
+    if (err != OK)
+        return err;
+    if (envelope.payload.len > envelope_payload_max(key.name))
+        return fail(why, ERR_MALFORMED, "the statement has %zu bytes, more than the %zu that fit a log entry", envelope.payload.len,
+                    envelope_payload_max(key.name));
+    err = statement_parse(&statement, envelope.payload, why);
+    if (err == OK && statement.foreign)
+        fprintf(stderr, "a foreign statement, which is shown and never counts: %s\n", statement.why_foreign.text);
+    statement_free(&statement);
+    if (err != OK)
+        return err;
+    envelope_render(&submission->lines, envelope.payload, &key, envelope.sig);
+    buf_byte(&submission->lines, '\n');
+    submission->n++;
+    return buf_done(&submission->lines, why);
+}
+
+/* Each Ed25519 signature that verifies; others', which nobody can be asked for, are passed over as long as there is one. */
 static enum err add_envelope(struct submission *submission, struct span text, struct why *why)
 {
     struct dsse dsse;
-    size_t added = 0;
-    enum err err = dsse_read(text, &dsse, why);
+    size_t before = submission->n;
+    enum err err = dsse_read(text, &dsse, why), last = ERR_MALFORMED;
     if (err != OK)
         return err;
-    for (size_t i = 0; i < dsse.n && err == OK; i++) {
-        struct vkey key;
-        if (!dsse.signatures[i].ed25519)
-            continue;
-        err = find_key(submission, &dsse.signatures[i], &key, why);
-        if (err != OK)
-            break;
-        struct envelope envelope = { .payload = span_buf(&dsse.payload), .key = key };
-        memcpy(envelope.sig, dsse.signatures[i].sig, sizeof envelope.sig);
-        err = envelope_verify(&envelope, why);
-        if (err == OK) {
-            envelope_render(&submission->lines, envelope.payload, &key, envelope.sig);
-            buf_byte(&submission->lines, '\n');
-            added++;
-        }
-    }
-    if (err == OK && added == 0)
-        err = fail(why, ERR_MALFORMED, "the envelope has no Ed25519 signature");
-    submission->n += added;
+    struct why reason;
+    fail(&reason, ERR_MALFORMED, "the envelope has no Ed25519 signature");
+    for (size_t i = 0; i < dsse.n && err == OK; i++)
+        if (dsse.signatures[i].ed25519 && (last = add_signature(submission, &dsse, &dsse.signatures[i], &reason)) == ERR_ENV)
+            err = last;
+    if (err == OK && submission->n == before)
+        err = last;
+    if (err != OK)
+        *why = reason;
     dsse_free(&dsse);
-    return err == OK ? buf_done(&submission->lines, why) : err;
+    return err;
 }
 
 static enum err add_file(struct submission *submission, const char *path, struct why *why)

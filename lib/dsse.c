@@ -112,8 +112,12 @@ static enum err take_signature(const struct json_value *item, struct dsse_signat
 static enum err read_members(struct dsse *out, struct why *why)
 {
     struct span payload;
-    const struct json_value *root = json_root(&out->json), *list;
+    const struct json_value *root = json_root(&out->json), *bundled = json_member(root, "dsseEnvelope"), *list;
     struct json inner;
+    if (bundled != NULL && json_member(root, "payload") != NULL)
+        return fail(why, ERR_MALFORMED, "it is an envelope and a bundle at once");
+    if (bundled != NULL)
+        root = bundled;
     enum err err = json_get_string(root, "", "payloadType", &out->payload_type, why);
     if (err == OK && !span_is(out->payload_type, IN_TOTO_TYPE))
         err = fail(why, ERR_MALFORMED, "the payloadType is %.*s, not " IN_TOTO_TYPE, SPAN_FMT(out->payload_type));

@@ -49,7 +49,8 @@ struct dsse {
     struct dsse_signature *signatures; /* owned */
     size_t n;
 };
-/* ERR_MALFORMED; the payload must be JSON and the type IN_TOTO_TYPE. */
+/* Also one within a bundle as sigstore has it, as its `dsseEnvelope`; what else a bundle holds is not looked at. ERR_MALFORMED; the
+ * payload must be JSON and the type IN_TOTO_TYPE. */
 enum err dsse_read(struct span text, struct dsse *out, struct why *why);
 void dsse_free(struct dsse *dsse);
 /* How many of the n distinct public keys signed? */
