@@ -209,6 +209,26 @@ static enum err ask_signer(struct gate *gate, const struct gathered *gathered, s
     return gate_signer_judge(gate->signer, &question, answer, why);
 }
 
+/* `inputs attested`: the signer wants to see what the path was built from. */
+static enum err follow_inputs(const struct search *search, struct gathered *gathered, struct gate_answer *answer, struct why *why)
+{
+    struct gate *gate = search->gate;
+    struct trust trust = { 0 };
+    struct judge_question question = {
+        .narinfo = span_buf(&gathered->narinfo),
+        .hash_part = search->hash_part,
+        .sources = gathered->sources,
+        .n = gathered->n,
+        .looked_up = gathered->looked_up,
+    };
+    struct trail_sources sources = { .config = gate->config, .policy = &gate->policy, .trust = &trust, .client = search->client };
+    enum err err = client_trust_load(gate->config, &trust, why);
+    if (err == OK)
+        err = gate_signer_follow(gate->signer, &question, &sources, answer, &gathered->troubles, why);
+    trust_free(&trust);
+    return err;
+}
+
 /* The references of the path at hand that nothing is known of: the logs are asked for them in the same request. */
 struct ahead {
     struct gate *gate;
@@ -277,6 +297,10 @@ static enum outcome judge(struct search *search, size_t upstream, struct gathere
         gate_answer_free(answer);
         if (err == OK)
             err = ask_signer(gate, gathered, search->hash_part, answer, why);
+    }
+    if (err == OK && answer->wants_trail) {
+        gate_answer_free(answer);
+        err = follow_inputs(search, gathered, answer, why);
     }
     if (err == OK && answer->passes)
         err = accept(search, upstream, gathered, answer);

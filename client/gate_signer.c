@@ -2,12 +2,17 @@
 
 #include <stdlib.h>
 
+#include <pthread.h>
+
+#include "client/judge_trail.h"
+#include "client/trail_memory.h"
 #include "lib/sys/key.h"
 #include "lib/wire.h"
 
 struct gate_signer {
     struct child *child;
     char *public_key;
+    pthread_mutex_t following; /* one trail at a time */
 };
 
 /* The child's side. */
@@ -17,9 +22,14 @@ struct gate_signer_state {
     struct judge judge;
     struct evidence_heads heads; /* checkpoints that were verified: a closure's proofs share them */
     struct nix_secret_key *key;
+    struct trail_memory *trails; /* where `inputs attested` holds */
+    struct judge_trail trail;    /* of the path asked about last */
 };
 
-enum { SOURCES_MAX = 64, HEADS_KEPT_MAX = 256, FLAG_PASSES = 1, FLAG_BY_WARNING = 2 };
+/* What the front asks. Requests begin with one of these; all but OP_JUDGE are of the trail that OP_TRAIL began. */
+enum { OP_JUDGE, OP_TRAIL, OP_STEP, OP_PROOFS, OP_LIST, OP_INFO, OP_NOT_ASKED };
+
+enum { SOURCES_MAX = 64, HEADS_KEPT_MAX = 256, FLAG_PASSES = 1, FLAG_BY_WARNING = 2, FLAG_WANTS_TRAIL = 4 };
 
 static enum err start(void *ctx, struct buf *hello, struct why *why)
 {
@@ -36,6 +46,10 @@ static enum err start(void *ctx, struct buf *hello, struct why *why)
     if (err != OK)
         return err;
     state->judge.warn = state->config->warn;
+    if (state->judge.trust.inputs_attested)
+        err = trail_memory_open(&state->trails, state->config, &state->judge.policy, &state->judge.trust, why);
+    if (err != OK)
+        return err;
     struct nix_key key = nix_secret_key_public(state->key);
     buf_span(hello, key.name);
     buf_byte(hello, ':');
@@ -93,7 +107,9 @@ static enum err answer(struct gate_signer_state *state, const struct judge_verdi
         if (verdict->counts[i])
             buf_add(&proofs, verdict->evidence.items[i]->proof_text, verdict->evidence.items[i]->proof_len);
     if (err == OK) {
-        wire_put_u64(reply, (verdict->passes ? FLAG_PASSES : 0) | (verdict->by_warning ? FLAG_BY_WARNING : 0));
+        bool wants_trail = state->judge.inputs.attested == NULL && verdict->result.trail.text[0] != '\0';
+        wire_put_u64(reply, (verdict->passes ? FLAG_PASSES : 0) | (verdict->by_warning ? FLAG_BY_WARNING : 0) |
+                                (wants_trail ? FLAG_WANTS_TRAIL : 0));
         wire_put(reply, span_of(verdict->info.nar_hash.b, 32));
         wire_put_u64(reply, verdict->info.nar_size);
         wire_put(reply, span_str(verdict->why.text));
@@ -109,9 +125,53 @@ static enum err answer(struct gate_signer_state *state, const struct judge_verdi
     return err;
 }
 
-static enum err serve(void *ctx, struct span request, struct buf *reply, struct why *why)
+static enum err cut(struct why *why)
 {
-    struct gate_signer_state *state = ctx;
+    return fail(why, ERR_MALFORMED, "a request to the gate's signer is cut");
+}
+
+/* Begins a trail; where none could be begun, no step follows. */
+static enum err begin_trail(struct gate_signer_state *state, struct span request, struct buf *reply, struct why *why)
+{
+    struct span narinfo;
+    if (!wire_take(&request, &narinfo))
+        return cut(why);
+    enum err err = judge_trail_start(&state->trail, &state->judge, state->trails, narinfo, span_str(state->dir), why);
+    wire_put_u64(reply, state->trail.trail != NULL);
+    return err;
+}
+
+static enum err step_trail(struct gate_signer_state *state, struct buf *reply, struct why *why)
+{
+    struct trail_wants wants;
+    enum err err = trail_step(state->trail.trail, &wants, why);
+    if (err != OK)
+        return err;
+    if (state->trails != NULL && wants.state != TRAIL_WANTS)
+        trail_memory_flush(state->trails);
+    wire_put_u64(reply, wants.state);
+    wire_put(reply, wants.outputs);
+    wire_put(reply, wants.lists);
+    wire_put(reply, wants.infos);
+    return buf_done(reply, why);
+}
+
+static enum err feed_trail(struct gate_signer_state *state, uint64_t op, struct span request, struct why *why)
+{
+    struct span first, second, source;
+    if (!wire_take(&request, &first) || !wire_take(&request, &second) || !wire_take(&request, &source))
+        return cut(why);
+    char *name = span_dup_str(source);
+    enum err err = name == NULL       ? fail(why, ERR_ENV, "out of memory")
+                   : op == OP_PROOFS ? trail_feed_proofs(state->trail.trail, first, second, name, why)
+                   : op == OP_LIST   ? trail_feed_list(state->trail.trail, first, second, why)
+                                     : trail_feed_info(state->trail.trail, first, second, why);
+    free(name);
+    return err;
+}
+
+static enum err judge(struct gate_signer_state *state, struct span request, struct buf *reply, struct why *why)
+{
     struct judge_source sources[SOURCES_MAX];
     char *names[SOURCES_MAX];
     struct judge_question question = { .dir = span_str(state->dir), .sources = sources, .heads = &state->heads };
@@ -120,11 +180,12 @@ static enum err serve(void *ctx, struct span request, struct buf *reply, struct 
     struct judge_verdict verdict = { 0 };
     if (!wire_take(&request, &question.narinfo) || !wire_take(&request, &question.hash_part) ||
         !wire_take_u64(&request, &looked_up) || !wire_take_u64(&request, &n) || n > SOURCES_MAX)
-        return fail(why, ERR_MALFORMED, "a request to the gate's signer is cut");
+        return cut(why);
+    state->judge.inputs = judge_trail_inputs(&state->trail, question.narinfo);
     for (; i < n && err == OK; i++) {
         struct span name;
         if (!wire_take(&request, &name) || !wire_take(&request, &sources[i].bundles))
-            err = fail(why, ERR_MALFORMED, "a request to the gate's signer is cut");
+            err = cut(why);
         else if ((sources[i].name = names[i] = span_dup_str(name)) == NULL)
             err = fail(why, ERR_ENV, "out of memory");
         if (err != OK)
@@ -143,11 +204,33 @@ static enum err serve(void *ctx, struct span request, struct buf *reply, struct 
     return err;
 }
 
+static enum err serve(void *ctx, struct span request, struct buf *reply, struct why *why)
+{
+    struct gate_signer_state *state = ctx;
+    uint64_t op;
+    if (!wire_take_u64(&request, &op) || op > OP_NOT_ASKED)
+        return cut(why);
+    if (op == OP_JUDGE)
+        return judge(state, request, reply, why);
+    if (op == OP_TRAIL)
+        return begin_trail(state, request, reply, why);
+    if (state->trail.trail == NULL)
+        return fail(why, ERR_MALFORMED, "the gate's signer was asked about a trail that was not begun");
+    if (op == OP_STEP)
+        return step_trail(state, reply, why);
+    if (op == OP_NOT_ASKED) {
+        trail_not_asked(state->trail.trail);
+        return OK;
+    }
+    return feed_trail(state, op, request, why);
+}
+
 enum err gate_signer_start(struct gate_signer **out, const struct client_config *config, const char *dir, struct why *why)
 {
     struct gate_signer *signer = calloc(1, sizeof *signer);
     if (signer == NULL)
         return fail(why, ERR_ENV, "out of memory");
+    pthread_mutex_init(&signer->following, NULL);
     struct gate_signer_state state = { .config = config, .dir = dir };
     struct child_role role = { .name = "stele gate: signer", .start = start, .serve = serve, .ctx = &state };
     struct buf hello = BUF_EMPTY;
@@ -169,6 +252,7 @@ void gate_signer_stop(struct gate_signer *signer)
         return;
     if (signer->child != NULL)
         child_stop(signer->child);
+    pthread_mutex_destroy(&signer->following);
     free(signer->public_key);
     free(signer);
 }
@@ -189,6 +273,7 @@ static bool take_answer(struct span rest, struct gate_answer *out)
     memcpy(out->nar_hash.b, hash.data, hash.len);
     out->passes = flags & FLAG_PASSES;
     out->by_warning = flags & FLAG_BY_WARNING;
+    out->wants_trail = flags & FLAG_WANTS_TRAIL;
     return true;
 }
 
@@ -197,6 +282,7 @@ enum err gate_signer_judge(struct gate_signer *signer, const struct judge_questi
 {
     *out = (struct gate_answer){ 0 };
     struct buf request = BUF_EMPTY;
+    wire_put_u64(&request, OP_JUDGE);
     wire_put(&request, question->narinfo);
     wire_put(&request, question->hash_part);
     wire_put_u64(&request, question->looked_up);
@@ -211,6 +297,102 @@ enum err gate_signer_judge(struct gate_signer *signer, const struct judge_questi
     if (err == OK && !take_answer(span_buf(&out->storage), out))
         err = fail(why, ERR_ENV, "the gate's signer gave a cut answer");
     buf_free(&request);
+    return err;
+}
+
+/* The front's side of a trail: what was fetched goes to the signer. */
+static enum err feed(void *ctx, uint64_t op, struct span first, struct span second, const char *source, struct why *why)
+{
+    struct gate_signer *signer = ctx;
+    struct buf request = BUF_EMPTY;
+    wire_put_u64(&request, op);
+    wire_put(&request, first);
+    wire_put(&request, second);
+    wire_put(&request, span_str(source));
+    enum err err = buf_done(&request, why);
+    if (err == OK)
+        err = child_call(signer->child, span_buf(&request), NULL, why);
+    buf_free(&request);
+    return err;
+}
+
+static enum err feed_proofs(void *ctx, struct span asked, struct span bundles, const char *source, struct why *why)
+{
+    return feed(ctx, OP_PROOFS, asked, bundles, source, why);
+}
+
+static enum err feed_list(void *ctx, struct span hex, struct span list, struct why *why)
+{
+    return feed(ctx, OP_LIST, hex, list, "", why);
+}
+
+static enum err feed_info(void *ctx, struct span hash_part, struct span narinfo, struct why *why)
+{
+    return feed(ctx, OP_INFO, hash_part, narinfo, "", why);
+}
+
+static void feed_not_asked(void *ctx)
+{
+    struct why ignored; /* a signer that died is noticed at the next call */
+    feed(ctx, OP_NOT_ASKED, span_str(""), span_str(""), "", &ignored);
+}
+
+/* One call whose reply is numbers and spans in `reply`. */
+static enum err ask(struct gate_signer *signer, uint64_t op, struct span argument, struct buf *reply, struct why *why)
+{
+    struct buf request = BUF_EMPTY;
+    wire_put_u64(&request, op);
+    if (op == OP_TRAIL)
+        wire_put(&request, argument);
+    buf_clear(reply);
+    enum err err = buf_done(&request, why);
+    if (err == OK)
+        err = child_call(signer->child, span_buf(&request), reply, why);
+    buf_free(&request);
+    return err;
+}
+
+static enum err follow(struct gate_signer *signer, const struct trail_sources *sources, struct buf *troubles, struct why *why)
+{
+    const struct trail_sink sink = { feed_proofs, feed_list, feed_info, feed_not_asked, signer };
+    struct buf reply = BUF_EMPTY;
+    struct trail_wants wants;
+    enum err err;
+    do {
+        uint64_t state;
+        err = ask(signer, OP_STEP, span_str(""), &reply, why);
+        struct span rest = span_buf(&reply);
+        if (err == OK && (!wire_take_u64(&rest, &state) || !wire_take(&rest, &wants.outputs) || !wire_take(&rest, &wants.lists) ||
+                          !wire_take(&rest, &wants.infos)))
+            err = fail(why, ERR_ENV, "the gate's signer gave a cut answer");
+        if (err != OK)
+            break;
+        wants.state = (enum trail_state)state;
+        if (wants.state == TRAIL_WANTS)
+            err = trail_fetch(sources, &wants, &sink, troubles, why);
+    } while (err == OK && wants.state == TRAIL_WANTS);
+    buf_free(&reply);
+    return err;
+}
+
+enum err gate_signer_follow(struct gate_signer *signer, const struct judge_question *question, const struct trail_sources *sources,
+                            struct gate_answer *out, struct buf *troubles, struct why *why)
+{
+    struct buf reply = BUF_EMPTY;
+    uint64_t begun = 0;
+    pthread_mutex_lock(&signer->following);
+    enum err err = ask(signer, OP_TRAIL, question->narinfo, &reply, why);
+    struct span rest = span_buf(&reply);
+    if (err == OK && !wire_take_u64(&rest, &begun))
+        err = fail(why, ERR_ENV, "the gate's signer gave a cut answer");
+    for (size_t i = 0; err == OK && begun && i < question->n; i++)
+        err = feed_proofs(signer, span_str(""), question->sources[i].bundles, question->sources[i].name, why);
+    if (err == OK && begun)
+        err = follow(signer, sources, troubles, why);
+    if (err == OK)
+        err = gate_signer_judge(signer, question, out, why);
+    pthread_mutex_unlock(&signer->following);
+    buf_free(&reply);
     return err;
 }
 

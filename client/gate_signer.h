@@ -7,12 +7,14 @@
 
 #include "client/config.h"
 #include "client/judge.h"
+#include "client/trail_fetch.h"
 #include "lib/sys/child.h"
 
 struct gate_signer;
 
 struct gate_answer {
     bool passes, by_warning;
+    bool wants_trail; /* what it lacks is the trail of its inputs: gate_signer_follow */
     struct hash nar_hash;
     uint64_t nar_size;
     struct buf storage;  /* the spans below lie in it */
@@ -32,6 +34,11 @@ const char *gate_signer_public_key(const struct gate_signer *signer);
  * gate_answer_free. */
 enum err gate_signer_judge(struct gate_signer *signer, const struct judge_question *question, struct gate_answer *out,
                            struct why *why);
+/* The same after its inputs were followed (`inputs attested`): what the signer wants is fetched from `sources`, round by round, and
+ * verified by it. One path at a time; what is found complete is remembered. Appends to `troubles`
+ * a line for each source that could not be asked. */
+enum err gate_signer_follow(struct gate_signer *signer, const struct judge_question *question, const struct trail_sources *sources,
+                            struct gate_answer *out, struct buf *troubles, struct why *why);
 void gate_answer_free(struct gate_answer *answer);
 
 /* The URL that the gate hands out for a NAR: "nar/<hash part>-<nix32 of the NAR hash>.nar". */

@@ -5,7 +5,9 @@
 #include <jansson.h>
 
 #include "client/gather.h"
+#include "client/judge_trail.h"
 #include "client/memory.h"
+#include "client/trail_fetch.h"
 #include "client/verbs.h"
 #include "client/why_last.h"
 #include "lib/sys/cli.h"
@@ -135,10 +137,28 @@ static enum err remember(struct inquiry *inquiry, const struct gathered *gathere
     return err;
 }
 
+/* `inputs attested`: the trail of this upstream's path, for the judge. */
+static enum err follow_inputs(struct inquiry *inquiry, struct gathered *gathered, struct judge_trail *trail, struct why *why)
+{
+    struct trail_sources sources = { .config = &inquiry->config,
+                                     .policy = &inquiry->judge.policy,
+                                     .trust = &inquiry->judge.trust,
+                                     .client = inquiry->client };
+    enum trail_state state;
+    enum err err = judge_trail_start(trail, &inquiry->judge, NULL, span_buf(&gathered->narinfo), span_str(inquiry->dir), why);
+    for (size_t i = 0; err == OK && trail->trail != NULL && i < gathered->n; i++)
+        err = trail_feed_proofs(trail->trail, span_str(""), gathered->sources[i].bundles, gathered->sources[i].name, why);
+    if (err == OK && trail->trail != NULL)
+        err = trail_follow(&sources, trail->trail, &state, NULL, &gathered->troubles, why);
+    inquiry->judge.inputs = judge_trail_inputs(trail, span_buf(&gathered->narinfo));
+    return err;
+}
+
 static enum err ask_upstream(struct inquiry *inquiry, const char *upstream, struct why *why)
 {
     struct gathered gathered = { 0 };
     struct judge_verdict verdict = { 0 };
+    struct judge_trail trail = { 0 };
     struct why trouble;
     struct span hash_part = span_str(inquiry->hash_part);
     bool found = false;
@@ -153,6 +173,8 @@ static enum err ask_upstream(struct inquiry *inquiry, const char *upstream, stru
         err = gather_logs(&gathered, inquiry->client, &inquiry->config, &inquiry->judge.policy, hash_part, why);
     if (err == OK)
         err = remember(inquiry, &gathered, why);
+    if (err == OK && inquiry->judge.trust.inputs_attested)
+        err = follow_inputs(inquiry, &gathered, &trail, why);
     struct judge_question question = { .narinfo = span_buf(&gathered.narinfo),
                                        .dir = span_str(inquiry->dir),
                                        .hash_part = hash_part,
@@ -168,6 +190,7 @@ static enum err ask_upstream(struct inquiry *inquiry, const char *upstream, stru
     }
 out:
     judge_verdict_free(&verdict);
+    judge_trail_free(&trail);
     gathered_free(&gathered);
     return err;
 }
