@@ -8,7 +8,7 @@
 #include "lib/config.h"
 #include "lib/sys/file.h"
 
-enum { HOOK_HASH_MAX_BYTES = 64 << 20, FRESH_FOR_S = 3600 };
+enum { HOOK_HASH_MAX_BYTES = 64 << 20, FRESH_FOR_S = 3600, UPSTREAM_TIMEOUT_S = 15, UPSTREAM_TIMEOUT_S_MAX = 3600 };
 
 /* A value that names a file: relative ones are relative to the configuration's folder. */
 static char *resolve(const struct client_config *config, struct span value)
@@ -76,6 +76,14 @@ static enum err take_refuse_with(void *ctx, const struct config_key *key, struct
     return OK;
 }
 
+static enum err take_timeout(void *ctx, const struct config_key *key, struct span value, struct why *why)
+{
+    uint64_t *out = (uint64_t *)(void *)((char *)ctx + key->offset);
+    if (!span_decimal(value, UPSTREAM_TIMEOUT_S_MAX, out) || *out == 0)
+        return fail(why, ERR_MALFORMED, "%.*s is no number of seconds from 1 to %d", SPAN_FMT(value), UPSTREAM_TIMEOUT_S_MAX);
+    return OK;
+}
+
 #define AT(member) offsetof(struct client_config, member)
 static const struct config_key keys[] = {
     { "policy", false, take_path, AT(policy_file) },
@@ -92,6 +100,7 @@ static const struct config_key keys[] = {
     { "log", false, config_take_str, AT(log_url) },
     { "upstream", true, take_url_item, AT(upstreams) },
     { "redirect-to", true, take_url_item, AT(redirects) },
+    { "upstream-timeout", false, take_timeout, AT(upstream_timeout_s) },
     { "attest", true, take_item, AT(attest_globs) },
     { "skip", true, take_item, AT(skip_globs) },
     { "mode", false, take_mode, 0 },
@@ -147,7 +156,8 @@ static enum err set_defaults(struct client_config *out, struct why *why)
 enum err client_config_load(struct client_config *out, const char *file, struct why *why)
 {
     struct buf text = BUF_EMPTY;
-    *out = (struct client_config){ .refuse_with = 404, .hook_hash_max_bytes = HOOK_HASH_MAX_BYTES, .fresh_for_s = FRESH_FOR_S };
+    *out = (struct client_config){ .refuse_with = 404, .hook_hash_max_bytes = HOOK_HASH_MAX_BYTES, .fresh_for_s = FRESH_FOR_S,
+                                    .upstream_timeout_s = UPSTREAM_TIMEOUT_S };
     out->file = file != NULL ? span_dup_str(span_str(file)) : find_file();
     enum err err = file != NULL && out->file == NULL ? fail(why, ERR_ENV, "out of memory") : OK;
     if (err == OK && out->file != NULL)

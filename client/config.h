@@ -24,6 +24,7 @@ struct client_config {
     bool warn;            /* mode warn */
     unsigned refuse_with; /* 404 or 451 */
     uint64_t hook_hash_max_bytes, fresh_for_s;
+    uint64_t upstream_timeout_s; /* `upstream-timeout`: for a narinfo or proofs, and for the silence of a NAR */
 };
 
 /* `file` is --config's value, or NULL to look in the usual places. Where none exists all is default: state

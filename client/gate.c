@@ -19,7 +19,7 @@
 static bool from_a_browser(const struct gate *gate, const struct http_request *request)
 {
     static const char *const marks[] = { "Origin",         "Referer",        "Cookie",        "Sec-Fetch-Site",
-                                         "Sec-Fetch-Mode", "Sec-Fetch-Dest", "Sec-Fetch-User" };
+                                         "Sec-Fetch-Mode", "Sec-Fetch-Dest", "Sec-Fetch-User", "Sec-Fetch-Storage-Access" };
     for (size_t i = 0; i < sizeof marks / sizeof *marks; i++)
         if (http_request_header(request, marks[i]) != NULL)
             return true;

@@ -18,8 +18,6 @@ enum {
     GATE_PATHS_MAX = 65536,           /* verdicts remembered */
     GATE_VERDICT_S = 60,              /* for so long, between a narinfo and its NAR */
     GATE_CONNECTIONS_MAX = 256,       /* Nix opens 25 */
-    GATE_NARINFO_TIMEOUT_MS = 15000,  /* the whole of a narinfo or of proofs */
-    GATE_SILENCE_MS = 30000,          /* an upstream that sends less than 1 KiB a second of a NAR for so long */
     GATE_WHOLE_BYTES_MAX = 256 << 10, /* a NAR up to this size is checked before its first byte goes out */
     GATE_REDIRECTS_MAX = 3,           /* of a NAR request */
     GATE_TRIES = 3,                   /* where no upstream that answered has it */

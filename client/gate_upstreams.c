@@ -54,10 +54,15 @@ enum gate_shunning gate_shuns(struct gate *gate, struct span hash_part, size_t u
     return shunning;
 }
 
+static unsigned timeout_ms(const struct gate *gate)
+{
+    return (unsigned)(gate->config->upstream_timeout_s * 1000);
+}
+
 struct http_client *gate_take_client(struct gate *gate, struct why *why)
 {
     struct http_client *client = NULL;
-    struct http_client_config config = { .total_timeout_ms = GATE_NARINFO_TIMEOUT_MS,
+    struct http_client_config config = { .total_timeout_ms = timeout_ms(gate),
                                          .netrc_file = gate->config->netrc_file,
                                          .allow_file = true };
     pthread_mutex_lock(&gate->lock);
@@ -71,7 +76,7 @@ struct http_stream *gate_take_stream(struct gate *gate, bool public_only, struct
 {
     enum gate_idle kind = public_only ? GATE_PUBLIC_STREAMS : GATE_STREAMS;
     struct http_stream *stream = NULL;
-    struct http_client_config config = { .total_timeout_ms = GATE_SILENCE_MS,
+    struct http_client_config config = { .total_timeout_ms = timeout_ms(gate),
                                          .netrc_file = public_only ? NULL : gate->config->netrc_file,
                                          .allow_file = !public_only,
                                          .public_only = public_only };

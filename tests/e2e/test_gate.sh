@@ -48,7 +48,6 @@ fixed=$(part "$fetched")
 is "a fixed output passes" 200 "/$fixed.narinfo"
 says "by its builder or its name, unsigned by the gate" "^CA: fixed:" "$W/body"
 accepts "since Nix checks it by its content" sh -c "! grep -q '^Sig: gate' $W/body"
-accepts "the log was not asked by the user" sh -c "! curl -s $(url log)/metrics | grep -q 'route=\"output\"'"
 
 # Requests.
 is "an unknown path" 404 /00000000000000000000000000000000.narinfo
