@@ -243,6 +243,11 @@ char *span_dup_str(struct span s)
     return copy;
 }
 
+void *array_more(void *items, size_t n, size_t item_bytes)
+{
+    return n > 0 && (n & (n - 1)) != 0 ? items : realloc(items, (n == 0 ? 1 : 2 * n) * item_bytes);
+}
+
 void put_be64(uint8_t out[8], uint64_t value)
 {
     for (int i = 7; i >= 0; i--, value >>= 8)

@@ -23,14 +23,10 @@ static enum err add_node(struct quorum *quorum, struct span name, uint32_t *node
         return fail(why, ERR_MALFORMED, "`none` is a reserved name");
     if (quorum_find(quorum, name) >= 0)
         return fail(why, ERR_MALFORMED, "the name %.*s is taken already", SPAN_FMT(name));
-    if (quorum->n == quorum->cap) {
-        uint32_t cap = quorum->cap == 0 ? 16 : 2 * quorum->cap;
-        struct quorum_node *nodes = realloc(quorum->nodes, cap * sizeof *nodes);
-        if (nodes == NULL)
-            return fail(why, ERR_ENV, "out of memory");
-        quorum->nodes = nodes;
-        quorum->cap = cap;
-    }
+    struct quorum_node *nodes = array_more(quorum->nodes, quorum->n, sizeof *nodes);
+    if (nodes == NULL)
+        return fail(why, ERR_ENV, "out of memory");
+    quorum->nodes = nodes;
     *node = quorum->n++;
     quorum->nodes[*node] = (struct quorum_node){ .name = name };
     return OK;
@@ -55,14 +51,10 @@ static enum err add_member(struct quorum *quorum, struct span name, uint32_t fir
     for (uint32_t i = first; i < quorum->members_n; i++)
         if (quorum->members[i] == (uint32_t)member)
             return fail(why, ERR_MALFORMED, "%.*s stands in the group twice", SPAN_FMT(name));
-    if (quorum->members_n == quorum->members_cap) {
-        uint32_t cap = quorum->members_cap == 0 ? 32 : 2 * quorum->members_cap;
-        uint32_t *members = realloc(quorum->members, cap * sizeof *members);
-        if (members == NULL)
-            return fail(why, ERR_ENV, "out of memory");
-        quorum->members = members;
-        quorum->members_cap = cap;
-    }
+    uint32_t *members = array_more(quorum->members, quorum->members_n, sizeof *members);
+    if (members == NULL)
+        return fail(why, ERR_ENV, "out of memory");
+    quorum->members = members;
     quorum->members[quorum->members_n++] = (uint32_t)member;
     quorum->nodes[member].is_member = true;
     return OK;

@@ -21,7 +21,7 @@ struct quorum_node {
 struct quorum {
     struct quorum_node *nodes;
     uint32_t *members; /* node numbers, a group's in a row */
-    uint32_t n, cap, leaves, members_n, members_cap;
+    uint32_t n, leaves, members_n;
     bool shared_members; /* a name may stand in several groups (trust files: each quorum line is checked by itself) */
 };
 

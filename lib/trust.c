@@ -22,9 +22,7 @@ static enum err in_line(const struct reading *reading, enum err err)
 /* A growing list of anything: room for one more. */
 static enum err more(void **items, size_t n, size_t item_bytes, struct why *why)
 {
-    if ((n & (n - 1)) != 0)
-        return OK; /* grows at powers of two */
-    void *grown = realloc(*items, (n == 0 ? 1 : 2 * n) * item_bytes);
+    void *grown = array_more(*items, n, item_bytes);
     if (grown == NULL)
         return fail(why, ERR_ENV, "out of memory");
     *items = grown;

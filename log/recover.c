@@ -35,14 +35,10 @@ enum err recovery_know(struct recovery *recovery, const struct head *head, const
                    ? OK
                    : fail(why, ERR_REFUSED, "%s and %s are of %llu entries and have two roots: the log's key signed two trees",
                           recovery->heads[at].whose, whose, (unsigned long long)head->size);
-    if (recovery->heads_n == recovery->heads_cap) {
-        size_t cap = recovery->heads_cap == 0 ? 16 : 2 * recovery->heads_cap;
-        struct known_head *heads = realloc(recovery->heads, cap * sizeof *heads);
-        if (heads == NULL)
-            return fail(why, ERR_ENV, "out of memory");
-        recovery->heads = heads;
-        recovery->heads_cap = cap;
-    }
+    struct known_head *heads = array_more(recovery->heads, recovery->heads_n, sizeof *heads);
+    if (heads == NULL)
+        return fail(why, ERR_ENV, "out of memory");
+    recovery->heads = heads;
     memmove(recovery->heads + at + 1, recovery->heads + at, (recovery->heads_n - at) * sizeof recovery->heads[0]);
     recovery->heads[at] = (struct known_head){ *head, whose };
     recovery->heads_n++;

@@ -23,7 +23,7 @@ struct recovery {
     struct store *store;
     struct frontier frontier; /* of the entries that are stored */
     struct known_head *heads; /* by size, no size twice */
-    size_t heads_n, heads_cap;
+    size_t heads_n;
     struct buf note; /* the newest checkpoint that another copy showed, and its head */
     struct head note_head;
     struct remote *remote; /* NULL: none */
@@ -58,7 +58,7 @@ struct recovered_entry {
 };
 struct recovered_files {
     struct recovered_entry *entries; /* by index */
-    size_t n, cap;
+    size_t n;
     struct buf checkpoint; /* the one that was verified last, and its head: many bundles share one */
     struct head checkpoint_head;
 };

@@ -35,14 +35,10 @@ static enum err verify(struct recovery *recovery, struct recovered_files *files,
 
 static enum err take_bundle(struct recovery *recovery, struct recovered_files *files, const struct proof *proof, struct why *why)
 {
-    if (files->n == files->cap) {
-        size_t cap = files->cap == 0 ? 256 : 2 * files->cap;
-        struct recovered_entry *entries = realloc(files->entries, cap * sizeof *entries);
-        if (entries == NULL)
-            return fail(why, ERR_ENV, "out of memory");
-        files->entries = entries;
-        files->cap = cap;
-    }
+    struct recovered_entry *entries = array_more(files->entries, files->n, sizeof *entries);
+    if (entries == NULL)
+        return fail(why, ERR_ENV, "out of memory");
+    files->entries = entries;
     struct recovered_entry *entry = &files->entries[files->n];
     *entry = (struct recovered_entry){ .index = proof->index };
     if (!proof_extra(proof, &entry->bytes))
@@ -73,7 +69,7 @@ static enum err take_bundles(struct recovery *recovery, struct recovered_files *
 
 static enum err take_list(struct recovery *recovery, struct buf *text, struct why *why)
 {
-    struct input_file *lists = realloc(recovery->lists, (recovery->lists_n + 1) * sizeof *lists);
+    struct input_file *lists = array_more(recovery->lists, recovery->lists_n, sizeof *lists);
     if (lists == NULL)
         return fail(why, ERR_ENV, "out of memory");
     recovery->lists = lists;

@@ -300,7 +300,7 @@ static enum err list_one(void *ctx, const char *name, struct why *why)
     struct listing *listing = ctx;
     struct span text = span_str(name);
     ptrdiff_t dash = span_find(text, '-');
-    struct listed *items = realloc(listing->items, (listing->n + 1) * sizeof *items);
+    struct listed *items = array_more(listing->items, listing->n, sizeof *items);
     if (items == NULL)
         return fail(why, ERR_ENV, "out of memory");
     listing->items = items;

@@ -2,12 +2,6 @@
 
 #include <stdlib.h>
 
-/* It doubles at powers of two. */
-void *grown(void *array, size_t n, size_t size)
-{
-    return n > 0 && (n & (n - 1)) != 0 ? array : realloc(array, (n == 0 ? 1 : 2 * n) * size);
-}
-
 static size_t place_of(const struct names *names, size_t folder, struct span text)
 {
     size_t i = 0;

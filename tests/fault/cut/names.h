@@ -16,11 +16,9 @@ struct names {
     size_t n;
 };
 
-/* The array with room for one more item after `n`; NULL where memory is short: then the program ends. */
-void *grown(void *array, size_t n, size_t size);
-
+/* Where memory is short the program ends. */
 #define APPEND(array, n, ...) \
-    (((array) = grown((array), (n), sizeof *(array))) != NULL ? ((array)[(n)++] = (__VA_ARGS__), OK) \
+    (((array) = array_more((array), (n), sizeof *(array))) != NULL ? ((array)[(n)++] = (__VA_ARGS__), OK) \
                                                               : fail(why, ERR_ENV, "out of memory"))
 
 const struct name *names_find(const struct names *names, size_t folder, struct span text);
