@@ -4,7 +4,7 @@
 
 static const struct cli_command commands[] = {
     { "keygen", "NAME --out FILE", "make a key for a builder, a log or a witness", run_keygen },
-    { "attest", "PATH...", "attest by hand what this machine built earlier (a backfill)", run_attest },
+    { "attest", "PATH... | --all", "attest by hand what this machine built earlier (a backfill)", run_attest },
     { "sign-agent", "[--config FILE]", "hold the key, and attest for the hooks what they name", run_sign_agent },
     { "deliver", "[--once [--for SECONDS]]", "send the outbox to the log, and collect the proofs", run_deliver },
     { "status", "[--json]", "what waits in the outbox and why, and what the hook could not do", run_status },

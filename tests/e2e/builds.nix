@@ -1,6 +1,6 @@
 # One derivation for each kind of build in spec/builds.md; nothing but /bin/sh and what a Debian always has. `salt` is in every
 # one, so that a test can have it built anew; what must differ from build to build comes from the file `nonce`.
-{ nonce ? "/dev/null", salt ? "" }:
+{ nonce ? "/dev/null", salt ? "", many ? 0 }:
 let
   build = name: attrs: script: derivation ({
     inherit name salt;
@@ -25,5 +25,10 @@ in rec {
   impure = build "impure" { __impure = true; } "cat ${nonce} >$out";
   odd = build "odd+name-1.0_x?y=z.tar" { } "echo odd >$out";
   plain = build "plain" { inherit fixed; } "cat $fixed >$out";
+  # So many inputs, and an output that refers to all of them.
+  wide = build "wide" { inputs = builtins.genList (i: builtins.toFile "input-${toString i}" "${toString i}\n") many; passAsFile = [ "inputs" ]; }
+    "cat $inputsPath >$out";
+  # So many builds, with no input.
+  one-of = builtins.genList (i: build "one-${toString i}" { } "echo ${toString i} >$out") many;
   differs = build "differs" { inherit fixed; outputs = [ "out" "dev" ]; } "echo $dev $fixed >$out; cat ${nonce} >>$out; cat ${nonce} >$dev";
 }
