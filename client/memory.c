@@ -127,7 +127,8 @@ enum err memory_fork_found(const struct client_config *config, struct forkfile *
     if (err == OK && !proven)
         return OK;
     char *path = client_evidence_path(config, file->origin, "");
-    fail(why, ERR_REFUSED, "the log %.*s FORKED: it signed two histories, both under the quorum; nothing in it counts any more; %s%s",
+    fail(why, ERR_REFUSED,
+         "the log %.*s FORKED: it signed two histories, both under the quorum; nothing in it counts any more; %s%s",
          SPAN_FMT(file->origin), err == OK ? "the evidence, for `stele verify-evidence`: " : "the evidence could not be kept: ",
          err == OK ? path : trouble.text);
     report_why(REPORT_ERROR, "log-forked", why);

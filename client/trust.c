@@ -87,10 +87,12 @@ static void explain_quorums(struct explaining *explaining)
         else
             buf_str(out, trust->quorums_n > 1 ? "Every other path needs " : "Every path needs ");
         trust_put_group(out, trust, line->node);
-        buf_fmt(out, " (line %u%s).\n", line->line, i + 1 < trust->quorums_n && line->globs.len > 0 ? "; a later line that matches goes first" : "");
+        buf_fmt(out, " (line %u%s).\n", line->line,
+                i + 1 < trust->quorums_n && line->globs.len > 0 ? "; a later line that matches goes first" : "");
     }
     for (size_t i = 0; i < trust->exempt_n; i++)
-        buf_fmt(out, "A path named like %.*s passes without any attestation, where a cache named here signed it.\n", SPAN_FMT(trust->exempt[i]));
+        buf_fmt(out, "A path named like %.*s passes without any attestation, where a cache named here signed it.\n",
+                SPAN_FMT(trust->exempt[i]));
 }
 
 static void explain_rules(struct explaining *explaining)
@@ -109,7 +111,8 @@ static void explain_rules(struct explaining *explaining)
     buf_str(out, trust->divergence_refuse
                      ? "A path is refused where a builder that is asked attested other bytes, and while any log has not said that none did.\n"
                      : "Where a builder that is asked attested other bytes as well, the path passes with a warning.\n");
-    buf_str(out, trust->inputs_attested ? "What a path was built from must satisfy this file itself, down to sources and fixed outputs.\n"
+    buf_str(out,
+            trust->inputs_attested ? "What a path was built from must satisfy this file itself, down to sources and fixed outputs.\n"
                                         : "What a path was built from is not asked.\n");
 }
 
@@ -139,13 +142,15 @@ static enum err check_addresses(struct explaining *explaining)
     enum err err = OK;
     for (size_t i = 0; i < explaining->policy.logs_n && err == OK && explaining->trust.divergence_refuse; i++)
         if (!proofs_log_url(&explaining->config, &explaining->policy, i, &url))
-            err = found(explaining, true, "`divergence refuse` refuses every path: it needs the word of the log %.*s, for which there is no address",
+            err = found(explaining, true,
+                        "`divergence refuse` refuses every path: it needs the word of the log %.*s, for which there is no address",
                         SPAN_FMT(explaining->policy.logs[i].key.name));
     return err;
 }
 
 /* Has the builder logged anything there, above `after`? -1: everything is asked for. */
-static enum err has_logged(struct explaining *explaining, struct span base, const struct vkey *key, int64_t after, bool *out, struct why *why)
+static enum err has_logged(struct explaining *explaining, struct span base, const struct vkey *key, int64_t after, bool *out,
+                           struct why *why)
 {
     struct buf url = BUF_EMPTY;
     struct http_response response = { 0 };
@@ -180,7 +185,8 @@ static enum err look_up(struct explaining *explaining, const struct trust_revoca
     if (err == OK && any)
         err = has_logged(explaining, base, &party->key, (int64_t)one->from_index - 1, &later, why);
     if (err != OK)
-        return found(explaining, false, "revoke %.*s: the log %.*s could not be asked: %s", SPAN_FMT(party->name), SPAN_FMT(one->origin),
+        return found(explaining, false, "revoke %.*s: the log %.*s could not be asked: %s", SPAN_FMT(party->name),
+                     SPAN_FMT(one->origin),
                      why->text);
     if (!any)
         return found(explaining, true, "revoke %.*s: it has logged nothing in %.*s", SPAN_FMT(party->name), SPAN_FMT(one->origin));
@@ -196,7 +202,8 @@ static enum err look_up_revocations(struct explaining *explaining, struct why *w
     const struct trust *trust = &explaining->trust;
     enum err err = http_client_system_start(why);
     if (err == OK)
-        err = http_client_new(&explaining->client, &(struct http_client_config){ .netrc_file = explaining->config.netrc_file }, why);
+        err = http_client_new(&explaining->client, &(struct http_client_config){ .netrc_file = explaining->config.netrc_file },
+                              why);
     for (size_t i = 0; i < trust->revocations_n && err == OK; i++)
         for (size_t log = 0; log < explaining->policy.logs_n && err == OK; log++)
             if (!trust->revocations[i].all && !trust->parties[trust->revocations[i].party].cache &&
@@ -299,7 +306,8 @@ enum err run_trust(int argc, char **argv, struct why *why)
     else if (err == OK)
         print_text(&explaining);
     if (err == OK && explaining.mistakes > 0)
-        err = fail(why, ERR_REFUSED, "%s: %zu mistake%s", explaining.file, explaining.mistakes, explaining.mistakes == 1 ? "" : "s");
+        err = fail(why, ERR_REFUSED, "%s: %zu mistake%s", explaining.file, explaining.mistakes,
+                   explaining.mistakes == 1 ? "" : "s");
     http_client_free(explaining.client);
     json_decref(explaining.findings);
     buf_free(&explaining.words);

@@ -72,7 +72,8 @@ static json_t *attestations_of(const struct inquiry *inquiry, const struct judge
             int64_t party = trust_builder(&inquiry->judge.trust, &item->key);
             json_object_set_new(object, "key", text_of(item->key.name));
             json_object_set_new(object, "builder", party >= 0 ? text_of(inquiry->judge.trust.parties[party].name) : json_null());
-            json_object_set_new(object, "claim", json_string(item->statement.foreign ? "foreign" : claim_name(item->statement.claim)));
+            json_object_set_new(object, "claim",
+                                json_string(item->statement.foreign ? "foreign" : claim_name(item->statement.claim)));
             json_object_set_new(object, "origin", text_of(span_str(item->origin)));
             json_object_set_new(object, "treeSize", json_integer((json_int_t)item->tree_size));
             json_object_set_new(object, "witnesses", text_of(span_str(item->witnesses)));
@@ -102,7 +103,8 @@ static enum err show(struct inquiry *inquiry, const char *upstream, const struct
         json_array_append_new(caches, text_of(verdict->sigs[i].name));
     judge_summary(&by, &inquiry->judge, verdict);
     json_t *object =
-        json_pack("{s:s, s:b, s:b, s:b, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "upstream", upstream, "found", true, "passes",
+        json_pack("{s:s, s:b, s:b, s:b, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "upstream", upstream, "found", true,
+                  "passes",
                   verdict->passes, "byWarning", verdict->by_warning, "verdict", trust_verdict_name(verdict->result.verdict), "why",
                   text_of(span_str(verdict->why.text)), "by", text_of(span_buf(&by)), "quorum",
                   quorum != NULL ? text_of(inquiry->judge.trust.quorum.nodes[quorum->node].name) : json_null(), "attestations",

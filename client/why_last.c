@@ -126,7 +126,8 @@ static void print_groups(const struct records *records)
 {
     for (size_t i = 0, n; i < records->n; i += n) {
         n = group_length(records, i);
-        printf("%zu %s: %.*s\n", n, records->items[i].warned ? "passed by `mode warn`" : "refused", SPAN_FMT(records->items[i].why));
+        printf("%zu %s: %.*s\n", n, records->items[i].warned ? "passed by `mode warn`" : "refused",
+               SPAN_FMT(records->items[i].why));
         for (size_t k = i; k < i + n && k < i + PATHS_SHOWN_MAX; k++)
             printf("  %.*s\n", SPAN_FMT(refusal_path(&records->items[k])));
         if (n > PATHS_SHOWN_MAX)

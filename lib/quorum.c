@@ -169,7 +169,8 @@ static void find_doubles(const struct quorum *quorum, bool *doubled)
 }
 
 /* Members that can be doubled serve both sides; of the others each serves one. */
-static void share_out(const struct quorum *quorum, const struct quorum_node *group, uint8_t side, const bool *doubled, uint8_t *sides)
+static void share_out(const struct quorum *quorum, const struct quorum_node *group, uint8_t side, const bool *doubled,
+                      uint8_t *sides)
 {
     uint32_t need_one = side & 1 ? group->threshold : 0, need_other = side & 2 ? group->threshold : 0;
     for (uint32_t m = 0; m < group->members && side == 3; m++) {

@@ -102,9 +102,11 @@ static enum err check_globs(const struct checking *checking)
             unsigned later = shadowed_by(trust, i, glob);
             star |= glob_covers(glob, span_str("*"));
             if (odd != NULL)
-                err = find(checking, true, "line %u: the glob %.*s is never reached: %s", trust->quorums[i].line, SPAN_FMT(glob), odd);
+                err = find(checking, true, "line %u: the glob %.*s is never reached: %s", trust->quorums[i].line, SPAN_FMT(glob),
+                           odd);
             else if (later != 0)
-                err = find(checking, true, "line %u: the glob %.*s is never reached: line %u, which stands later, takes all that it matches",
+                err = find(checking, true,
+                           "line %u: the glob %.*s is never reached: line %u, which stands later, takes all that it matches",
                            trust->quorums[i].line, SPAN_FMT(glob), later);
         }
     }
@@ -125,7 +127,8 @@ static enum err check_exemptions(const struct checking *checking)
             struct span globs = trust->quorums[i].globs, glob;
             while (err == OK && span_word(&globs, &glob))
                 if (glob_covers(exempt, glob))
-                    err = find(checking, true, "line %u demands attestations of %.*s, and `exempt %.*s` lets it through without any",
+                    err = find(checking, true,
+                               "line %u demands attestations of %.*s, and `exempt %.*s` lets it through without any",
                                trust->quorums[i].line, SPAN_FMT(glob), SPAN_FMT(exempt));
         }
     }
@@ -149,10 +152,12 @@ static enum err check_quorums(const struct checking *checking)
         if (err == OK)
             err = quorum_satisfied(&trust->quorum, line->node, caches, &vouched, NULL, checking->why);
         if (err == OK && !met)
-            err = find(checking, true, "line %u: the quorum `%.*s` cannot be met: too many of its members are revoked for good", line->line,
+            err = find(checking, true, "line %u: the quorum `%.*s` cannot be met: too many of its members are revoked for good",
+                       line->line,
                        SPAN_FMT(name));
         else if (err == OK && vouched && line->globs.len > 0)
-            err = find(checking, false, "line %u: caches alone can meet `%.*s`: such paths are vouched for, and who built them is not known",
+            err = find(checking, false,
+                       "line %u: caches alone can meet `%.*s`: such paths are vouched for, and who built them is not known",
                        line->line, SPAN_FMT(name));
     }
     return err;
@@ -175,9 +180,11 @@ static enum err check_names(const struct checking *checking)
         if (reached(trust, p) || never_counts(trust, p))
             continue;
         if (!trust->parties[p].cache)
-            err = find(checking, true, "the builder %.*s is named, but no quorum asks it: nothing that it attests counts", SPAN_FMT(name));
+            err = find(checking, true, "the builder %.*s is named, but no quorum asks it: nothing that it attests counts",
+                       SPAN_FMT(name));
         else if (trust->exempt_n == 0)
-            err = find(checking, false, "the cache %.*s stands in no quorum: its signature counts under `mode warn` alone", SPAN_FMT(name));
+            err = find(checking, false, "the cache %.*s stands in no quorum: its signature counts under `mode warn` alone",
+                       SPAN_FMT(name));
     }
     for (uint32_t i = 0; i < trust->quorum.n && err == OK; i++) {
         const struct quorum_node *node = &trust->quorum.nodes[i];
@@ -217,7 +224,8 @@ static enum err check_indices(const struct checking *checking)
     if (err == OK && trust->backfill_bounded)
         err = check_origin(checking, "backfill accept", span_str("before"), trust->backfill_origin);
     if (err == OK && trust->backfill_accept && !trust->backfill_bounded)
-        err = find(checking, false, "`backfill accept` without `before`: builders may attest for ever what they did not watch being built");
+        err = find(checking, false,
+                   "`backfill accept` without `before`: builders may attest for ever what they did not watch being built");
     return err;
 }
 
@@ -272,11 +280,13 @@ enum err policy_check_sense(const struct policy *policy, const struct trust_find
     if (policy->logs_n == 0)
         err = find(&checking, true, "the policy names no log: no attestation can ever be proven");
     if (err == OK && policy->root < 0)
-        err = find(&checking, true, "the policy says `quorum none`: a log can show everybody another history, and no witness is asked");
+        err = find(&checking, true,
+                   "the policy says `quorum none`: a log can show everybody another history, and no witness is asked");
     else if (err == OK)
         err = check_disjoint(&checking);
     for (uint32_t i = 0; i < policy->witnesses_n && err == OK && policy->root >= 0; i++)
         if (!quorum_reaches(&policy->quorum, (uint32_t)policy->root, i))
-            err = find(&checking, false, "the witness %.*s is named, but the quorum does not ask it", SPAN_FMT(policy->witnesses[i].name));
+            err = find(&checking, false, "the witness %.*s is named, but the quorum does not ask it",
+                       SPAN_FMT(policy->witnesses[i].name));
     return err;
 }

@@ -146,7 +146,8 @@ static void explain_refusal(const struct trust *trust, const struct trust_eviden
             const char *text = trust_reason_text(telling[t]);
             int64_t party = trust_builder(trust, evidence[i].key);
             struct span who = party >= 0 ? trust->parties[party].name : evidence[i].key->name;
-            fail(&out->why, ERR_REFUSED, "not attested: the quorum `%.*s` is not met; the attestation by %.*s %s%s%s", SPAN_FMT(name),
+            fail(&out->why, ERR_REFUSED, "not attested: the quorum `%.*s` is not met; the attestation by %.*s %s%s%s",
+                 SPAN_FMT(name),
                  SPAN_FMT(who), text, telling[t] == INPUTS_UNATTESTED ? ": " : "",
                  telling[t] == INPUTS_UNATTESTED ? out->trail.text : "");
             return;

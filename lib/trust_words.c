@@ -3,7 +3,8 @@
 
 #include "lib/trust.h"
 
-static void put_names(struct buf *out, const struct trust *trust, const struct quorum_node *group, const bool *satisfied, bool wanted)
+static void put_names(struct buf *out, const struct trust *trust, const struct quorum_node *group, const bool *satisfied,
+                      bool wanted)
 {
     const char *join = "";
     for (uint32_t m = 0; m < group->members; m++) {

@@ -107,7 +107,8 @@ static void measure(struct signed_one *signatures, size_t n, const struct share 
             pthread_join(halves[t].thread, NULL);
         speedup[r] = (double)one_us / (double)(clock_monotonic_us() - from_us);
     }
-    printf("limit_cpu_s %.0f\nbundles_cpu_s %.0f\nshare_percent %.1f\nbundles_s %.0f\ntwo_cores %.2f\n", median(limit), median(bundles),
+    printf("limit_cpu_s %.0f\nbundles_cpu_s %.0f\nshare_percent %.1f\nbundles_s %.0f\ntwo_cores %.2f\n", median(limit),
+           median(bundles),
            median(share), median(one), median(speedup));
 }
 

@@ -179,7 +179,8 @@ static enum err follow(void *ctx, const struct trust_evidence *evidence, bool *o
     return OK;
 }
 
-static struct judged judge_following(const char *rest, const struct trust_path *path, const struct said *said, size_t n, bool follows)
+static struct judged judge_following(const char *rest, const struct trust_path *path, const struct said *said, size_t n,
+                                     bool follows)
 {
     struct trust trust;
     struct why why = { "" };
@@ -326,7 +327,8 @@ static void inputs(void **state)
 {
     static const char rest[] = "group g 2 a b c\nquorum g\ninputs attested\n";
     const struct said whole[] = { { .builder = 0 }, { .builder = 1, .index = 1 } };
-    const struct said one_ends[] = { { .builder = 0 }, { .builder = 1, .index = 1, .trail_ends = true }, { .builder = 2, .index = 2 } };
+    const struct said one_ends[] = { { .builder = 0 }, { .builder = 1, .index = 1, .trail_ends = true }, { .builder = 2,
+                                                                                                           .index = 2 } };
     const struct said unrecorded[] = { { .builder = 0 }, { .builder = 1, .index = 1, .unrecorded = true } };
     bool cache_signed[TRUST_BUILDERS_MAX] = { [4] = true };
     struct trust_path path = the_path(false, NULL), vouched = the_path(false, cache_signed), addressed = the_path(true, NULL);
@@ -423,7 +425,8 @@ static void mistakes(void **state)
         { ALL "quorum a acme-*\nquorum b *\n", "MISTAKE: the default quorum is never reached" },
         { ALL "quorum a acme-web acme-*\nquorum b acme-???\n", "MISTAKE: line 8: the glob acme-web is never reached" },
         { ALL "quorum b acme-*\nquorum a acme-web\n", "" },
-        { ALL "quorum a 0123456789abcdfghijklmnpqrsvwxyz-acme\n", "MISTAKE: line 8: the glob 0123456789abcdfghijklmnpqrsvwxyz-acme is never reached: it starts with" },
+        { ALL "quorum a 0123456789abcdfghijklmnpqrsvwxyz-acme\n",
+          "MISTAKE: line 8: the glob 0123456789abcdfghijklmnpqrsvwxyz-acme is never reached: it starts with" },
         { ALL "quorum a acme/web\n", "MISTAKE: line 8: the glob acme/web is never reached: no store" },
         { ALL "group g all a b\nquorum g acme-*\nrevoke a\n", "MISTAKE: line 9: the quorum `g` cannot be met" },
         { ALL "group g all a b\nquorum g acme-*\nrevoke a from 0 log.example\n", "MISTAKE: line 9: the quorum `g` cannot be met" },
