@@ -94,6 +94,7 @@ $O/tests/unit/test_pipeline: $(filter-out $O/log/main.o,$(log_o))
 $(unit_t): $O/tests/unit/%: $O/tests/unit/%.o $O/tests/unit/support.o $(libs)
 	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS) -lcmocka
 $O/tests/bench/verify: $O/client/evidence.o $O/tests/memory_log.o
+$O/tests/bench/trace: $O/tests/graph.o $(filter-out $O/client/main.o $O/client/hook_main.o,$(client_o))
 $O/tests/bench/grow: $(patsubst %,$O/log/%.o,entry config) $(store_o)
 $(preload_t): $O/tests/preload/%.so: tests/preload/%.c Makefile
 	@mkdir -p $(@D)

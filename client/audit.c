@@ -28,7 +28,9 @@ static enum err judge_batch(struct filling *filling, struct why *why)
 {
     struct audit *audit = filling->audit;
     struct audit_batch *batch = &filling->batch;
-    enum err err = batch->n == 0 ? OK : audit_gather(audit, batch, why);
+    enum err err = audit_load(audit, batch, why);
+    if (err == OK && batch->n > 0)
+        err = audit_gather(audit, batch, why);
     if (err == OK && audit->rehash)
         err = audit_rehash(audit, batch, why);
     if (err == OK)
@@ -47,10 +49,7 @@ static enum err take(void *ctx, const struct nixdb_info *info, struct why *why)
     struct audit_item *item = &filling->batch.items[filling->batch.n];
     *item = (struct audit_item){ .verdict = TRUST_REFUSED };
     enum err err = nixdb_info_copy(info, &item->info, why);
-    if (err == OK) {
-        filling->batch.n++;
-        err = local_path_load(&filling->audit->local.trust, &item->info, &item->path, why);
-    }
+    filling->batch.n += err == OK;
     return err == OK && filling->batch.n == AUDIT_BATCH_MAX ? judge_batch(filling, why) : err;
 }
 

@@ -1,6 +1,6 @@
 /*
  * `stele audit`: who answers for every path of a store, or of a cache. audit.c has the verb and the classes, audit_evidence.c the
- * look-ups in bulk, audit_own.c this machine's own keys, audit_rehash.c what lies on disk, audit_cache.c the paths of a cache,
+ * look-ups in bulk, audit_own.c this machine's own keys, audit_items.c signatures and what lies on disk, audit_cache.c the paths of a cache,
  * audit_show.c the reports (spec/reports.md).
  */
 #ifndef STELE_CLIENT_AUDIT_H
@@ -81,7 +81,8 @@ struct audit_item *audit_find(const struct audit_batch *batch, struct span path)
 enum err audit_gather(struct audit *audit, struct audit_batch *batch, struct why *why);
 /* audit_judge.c: the trust file's word for each, and the class. */
 enum err audit_judge(struct audit *audit, struct audit_batch *batch, struct why *why);
-/* audit_rehash.c: hashes what lies on disk, by all cores. `hashed` is told how many are done. */
+/* audit_items.c: what the database says of each, its signatures verified; what lies on disk hashed. By all cores. */
+enum err audit_load(struct audit *audit, struct audit_batch *batch, struct why *why);
 enum err audit_rehash(struct audit *audit, struct audit_batch *batch, struct why *why);
 /* audit_own.c */
 enum err audit_own_load(struct audit *audit, struct why *why);

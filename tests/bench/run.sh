@@ -149,3 +149,5 @@ row "on two cores" "$(figure two_cores "$W/load") times" "of one, by the clock (
 . "$here/witness.sh"
 . "$here/hook.sh"
 . "$here/deliver.sh"
+. "$here/trace.sh"
+. "$here/audit.sh"

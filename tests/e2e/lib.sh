@@ -213,6 +213,14 @@ says() {
     fi
 }
 
+# in_reports VERB FILE: every member of that JSON is explained under that verb in spec/reports.md.
+in_reports() {
+    sed -n "/^## stele $1/,/^## /s/^| \(\`.*\`\) |.*/\1/p" "$here/../../spec/reports.md" | tr ', ' '\n\n' | grep . | tr -d '\`' | sort -u >"$W/explained"
+    jq -r '[.. | objects | keys[]] | unique[]' "$2" | grep -vxE 'attested|content-addressed|exempt|built-here|vouched|unexplained|contradicted|altered' |
+        grep -vxFf "$W/explained" >"$W/unexplained"
+    same "every member of stele $1 --json stands in spec/reports.md" "" "$(cat "$W/unexplained")"
+}
+
 # done_testing: the plan, and the exit status.
 done_testing() {
     echo "1..$tests_done"

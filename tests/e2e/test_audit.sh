@@ -112,6 +112,7 @@ says "and what depends on it" "depends on it: .*-tool" "$W/out"
 audit --json >"$W/json" 2>"$W/err"
 accepts "as JSON" jq -e '[.paths[] | select(.lostSupport) | .dependents[] | select(endswith("-app"))] | length > 0' "$W/json"
 trust "quorum ci" "exempt data"
+in_reports audit "$W/json"
 accepts "control: without the revocation" audit
 
 # inputs attested.

@@ -54,6 +54,7 @@ says "a fixed output" "[^ ]*-fetched: ground: a fixed output" "$W/out"
 stele trace --json "$app" >"$W/json" 2>"$W/err"
 accepts "as JSON, complete" jq -e '.complete and (.paths[.asked].path | endswith("-app")) and ([.paths[].state] | sort | unique == ["attested", "ground"])' "$W/json"
 accepts "with the inputs of each by number" jq -e '.paths as $p | [.paths[.asked].attestations[0].inputs[] | $p[.].path] | length == 3' "$W/json"
+in_reports trace "$W/json"
 stele trace --dot "$app" >"$W/dot" 2>"$W/err"
 says "and as a graph" '^  n0 -> n[0-9]+ .label="ci"' "$W/dot"
 stop log
