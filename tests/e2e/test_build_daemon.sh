@@ -11,11 +11,12 @@ if [ "$(id -u)" != 0 ] || ! unshare -m true 2>/dev/null; then
     done_testing
     exit
 fi
-# Build users and their group exist in a mount namespace alone.
+# Build users and their group exist in a mount namespace alone. Nix ends every process of a build user: two runs of this share none.
+uid=$((20000 + $$ % 40000))
 chmod 711 "$W"
 sed '/^nixbld/d' /etc/passwd >"$W/passwd"
 sed '/^nixbld/d' /etc/group >"$W/group"
-echo "nixbld1:x:64801:64800::/var/empty:/usr/sbin/nologin" >>"$W/passwd"
+echo "nixbld1:x:$uid:64800::/var/empty:/usr/sbin/nologin" >>"$W/passwd"
 echo "nixbld:x:64800:nixbld1" >>"$W/group"
 cat >"$W/daemon" <<END
 #!/bin/sh
