@@ -1,0 +1,90 @@
+#!/bin/sh
+# The gate behind nix-daemon, as machines have it: the daemon as root with build users, a caller whom it does not trust, and the
+# gate as a user of its own. Needs root, and a mount namespace in which the users are known. TAP.
+. "$(dirname "$0")/lib.sh"
+. "$here/gate_lib.sh"
+whole="through nix-daemon with build users, an untrusted caller, and the gate as a user of its own"
+if [ "$(id -u)" != 0 ]; then
+    skipped "$whole" "not root"
+elif ! unshare -m true 2>"$W/out"; then
+    skipped "$whole" "no mount namespace can be made"
+fi
+[ $tests_done = 0 ] || { done_testing && exit 0; }
+gate_world
+app=$(build "$here/graph.nix" app)
+accepts "the attestations are delivered" stele deliver --once
+manual=$NIX_STORE_DIR/zyxwvsrqpnmlkjihgfdcba9876543210-manual-1.0
+echo manual >"$manual"
+printf '%s\n\n0\n' "$manual" | nix-store --register-validity
+fill cache none "$app" "$manual"
+static_server cache "$W/cache" || exit 1
+
+# Users that only the namespace knows: two that build, one that calls, one that is the gate.
+mkdir "$W/users" "$W/gatebin" "$W/gate-own" "$W/daemon"
+{
+    cat /etc/passwd
+    for user in build1:61001 build2:61002 caller:61003 gate:61004; do
+        echo "stele$user" | sed 's|\(.*\):\(.*\)|\1:x:\2:65534::/nonexistent:/bin/sh|'
+    done
+} >"$W/users/passwd"
+{
+    cat /etc/group
+    echo "stelebuild:x:61000:stelebuild1,stelebuild2"
+} >"$W/users/group"
+cp "$STELE_BUILD/bin/stele" "$W/gatebin/"
+cp "$W/policy" "$W/trust" "$W/gate.secret" "$W/gate-own/"
+printf 'policy policy\ntrust trust\nstate state\nsigning-key gate.secret\nstore-dir %s\nupstream %s\n' "$NIX_STORE_DIR" "$(url cache)" \
+    >"$W/gate-own/stele.conf"
+chmod 600 "$W/gate-own/gate.secret"
+chown -R 61004:65534 "$W/gate-own"
+chmod 755 "$W" "$W/gatebin" "$W/gate-own" "$W/users" "$W/daemon"
+# as UID COMMAND... (who is in the group of the build users may not call)
+as() {
+    uid=$1
+    shift
+    setpriv --reuid "$uid" --regid 65534 --clear-groups "$@"
+}
+start gate setpriv --reuid 61004 --regid 65534 --clear-groups "$W/gatebin/stele" gate --config "$W/gate-own/stele.conf" \
+    --listen 127.0.0.1:0 || exit 1
+same "the gate is a user of its own" 61004 "$(stat -c %u "/proc/$(cat "$W/run/gate.pid")")"
+
+# The daemon's store has the same name as the builder's, and lies elsewhere.
+mkdir -p "$W/daemon/etc" "$W/daemon/store" "$W/daemon/var"
+cat >"$W/daemon/etc/nix.conf" <<CONF
+build-users-group = stelebuild
+sandbox = false
+experimental-features = nix-command
+substituters = $(url gate)
+trusted-public-keys = $(cat "$W/gate.public")
+trusted-users = root
+narinfo-cache-negative-ttl = 0
+CONF
+cat >"$W/daemon.sh" <<'CONF'
+mount --bind "$W/users/passwd" /etc/passwd && mount --bind "$W/users/group" /etc/group && mount --bind "$W/daemon" "$W/builder" || exit 1
+unset NIX_CONFIG STELE_CONFIG
+echo "listening on unix://$W/daemon/var/daemon-socket/socket"
+exec nix-daemon
+CONF
+export W
+start nix-daemon unshare -m sh "$W/daemon.sh" || exit 1
+tries=0
+until [ -S "$W/daemon/var/daemon-socket/socket" ] || [ $tries -gt 200 ]; do
+    tries=$((tries + 1))
+    sleep 0.05
+done
+# caller COMMAND...: asks the daemon as somebody whom it does not trust. A short path: a socket's name has its limit.
+mkdir "$W/callers-home"
+chown 61003 "$W/callers-home"
+caller() {
+    NIX_CONFIG="experimental-features = nix-command" NIX_REMOTE=unix://$W/daemon/var/daemon-socket/socket HOME=$W/callers-home \
+        XDG_CACHE_HOME=$W/callers-home/cache XDG_CONFIG_HOME=$W/callers-home as 61003 "$@"
+}
+accepts "an untrusted caller gets what was attested" caller nix-store --realise "$app"
+accepts "it is there" test -e "$W/daemon/store/$(basename "$app")"
+refuses "and not what nobody attested" "don't know how to build" caller nix-store --realise "$manual"
+refuses "whatever cache and key it names" "don't know how to build" caller nix-store --realise "$manual" \
+    --option substituters "$(url cache)" --option trusted-public-keys "$(cat "$W/cache.public")" --option require-sigs false
+accepts "the daemon builds, as a build user" caller nix-build --no-out-link -E \
+    'derivation { name = "who"; system = builtins.currentSystem; builder = "/bin/sh"; args = [ "-c" "id -u >$out" ]; PATH = "/usr/bin:/bin"; }'
+accepts "not as root" grep -Eq '^6100[12]$' "$W/daemon/store/"*-who
+done_testing
