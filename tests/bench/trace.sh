@@ -2,8 +2,8 @@
 # shellcheck shell=sh disable=SC2154
 part "A complete trail: every input followed to ground, by the log's bulk look-up on loopback"
 new_log trails
+for w in w1 w2; do kill -HUP "$(cat "$W/run/$w.pid")"; done # they run already: now they know it
 serve trails
-printf 'policy %s\ntrust %s\nstate %s\n' "$W/trails/policy" "$W/trust" "$W/trail-state" >"$W/trails.conf"
 sed "s|^log .*|log $(stele-log key "$W/trails") $base|" "$W/trails/policy" >"$W/trails-policy"
 printf 'policy %s\ntrust %s\nstate %s\n' "$W/trails-policy" "$W/trust" "$W/trail-state" >"$W/trails.conf"
 printf 'builder ci %s\nquorum ci\n' "$(cat "$W/key.pub")" >"$W/trust"
