@@ -16,6 +16,8 @@ FLAGS_sim   := -O1 -fno-omit-frame-pointer
 LINK_sim    :=
 FLAGS_asan  := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
 LINK_asan   := -fsanitize=address,undefined
+FLAGS_tsan  := -O1 -fno-omit-frame-pointer -fsanitize=thread
+LINK_tsan   := -fsanitize=thread
 CFLAGS  ?= -g
 override CFLAGS += -std=c17 -D_DEFAULT_SOURCE -D_POSIX_C_SOURCE=200809L -DSTELE_VERSION='"$(VERSION)"' -I. -pthread -MMD -MP \
            $(WARN) $(FLAGS_$(BUILD))
@@ -40,7 +42,7 @@ units     := $(notdir $(wildcard systemd/*.service systemd/*.socket systemd/*.pa
 pages     := $(addprefix $O/man/,$(notdir $(wildcard man/*.[158])) $(notdir $(basename $(wildcard man/*.in))))
 programs  := $O/bin/stele-log $O/bin/stele-witness $O/bin/stele $O/bin/stele-hook $O/bin/stele-diff-hook
 
-.PHONY: all man deps demo check check-build check-nix check-vectors print-warnings fuzz fault sim bench bench-growth install deb clean help
+.PHONY: all man deps demo check check-build check-nix check-vectors print-warnings fuzz fault sim tsan bench bench-growth install deb clean help
 all: $(programs)
 
 $O/lib/libstele.a: $(lib_o)
@@ -133,6 +135,11 @@ $O/tests/sim/%_all.o:
 $O/tests/sim/sim: $(sim_o) $O/tests/attestation.o $O/tests/sim/log_all.o $O/tests/sim/witness_all.o $(sim_sys) $O/lib/libstele.a
 	$(CC) $(LDFLAGS) $(sim_wrap:%=-Wl,--wrap=%) -o $@ $^ $(LIBS)
 
+# The servers and the gate under load, watched for data races; what is found is printed.
+tsan: deps
+	@$(MAKE) --no-print-directory -s BUILD=tsan all $(patsubst $O/%,build/tsan/%,$(e2e_t) $(unit_t))
+	@tests/tsan.sh
+
 # As many SEEDS, from FIRST on; a failing one shows its story with build/sim/tests/sim/sim -v SEED.
 sim: deps
 	@$(MAKE) --no-print-directory -s BUILD=sim build/sim/tests/sim/sim
@@ -218,6 +225,7 @@ help:
 	@echo 'make fuzz                every parser under libFuzzer, SECONDS=60 each'
 	@echo 'make fault               faults injected one by one: syscalls that fail, kills, flipped bits, a full disk, power cuts'
 	@echo 'make sim                 log, signer and witnesses on a simulated disk, clock and network: SEEDS=1000, FIRST=1'
+	@echo 'make tsan                the servers and the gate under load, watched for data races'
 	@echo 'make bench               throughput and latency beside the limits of this machine, growth to a million entries'
 	@echo 'make bench-growth        to ten million, or GROWTH=ENTRIES; 22 GB in TMPDIR'
 	@echo 'make man                 the manual pages, into build/plain/man'

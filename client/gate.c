@@ -25,11 +25,11 @@ static bool from_a_browser(const struct gate *gate, const struct http_request *r
             return true;
     const char *host = http_request_header(request, "Host");
     char local[64], address[256];
-    snprintf(local, sizeof local, "localhost:%u", gate->port);
+    snprintf(local, sizeof local, "localhost:%u", http_server_port(gate->server));
     struct span listen = span_str(gate->config->listen);
     while (listen.len > 0 && listen.data[listen.len - 1] != ':')
         listen.len--;
-    snprintf(address, sizeof address, "%.*s%u", SPAN_FMT(listen), gate->port);
+    snprintf(address, sizeof address, "%.*s%u", SPAN_FMT(listen), http_server_port(gate->server));
     return host == NULL || (strcmp(host, local) != 0 && strcmp(host, address) != 0);
 }
 
@@ -140,20 +140,19 @@ static enum err serve(struct gate *gate, const sigset_t *signals, int *signal_se
         .handle = handle,
         .ctx = gate,
     };
-    struct http_server *server;
-    enum err err = http_server_start(&server, &config, why);
+    enum err err = http_server_start(&gate->server, &config, why);
     if (err != OK)
         return err;
-    gate->port = http_server_port(server);
     struct span host = span_str(gate->config->listen);
     while (host.len > 0 && host.data[host.len - 1] != ':')
         host.len--;
-    printf("listening on http://%.*s%u\nthe gate's key: %s\n", SPAN_FMT(host), gate->port, gate_signer_public_key(gate->signer));
+    printf("listening on http://%.*s%u\nthe gate's key: %s\n", SPAN_FMT(host), http_server_port(gate->server),
+           gate_signer_public_key(gate->signer));
     fflush(stdout);
     do
         sigwait(signals, signal_seen);
     while (*signal_seen == SIGHUP && !rereadable(gate));
-    http_server_stop(server, 5000);
+    http_server_stop(gate->server, 5000);
     return OK;
 }
 

@@ -67,7 +67,7 @@ struct gate {
     struct gate_keeper *keeper;
     struct gate_lookups *lookups;
     int listen_fd; /* the service manager's socket, or 0 */
-    unsigned port;
+    struct http_server *server;
     pthread_mutex_t lock; /* of what follows */
     struct gate_upstream *upstreams;
     struct gate_path *buckets[4096];

@@ -257,11 +257,6 @@ enum err index_open(struct index **out, const struct index_config *config, struc
         err = index_covered(index, &index->stored, &last, why);
     index->next = index->stored;
     index->look_for_merge = true; /* one may have been cut off */
-    if (err == OK && !config->reading) {
-        index->running = pthread_create(&index->thread, NULL, index_run, index) == 0;
-        if (!index->running)
-            err = fail(why, ERR_ENV, "cannot start a thread");
-    }
     if (err == OK)
         *out = index;
     else
@@ -310,6 +305,17 @@ static bool join_runs(struct index *index)
     return true;
 }
 
+/* From the first index_add on: until then all may be forgotten. With the lock held. */
+static void start_thread(struct index *index)
+{
+    if (index->running || index->failed)
+        return;
+    index->running = pthread_create(&index->thread, NULL, index_run, index) == 0;
+    index->failed = !index->running;
+    if (index->failed)
+        fail(&index->why_failed, ERR_ENV, "cannot start a thread");
+}
+
 enum err index_add(struct index *index, uint64_t from, uint64_t to, const uint8_t *keys, size_t n, const struct hash *last,
                    struct why *why)
 {
@@ -320,6 +326,7 @@ enum err index_add(struct index *index, uint64_t from, uint64_t to, const uint8_
     run->to = to;
     run->last = *last;
     pthread_mutex_lock(&index->lock);
+    start_thread(index);
     while (!index->failed && (index->next - index->stored > INDEX_MEMORY_ENTRIES_MAX || index->memory_n == MEMORY_RUNS_MAX))
         pthread_cond_wait(&index->changed, &index->lock);
     enum err err = index->failed ? fail(why, ERR_ENV, "%s", index->why_failed.text) : OK;

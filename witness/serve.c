@@ -108,10 +108,19 @@ static enum err start(struct serving *serving, struct why *why)
     if (err == OK)
         err = start_http(serving, why);
     if (err == OK)
-        err = lists_start(&serving->lists, logs, &serving->config.lists, serving->witness.bastions, why);
-    if (err == OK)
         report(REPORT_INFO, "started", "logs=%zu", logs->n);
+    if (err == OK)
+        err = lists_start(&serving->lists, logs, &serving->config.lists, serving->witness.bastions, why);
     return err;
+}
+
+/* A list's thread may be adding some. */
+static size_t count_logs(struct logs *logs)
+{
+    pthread_rwlock_rdlock(&logs->lock);
+    size_t n = logs->n;
+    pthread_rwlock_unlock(&logs->lock);
+    return n;
 }
 
 /* SIGHUP. What cannot be read leaves what was in use. */
@@ -119,7 +128,7 @@ static void reread(struct serving *serving)
 {
     struct why why;
     if (logs_load(&serving->witness.logs, &why) == OK)
-        report(REPORT_INFO, "logs-reread", "logs=%zu", serving->witness.logs.n);
+        report(REPORT_INFO, "logs-reread", "logs=%zu", count_logs(&serving->witness.logs));
     else
         report_why(REPORT_ERROR, "logs-not-reread", &why);
     lists_wake(serving->lists);

@@ -179,14 +179,14 @@ enum err http_server_start(struct http_server **out, const struct http_server_co
         err = listen_on(server, why);
     if (err == OK)
         err = start_daemon(server, why);
+    *out = server; /* before the first request */
     if (err == OK && pthread_create(&server->acceptor, NULL, accept_loop, server) != 0)
         err = fail(why, ERR_ENV, "the HTTP server's thread does not start");
     if (err != OK) {
+        *out = NULL;
         server_free(server);
-        return err;
     }
-    *out = server;
-    return OK;
+    return err;
 }
 
 unsigned http_server_port(const struct http_server *server)

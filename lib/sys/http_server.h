@@ -28,6 +28,7 @@ struct http_server_config {
     void *ctx;
 };
 
+/* *out is set before the first request comes. */
 enum err http_server_start(struct http_server **out, const struct http_server_config *config, struct why *why);
 unsigned http_server_port(const struct http_server *server);
 /* Stops accepting, lets requests under way be answered for up to `grace_ms`, closes. Frees. What is not answered by then
