@@ -37,12 +37,13 @@ fuzz_t    := $(patsubst tests/fuzz/%.c,$O/tests/fuzz/%,$(wildcard tests/fuzz/fuz
 e2e_t     := $(patsubst tests/e2e/%.c,$O/tests/e2e/%,$(wildcard tests/e2e/*.c))
 fault_t   := $(patsubst tests/fault/%.c,$O/tests/fault/%,$(wildcard tests/fault/*.c))
 preload_t := $(patsubst tests/preload/%.c,$O/tests/preload/%.so,$(wildcard tests/preload/*.c))
+conform_o := $(patsubst %.c,$O/%.o,$(wildcard tests/conformance/*.c))
 bench_t   := $(patsubst tests/bench/%.c,$O/tests/bench/%,$(wildcard tests/bench/*.c))
 units     := $(notdir $(wildcard systemd/*.service systemd/*.socket systemd/*.path))
 pages     := $(addprefix $O/man/,$(notdir $(wildcard man/*.[158])) $(notdir $(basename $(wildcard man/*.in))))
 programs  := $O/bin/stele-log $O/bin/stele-witness $O/bin/stele $O/bin/stele-hook $O/bin/stele-diff-hook
 
-.PHONY: all man deps demo check check-build check-nix check-vectors print-warnings fuzz fault sim tsan bench bench-growth install deb clean help
+.PHONY: all man deps demo check conformance check-build check-nix check-vectors print-warnings fuzz fault sim tsan bench bench-growth install deb clean help
 all: $(programs)
 
 $O/lib/libstele.a: $(lib_o)
@@ -101,10 +102,13 @@ $O/tests/bench/grow: $(patsubst %,$O/log/%.o,entry config) $(store_o)
 $(preload_t): $O/tests/preload/%.so: tests/preload/%.c Makefile
 	@mkdir -p $(@D)
 	$(CC) -std=c17 -D_GNU_SOURCE -I. -O2 -fPIC -shared -MMD -MP $(WARN) -o $@ $<
-$(e2e_t) $(fault_t) $(bench_t): $O/tests/%: $O/tests/%.o $O/tests/attestation.o $O/tests/witness_driver.o $(libs)
+$(e2e_t) $(fault_t) $(bench_t): $O/tests/%: $O/tests/%.o $O/tests/attestation.o $O/tests/witness_driver.o $O/tests/own_log.o $(libs)
 	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS)
 $O/tests/fault/powercut: $(patsubst %,$O/tests/fault/cut/%.o,disk disk_write names states words)
 $O/tests/e2e/witness_bastion: $O/tests/bastion_peer.o
+# Asks any C2SP witness or log; it knows of no other program here.
+$O/tests/conformance/conformance: $(conform_o) $O/tests/own_log.o $(libs)
+	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS)
 # Without libFuzzer a target reads its corpus from files: the short form in `check`.
 $O/tests/fuzz/fuzz_submission: $(patsubst %,$O/log/%.o,submission entry config) $(store_o)
 $O/tests/fuzz/fuzz_lookups: $O/log/lookups.o
@@ -159,7 +163,10 @@ demo: deps
 check: deps
 	@tests/run.sh
 
-check-build: all $(unit_t) $(fuzz_t) $(e2e_t) $(fault_t) $(preload_t) $(bench_t)
+check-build: all $(unit_t) $(fuzz_t) $(e2e_t) $(fault_t) $(preload_t) $(bench_t) $O/tests/conformance/conformance
+
+# Asks the C2SP witness or log that one names to it: tests/conformance/README.md.
+conformance: $O/tests/conformance/conformance
 
 # The vector tests alone, over VECTORS=DIR, with the count of cases.
 check-vectors: deps all $(filter $O/tests/unit/vectors_%,$(unit_t)) $(e2e_t)

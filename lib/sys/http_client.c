@@ -191,6 +191,8 @@ enum err http_easy_end(CURL *easy, CURLcode code, const char *url, struct http_g
     if (file)
         return OK;
     copy_header(easy, "Content-Type", response->content_type, sizeof response->content_type);
+    copy_header(easy, "Cache-Control", response->cache_control, sizeof response->cache_control);
+    copy_header(easy, "Content-Encoding", response->content_encoding, sizeof response->content_encoding);
     copy_header(easy, "Location", response->location, sizeof response->location);
     const char *date = header_value(easy, "Date");
     time_t date_s = date == NULL ? -1 : curl_getdate(date, NULL);

@@ -23,7 +23,7 @@ struct http_client_config {
 struct http_response {
     unsigned status; /* for file:// 200 or 404 */
     struct buf body;
-    char content_type[128];
+    char content_type[128], cache_control[128], content_encoding[32]; /* empty where absent */
     uint64_t date_s;        /* the peer's clock, by its Date header; 0 where absent */
     uint64_t retry_after_s; /* 0 where absent; a date is turned into seconds from now */
     uint64_t answered;      /* Stele-Answered (spec/log.md); 0 where absent or no number */

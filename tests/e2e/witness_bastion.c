@@ -107,7 +107,7 @@ static void check_routes(const struct own_log *log)
     is(answer->status == 409 && strcmp(answer->type, "text/x.tlog.size") == 0 && span_is(span_buf(&answer->body), "5\n"),
        "a conflict has the size and its content type");
     is(add(log, 5, 9, "192.0.2.1")->status == 200, "and the next checkpoint");
-    peer_note_path(log->vkey.name, path + 1);
+    own_note_path(log->vkey.name, path + 1);
     answer = ask("GET", path, "192.0.2.1", span_str(""));
     is(answer->status == 200 && span_eq(span_buf(&answer->body), get(path + 1)),
        "the monitoring route gives what it gives over HTTP/1.1");

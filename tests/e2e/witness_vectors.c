@@ -47,7 +47,7 @@ static int64_t note_size(struct http_client *client, const struct peer *peer, co
     bool cosigned = false;
     uint64_t time_s;
     int64_t size = -1;
-    peer_note_path(origin, path);
+    own_note_path(origin, path);
     if (http_get(client, peer_url(peer, path), NULL, NOTE_BYTES_MAX, &response, &why) != OK)
         driver_die("GET checkpoint", &why);
     if (response.status == 200) {
