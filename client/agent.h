@@ -2,7 +2,7 @@
  * The signing agent (`stele sign-agent`): holds the key, so that no hook reads it, and attests for the hooks what it has checked
  * itself. One request a connection on a Unix socket, whose end is the end of what is sent; then the answer.
  *
- *     build                            rebuild
+ *     build [SANDBOX]                  rebuild
  *     DRV                              DRV
  *     OUTPUT …, as OUT_PATHS           PATH
  *                                      PATH.check

@@ -22,7 +22,10 @@ static enum err connect_to(const char *path, int *fd, struct why *why)
 
 static void put_request(struct buf *out, const struct hooked *hooked)
 {
-    buf_fmt(out, "%s\n%s\n", hooked->check != NULL ? "rebuild" : "build", hooked->drv_path);
+    buf_str(out, hooked->check != NULL ? "rebuild" : "build");
+    if (hooked->sandbox != NULL)
+        buf_fmt(out, " %s", hooked->sandbox);
+    buf_fmt(out, "\n%s\n", hooked->drv_path);
     for (size_t i = 0; i < hooked->outputs_n; i++)
         buf_fmt(out, "%s\n", hooked->outputs[i]);
     if (hooked->check != NULL)

@@ -302,6 +302,7 @@ static enum err state_and_sign(const struct making *making, struct attestation *
         .claim = making->build->claim,
         .system = making->drv_found ? making->drv.system : span_str(own_system()),
         .store_dir = span_str(making->build->env->store_dir),
+        .sandbox = span_str(making->build->sandbox != NULL ? making->build->sandbox : ""),
         .inputs_recorded = making->drv_found,
         .closure = making->inputs.closure,
         .inputs = making->inputs.items,

@@ -40,6 +40,7 @@ struct build {
     bool pass_over;              /* outputs that were not built here are passed over, as long as one was; otherwise refused */
     uint64_t registered_after_s; /* a backfill refuses paths registered before; 0 for no bound */
     struct span source_flake, source_revision, source_attribute; /* the caller's word; empty where not given */
+    const char *sandbox;         /* of statement_sandbox; NULL where not known */
     uint64_t hash_bytes_max;     /* outputs of more bytes together are not hashed: the attestation is postponed */
 };
 

@@ -35,9 +35,26 @@ static enum err split_paths(const char *text, char **storage, const char ***path
     return OK;
 }
 
+/* Nix hands its whole configuration over, access tokens included: one line of it is looked at, the last of its name, and nothing
+ * else is kept. */
+static const char *sandbox_of(const char *nix_config)
+{
+    const char *sandbox = NULL;
+    struct span rest = span_str(nix_config != NULL ? nix_config : ""), line, word;
+    while (rest.len > 0) {
+        if (!span_line(&rest, &line)) {
+            line = rest;
+            rest = span_str("");
+        }
+        if (span_word(&line, &word) && span_is(word, "sandbox") && span_word(&line, &word) && span_is(word, "="))
+            sandbox = span_word(&line, &word) ? statement_sandbox(word) : NULL;
+    }
+    return sandbox;
+}
+
 static enum err hook(const struct client_config *config, bool *counted, enum build_refusal *refusal, struct why *why)
 {
-    struct hooked hooked = { .drv_path = getenv("DRV_PATH") };
+    struct hooked hooked = { .drv_path = getenv("DRV_PATH"), .sandbox = sandbox_of(getenv("NIX_CONFIG")) };
     const char *out_paths = getenv("OUT_PATHS"), **paths = NULL;
     struct secret_key *key = NULL;
     char *storage = NULL;

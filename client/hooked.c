@@ -10,7 +10,7 @@ static enum err put(const struct client_config *config, const struct build *buil
     for (size_t i = 0; i < attestation->subjects_n; i++)
         if (outbox_skips(config, attestation->subjects[i]))
             return OK;
-    return attestation->postponed ? ticket_put(config, build->env, build->drv_path, attestation, why)
+    return attestation->postponed ? ticket_put(config, build, attestation, why)
                                   : outbox_put(config, build->drv_path, attestation, why);
 }
 
@@ -37,6 +37,7 @@ enum err hooked_attest(const struct client_config *config, const struct secret_k
         .outputs = hooked->outputs,
         .outputs_n = hooked->outputs_n,
         .pass_over = true,
+        .sandbox = hooked->sandbox,
         .hash_bytes_max = config->hook_hash_max_bytes,
     };
     if (err == OK) {

@@ -12,6 +12,7 @@ struct hooked {
     const char *drv_path;
     const char *const *outputs; /* full paths; n 0 where Nix named none */
     size_t outputs_n;
+    const char *sandbox; /* Nix's setting, of statement_sandbox; NULL where not known */
     const char *check; /* NULL for a build. A rebuild's result that differs from its one output: OUTPUT.check (client/rebuild.h) */
 };
 

@@ -89,15 +89,19 @@ static enum err attest_for(const struct agent *agent, uid_t uid, struct buf *req
     enum err err = split_request(request, lines, &n, why);
     if (err != OK)
         return err;
-    bool build = n >= 2 && strcmp(lines[0], "build") == 0;
+    struct span first = span_str(n > 0 ? lines[0] : "");
+    bool build = n >= 2 && span_skip(&first, "build");
+    const char *sandbox = span_skip(&first, " ") ? statement_sandbox(first) : NULL;
+    build = build && (sandbox != NULL || first.len == 0);
     if (!build && (n != 4 || strcmp(lines[0], "rebuild") != 0))
-        return fail(why, ERR_MALFORMED, "the request is neither build, DRV, OUTPUT… nor rebuild, DRV, PATH, PATH.check");
+        return fail(why, ERR_MALFORMED, "the request is neither build [SANDBOX], DRV, OUTPUT… nor rebuild, DRV, PATH, PATH.check");
     if (build && !may_build(agent, uid)) {
         *refusal = REFUSAL_NOT_ALLOWED;
         return fail(why, ERR_REFUSED, "user %u is neither root nor the store's owner: what he says was built is not attested",
                     (unsigned)uid);
     }
     struct hooked hooked = { .drv_path = lines[1], .outputs = lines + 2, .outputs_n = build ? n - 2 : 1 };
+    hooked.sandbox = sandbox;
     hooked.check = build ? NULL : lines[3];
     return hooked_attest(&agent->config, agent->key, &hooked, refusal, why);
 }

@@ -9,6 +9,8 @@
 #include "lib/sys/clock.h"
 #include "lib/sys/file.h"
 
+#define SANDBOX_WORD "sandbox "
+
 enum {
     TICKET_BYTES_MAX = (SUBJECTS_MAX + 1) * (STORE_PATH_BYTES_MAX + 1),
     ORPHAN_S = 3600, /* a GC root without its ticket: no hook takes so long between the two */
@@ -61,21 +63,23 @@ static enum err drop_roots(const struct client_config *config, const struct nix_
     return err;
 }
 
-enum err ticket_put(const struct client_config *config, const struct nix_env *env, const char *drv_path,
-                    const struct attestation *attestation, struct why *why)
+enum err ticket_put(const struct client_config *config, const struct build *build, const struct attestation *attestation,
+                    struct why *why)
 {
     enum err rooted = OK;
     struct why why_not;
     struct buf path = BUF_EMPTY, text = BUF_EMPTY;
     struct storepath drv;
     char *dir = path_join(config->outbox, "tickets");
-    enum err err = dir == NULL ? fail(why, ERR_ENV, "out of memory") : storepath_parse(&drv, span_str(drv_path), why);
+    enum err err = dir == NULL ? fail(why, ERR_ENV, "out of memory") : storepath_parse(&drv, span_str(build->drv_path), why);
     if (err == OK)
         err = dir_make(dir, 0700, why);
     if (err == OK) {
-        buf_fmt(&text, "%s\n", drv_path);
+        buf_fmt(&text, "%s\n", build->drv_path);
         for (size_t i = 0; i < attestation->subjects_n; i++)
             buf_fmt(&text, "%s\n", attestation->subjects[i]);
+        if (build->sandbox != NULL)
+            buf_fmt(&text, SANDBOX_WORD "%s\n", build->sandbox);
         err = buf_done(&text, why);
     }
     if (err == OK) {
@@ -87,7 +91,7 @@ enum err ticket_put(const struct client_config *config, const struct nix_env *en
         err = buf_done(&path, why);
     }
     if (err == OK) {
-        rooted = put_roots(config, env, strrchr((const char *)path.data, '/') + 1, attestation, &why_not);
+        rooted = put_roots(config, build->env, strrchr((const char *)path.data, '/') + 1, attestation, &why_not);
         err = file_replace((const char *)path.data, 0600, span_buf(&text), why);
     }
     if (err == OK && rooted != OK)
@@ -162,6 +166,12 @@ static enum err redeem(struct redeeming *redeeming, const char *path, struct why
     const char *store_dir = redeeming->env.store_dir;
     if (err == OK && (!span_starts(span_str(lines[0]), store_dir) || lines[0][strlen(store_dir)] != '/'))
         err = fail(why, ERR_ENV, "%s is not of the store %s (see NIX_STORE_DIR)", lines[0], store_dir);
+    const char *sandbox = NULL;
+    struct span last = err == OK ? span_str(lines[n - 1]) : span_str("");
+    if (span_skip(&last, SANDBOX_WORD)) {
+        sandbox = statement_sandbox(last);
+        n--;
+    }
     if (err == OK) {
         struct build build = {
             .db = redeeming->db,
@@ -171,6 +181,7 @@ static enum err redeem(struct redeeming *redeeming, const char *path, struct why
             .drv_path = lines[0],
             .outputs = lines + 1,
             .outputs_n = n - 1,
+            .sandbox = sandbox,
             .hash_bytes_max = UINT64_MAX,
         };
         err = build_attest(&build, &attestation, why);

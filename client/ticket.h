@@ -1,7 +1,7 @@
 /*
  * Tickets: what the hook leaves where hashing the outputs would hold up the build (`hook-hash-max`), for the deliverer to hash,
  * attest and post: OUTBOX/tickets/<derivation's hash part>-<16 hex of the content's SHA-256>.ticket, the derivation's path and
- * then the outputs', a line each. A ticket claims nothing: what is attested is checked anew when it is redeemed.
+ * then the outputs', a line each, and `sandbox SETTING` where it is known. A ticket claims nothing: what is attested is checked anew when it is redeemed.
  *
  * Its outputs have GC roots, links NIX_STATE_DIR/gcroots/stele/<ticket's name>.<n>, from before the ticket is there until after it
  * is gone: no garbage collection takes what is still to be hashed.
@@ -13,8 +13,8 @@
 
 /* Durable. `attestation` was postponed: its subjects are the outputs. Where a GC root cannot be made the ticket is put all the
  * same, and that is ERR_ENV. */
-enum err ticket_put(const struct client_config *config, const struct nix_env *env, const char *drv_path,
-                    const struct attestation *attestation, struct why *why);
+enum err ticket_put(const struct client_config *config, const struct build *build, const struct attestation *attestation,
+                    struct why *why);
 
 struct tickets {
     size_t refused;  /* set aside, with the reason there and on stderr */

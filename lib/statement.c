@@ -35,6 +35,15 @@ struct hash references_digest(const struct span *names, size_t n)
     return sha256_end(&state);
 }
 
+const char *statement_sandbox(struct span text)
+{
+    static const char *const settings[] = { "true", "false", "relaxed" };
+    for (size_t i = 0; i < sizeof settings / sizeof settings[0]; i++)
+        if (span_is(text, settings[i]))
+            return settings[i];
+    return NULL;
+}
+
 void closure_digest_add(struct sha256 *state, struct span path, const struct hash *nar_hash)
 {
     static const char digits[] = "0123456789abcdef";
@@ -182,6 +191,9 @@ static void take_internal(struct statement *out, const struct json_value *intern
     take_claim(out, member_of(internal, "claim"));
     out->system = member_of(internal, "system");
     out->store_dir = member_of(internal, "storeDir");
+    out->sandbox = member_of(internal, "sandbox");
+    if (json_member(internal, "sandbox") != NULL && statement_sandbox(out->sandbox) == NULL)
+        foreign(out, "internalParameters.sandbox is none of true, false, relaxed");
     if (out->system.len == 0 || out->store_dir.len == 0)
         foreign(out, "internalParameters has no system or no storeDir");
     out->inputs_recorded = inputs.len == 0;

@@ -58,6 +58,7 @@ struct statement {
     struct span source_flake, source_revision, source_attribute; /* the builder's word; empty where not given */
     enum claim claim;
     struct span system, store_dir;
+    struct span sandbox;    /* Nix's setting at the time, the builder's word: see statement_sandbox; empty where not known */
     bool inputs_recorded;   /* false: internalParameters.inputs is "unrecorded" */
     struct hash closure;    /* where inputs are recorded */
     bool has_input_list;    /* the inputs stand in a list of their own */
@@ -93,6 +94,8 @@ enum err input_list_parse(struct span text, struct input **inputs, size_t *n, st
 /* Adds one line of the closure digest: SHA-256 over "PATH HEX\n" in the order of paths; the caller sorts. */
 void closure_digest_add(struct sha256 *state, struct span path, const struct hash *nar_hash);
 
+/* `text` where it is a value of Nix's setting `sandbox`: "true", "false" or "relaxed"; NULL for anything else. */
+const char *statement_sandbox(struct span text);
 const char *claim_name(enum claim claim);
 const char *input_kind_name(enum input_kind kind);
 

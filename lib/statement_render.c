@@ -125,6 +125,10 @@ static void put_definition(struct buf *out, const struct statement *statement, c
     buf_byte(out, ',');
     put_member(out, "storeDir", statement->store_dir);
     buf_byte(out, ',');
+    if (statement->sandbox.len > 0) {
+        put_member(out, "sandbox", statement->sandbox);
+        buf_byte(out, ',');
+    }
     if (statement->inputs_recorded)
         put_hex_member(out, "closure", &statement->closure);
     else

@@ -55,6 +55,7 @@ unset DRV_PATH
 built odd
 row odd 'odd+name-1.0_x?y=z.tar'
 built plain
+holds "the sandbox is Nix's setting" plain '.predicate.buildDefinition.internalParameters.sandbox == "false"'
 holds "the store folder is that of the environment" plain \
     ".predicate.buildDefinition.internalParameters.storeDir == \"$NIX_STORE_DIR\" and (.subject[0].name | startswith(\"$NIX_STORE_DIR/\"))"
 row store-folder plain

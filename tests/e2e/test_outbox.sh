@@ -63,10 +63,23 @@ access-tokens = github.com=$secret
 NIX_CONFIG="access-tokens = github.com=$secret
 sandbox = $secret" "$hook" >>"$W/hook.out" 2>&1
 DRV_PATH=$DRV_PATH.none NIX_CONFIG="access-tokens = github.com=$secret" "$hook" >>"$W/hook.out" 2>&1
-same "the letter is there" 1 "$(letters)"
+same "the letters are there" 2 "$(letters)"
 grep -h -o '"payload":"[^"]*' "$W"/outbox/*.jsonl | sed 's/.*"//' | base64 -d >"$W/payloads"
 accepts "an access token in NIX_CONFIG stands in nothing that was written" \
     sh -c "! grep -r -l $secret $W/outbox $W/state $W/payloads $W/hook.out"
+
+echo "# the sandbox"
+# sandbox_said CONFIG: what the attestation says of it.
+sandbox_said() {
+    rm -rf "$W/outbox"
+    NIX_CONFIG=$1 "$hook" >"$W/hook.out" 2>&1
+    grep -h -o '"payload":"[^"]*' "$W"/outbox/*.jsonl | sed 's/.*"//' | base64 -d | grep -o '"sandbox":"[^"]*"'
+}
+same "Nix's setting is recorded" '"sandbox":"relaxed"' "$(sandbox_said "sandbox-fallback = true
+sandbox = relaxed
+sandbox-paths = false")"
+same "nothing where it is not said" "" "$(sandbox_said 'cores = 2')"
+same "or is none of its values" "" "$(sandbox_said 'sandbox = maybe')"
 
 echo "# without a network"
 if command -v strace >/dev/null && [ "$(basename "$STELE_BUILD")" = plain ]; then

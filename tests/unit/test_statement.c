@@ -239,7 +239,7 @@ static void what_does_not_count(void **state)
     unmake(&made);
 }
 
-static void unrecorded_inputs(void **state)
+static void optional_members(void **state)
 {
     struct made made;
     struct buf payload = BUF_EMPTY, list = BUF_EMPTY;
@@ -253,6 +253,14 @@ static void unrecorded_inputs(void **state)
     assert_int_equal(parsed.subjects[0].references_n, 0);
     assert_non_null(parsed.subjects[0].references);
     statement_free(&parsed);
+    made.statement.sandbox = span_str("relaxed");
+    buf_clear(&payload);
+    render(&made, &payload, &list);
+    must_parse(span_buf(&payload), &parsed);
+    assert_true(span_is(parsed.sandbox, "relaxed"));
+    statement_free(&parsed);
+    changed(&payload, "\"sandbox\":\"relaxed\"", "\"sandbox\":\"loose\"", false, "sandbox");
+    changed(&payload, "\"sandbox\":\"relaxed\"", "\"sandbox\":true", false, "sandbox");
     changed(&payload, "\"inputs\":\"unrecorded\"", "\"inputs\":\"unknown\"", false, "unrecorded");
     buf_free(&payload);
     buf_free(&list);
@@ -323,7 +331,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(comes_back),         cmocka_unit_test(long_lists),         cmocka_unit_test(what_does_not_count),
-        cmocka_unit_test(unrecorded_inputs),  cmocka_unit_test(foreign_statements), cmocka_unit_test(hostile_json),
+        cmocka_unit_test(optional_members),  cmocka_unit_test(foreign_statements), cmocka_unit_test(hostile_json),
         cmocka_unit_test(the_bound_is_tight),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
