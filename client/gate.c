@@ -18,11 +18,9 @@
  * local Nix sends. */
 static bool from_a_browser(const struct gate *gate, const struct http_request *request)
 {
-    static const char *const marks[] = { "Origin",         "Referer",        "Cookie",        "Sec-Fetch-Site",
-                                         "Sec-Fetch-Mode", "Sec-Fetch-Dest", "Sec-Fetch-User", "Sec-Fetch-Storage-Access" };
-    for (size_t i = 0; i < sizeof marks / sizeof *marks; i++)
-        if (http_request_header(request, marks[i]) != NULL)
-            return true;
+    if (http_request_header(request, "Origin") != NULL || http_request_header(request, "Referer") != NULL ||
+        http_request_header(request, "Cookie") != NULL || http_request_has_any(request, "Sec-Fetch-"))
+        return true;
     const char *host = http_request_header(request, "Host");
     char local[64], address[256];
     snprintf(local, sizeof local, "localhost:%u", http_server_port(gate->server));
@@ -133,6 +131,7 @@ static enum err serve(struct gate *gate, const sigset_t *signals, int *signal_se
         .listen_fd = gate->listen_fd,
         .thread_per_connection = true,
         .body_bytes_max = 0,
+        .closes_for_5xx = true, /* Nix would try five times, and then give up altogether */
         .connections_max = GATE_CONNECTIONS_MAX,
         .connections_per_ip_max = GATE_CONNECTIONS_MAX,
         .idle_timeout_s = 60,

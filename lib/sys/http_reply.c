@@ -52,7 +52,8 @@ static void answer(struct http_request *request, unsigned status, const struct h
     if (response != NULL && !add_headers(response, headers)) {
         /* A header with a line break in it, or no memory: what it would have said must not be left out silently. */
         MHD_destroy_response(response);
-        response = http_problem(MHD_HTTP_INTERNAL_SERVER_ERROR, 0, "a header of the answer cannot be sent");
+        bool closes = request->server->config.closes_for_5xx;
+        response = closes ? NULL : http_problem(MHD_HTTP_INTERNAL_SERVER_ERROR, 0, "a header of the answer cannot be sent");
         status = MHD_HTTP_INTERNAL_SERVER_ERROR;
     }
     request->response = response;

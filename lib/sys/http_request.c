@@ -21,6 +21,8 @@ static void add_close(struct MHD_Response *response, bool close)
 
 static enum MHD_Result queue_problem(struct http_request *request, unsigned status, bool close, const char *detail)
 {
+    if (status >= 500 && request->server->config.closes_for_5xx)
+        return MHD_NO;
     struct MHD_Response *response = http_problem(status, status == 503 ? 1 : 0, detail);
     if (response == NULL)
         return MHD_NO;
@@ -337,6 +339,28 @@ const char *http_request_header(const struct http_request *request, const char *
     if (request->inbox != NULL)
         return http2_field(&request->fields, name, false);
     return request->connection == NULL ? NULL : MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);
+}
+
+struct beginning {
+    const char *prefix;
+    bool found;
+};
+
+static enum MHD_Result look_for(void *cls, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+    struct beginning *beginning = cls;
+    (void)kind;
+    (void)value;
+    beginning->found = beginning->found || strncasecmp(name, beginning->prefix, strlen(beginning->prefix)) == 0;
+    return MHD_YES;
+}
+
+bool http_request_has_any(const struct http_request *request, const char *prefix)
+{
+    struct beginning beginning = { prefix, false };
+    if (request->connection != NULL)
+        MHD_get_connection_values(request->connection, MHD_HEADER_KIND, look_for, &beginning);
+    return beginning.found;
 }
 
 static enum MHD_Result take_forwarded(void *cls, enum MHD_ValueKind kind, const char *name, const char *value)

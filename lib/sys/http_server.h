@@ -24,6 +24,7 @@ struct http_server_config {
     unsigned connections_max, connections_per_ip_max;
     unsigned idle_timeout_s;    /* between requests, and without any progress */
     unsigned request_timeout_s; /* for a request to arrive whole, however it trickles */
+    bool closes_for_5xx;        /* where the server itself would answer 5xx it closes the connection */
     void (*handle)(void *ctx, struct http_request *request);
     void *ctx;
 };
@@ -54,6 +55,8 @@ struct span http_path(const struct http_request *request); /* as sent, without t
 struct span http_body(const struct http_request *request);
 /* NULL where absent (a header's name in any case). */
 const char *http_request_header(const struct http_request *request, const char *name);
+/* Is there a header whose name begins so, in any case? Over HTTP/1.1 alone. */
+bool http_request_has_any(const struct http_request *request, const char *prefix);
 /* The value of query argument `name`, percent-decoded; NULL where absent. */
 const char *http_query(const struct http_request *request, const char *name);
 const char *http_remote(const struct http_request *request); /* the address, without port */

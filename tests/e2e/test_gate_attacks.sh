@@ -124,7 +124,7 @@ rm -rf "$W/home/cache" && mv "$W/home/remembered" "$W/home/cache"
 accepts "a narinfo that was good: control" remembered
 
 # Web pages, and requests that two parties may read differently.
-for header in "Origin: null" "Referer: http://a" "Cookie: a" "Sec-Fetch-Site: none" "Sec-Fetch-Mode: cors" "Sec-Fetch-Dest: empty" \
+for header in "Origin: null" "Referer: http://a" "Cookie: a" "Sec-Fetch-Site: none" "sec-fetch-anything: 1" "Sec-Fetch-Mode: cors" "Sec-Fetch-Dest: empty" \
     "Sec-Fetch-User: ?1" "Sec-Fetch-Storage-Access: none" "Host: evil.example" "Host: 127.0.0.1" "Host: localhost:1" "Host: [::1]:$gate_port"; do
     is "a page that talks to the gate: $header" 403 "/$part.narinfo" -H "$header"
 done

@@ -179,6 +179,26 @@ static void answers_head_queries_and_problems(void **state)
     http_server_stop(server, 1000);
 }
 
+/* For a peer that takes 5xx for a reason to give up. */
+static void closes_where_it_would_answer_500(void **state)
+{
+    struct http_server_config config = { .listen = "127.0.0.1:0", .threads = 1, .connections_max = 10, .connections_per_ip_max = 10,
+                                         .idle_timeout_s = LONG_S, .request_timeout_s = LONG_S, .closes_for_5xx = true,
+                                         .handle = handle };
+    struct http_server *server = NULL;
+    struct why why;
+    char out[4096];
+    (void)state;
+    assert_int_equal(http_server_start(&server, &config, &why), OK);
+    int fd = raw_open(http_server_port(server));
+    raw_send(fd, "GET /hello HTTP/1.1\r\nHost: h\r\n\r\n");
+    assert_true(raw_until(fd, "hello", out, sizeof out));
+    raw_send(fd, "GET /bad-header HTTP/1.1\r\nHost: h\r\n\r\n");
+    assert_false(raw_until(fd, "\r\n\r\n", out, sizeof out));
+    close(fd);
+    http_server_stop(server, 1000);
+}
+
 static void answers_later_from_another_thread(void **state)
 {
     (void)state;
@@ -305,6 +325,7 @@ int main(void)
         cmocka_unit_test(keeps_connections),
         cmocka_unit_test(answers_half_closed),
         cmocka_unit_test(answers_head_queries_and_problems),
+        cmocka_unit_test(closes_where_it_would_answer_500),
         cmocka_unit_test(answers_later_from_another_thread),
         cmocka_unit_test(gives_up_when_it_stops),
         cmocka_unit_test(shares_answers),
