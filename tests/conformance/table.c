@@ -66,6 +66,15 @@ unsigned ask_post(const char *base, const char *path, struct span body)
     return ended(http_post(client, url, "text/plain", body, 1 << 20, &last, &why), &why);
 }
 
+bool text_has(struct span text, const char *needle)
+{
+    struct span rest = text;
+    for (size_t n = strlen(needle); rest.len >= n; rest = span_cut(rest, 1, rest.len - 1))
+        if (memcmp(rest.data, needle, n) == 0)
+            return true;
+    return false;
+}
+
 /* Each line behind `mark`; what is not text as \xNN. */
 static void quote(struct buf *out, const char *mark, struct span text)
 {

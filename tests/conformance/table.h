@@ -18,6 +18,9 @@ void table_start(struct http_client *client);
 unsigned ask_get(const char *base, const char *path, const char *header);
 unsigned ask_post(const char *base, const char *path, struct span body);
 
+/* Do these bytes stand somewhere in the text? */
+bool text_has(struct span text, const char *needle);
+
 /* The clause holds in this case, or does not: the newest exchange is shown then. One case that fails fails the clause. */
 void check(enum clause clause, bool held, const char *which_case);
 /* It could not be tested, for this reason; what was tested before stands. */

@@ -15,6 +15,7 @@ struct witness_under_test {
 
 /* "ORIGIN VKEY" lines: the logs of that seed, which the witness must know. */
 void witness_print_logs(const char *seed);
-void witness_run(const struct witness_under_test *witness);
+/* False where it knows none of the logs as new ones, or does not answer: nothing was tested. */
+bool witness_run(const struct witness_under_test *witness);
 
 #endif

@@ -76,6 +76,14 @@ stop bastion
 
 lite_start
 
+# litewitness, sentence by sentence. What it does otherwise is its own affair: the rows are shown, and only that there are any counts.
+. "$interop/../e2e/conformance_lib.sh"
+conformance vkeys >"$W/vkeys"
+while read -r log vkey; do "$W/interop" add-log "$W/lite.db" "$log" "$vkey"; done <"$W/vkeys" >"$W/out" 2>&1
+conformance witness "$lite_url" "$lite_vkey" >"$W/table" 2>"$W/err"
+says "litewitness cosigns the logs of the conformance suite" "^pass +MUST .*the witness's cosignatures over this checkpoint" "$W/table"
+grep -E '^(fail|[0-9]+ pass)' "$W/table" | sed 's/^/# litewitness: /'
+
 # Our log under both of them.
 new_log "witness ours $(stele-witness key "$W/w") $(url w)" "witness lite $lite_vkey $lite_url" \
     "group both all ours lite" "quorum both"
