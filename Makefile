@@ -18,6 +18,9 @@ FLAGS_asan  := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-san
 LINK_asan   := -fsanitize=address,undefined
 FLAGS_tsan  := -O1 -fno-omit-frame-pointer -fsanitize=thread
 LINK_tsan   := -fsanitize=thread
+# cov: what tests/coverage.sh counts. Warnings are the other builds': some differ without optimisation.
+FLAGS_cov   := -O0 -w --coverage -fprofile-update=atomic
+LINK_cov    := --coverage
 CFLAGS  ?= -g
 override CFLAGS += -std=c17 -D_DEFAULT_SOURCE -D_POSIX_C_SOURCE=200809L -DSTELE_VERSION='"$(VERSION)"' -I. -pthread -MMD -MP \
            $(WARN) $(FLAGS_$(BUILD))
@@ -43,7 +46,7 @@ units     := $(notdir $(wildcard systemd/*.service systemd/*.socket systemd/*.pa
 pages     := $(addprefix $O/man/,$(notdir $(wildcard man/*.[158])) $(notdir $(basename $(wildcard man/*.in))))
 programs  := $O/bin/stele-log $O/bin/stele-witness $O/bin/stele $O/bin/stele-hook $O/bin/stele-diff-hook
 
-.PHONY: all man deps demo check conformance check-build check-nix check-vectors print-warnings fuzz fault sim tsan bench bench-growth install deb clean help
+.PHONY: all man deps demo check conformance check-build check-coverage check-nix check-vectors print-warnings lint coverage fuzz fault sim tsan bench bench-growth install deb clean help
 all: $(programs)
 
 $O/lib/libstele.a: $(lib_o)
@@ -111,7 +114,7 @@ $O/tests/conformance/conformance: $(conform_o) $O/tests/own_log.o $(libs)
 	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS)
 # Without libFuzzer a target reads its corpus from files: the short form in `check`.
 $O/tests/fuzz/fuzz_submission: $(patsubst %,$O/log/%.o,submission entry config) $(store_o)
-$O/tests/fuzz/fuzz_lookups: $O/log/lookups.o
+$O/tests/fuzz/fuzz_lookups $O/tests/fuzz/fuzz_request: $O/log/lookups.o
 $O/tests/fuzz/fuzz_audit_state: $O/log/audit_state.o
 $(fuzz_t): $O/tests/fuzz/%: $O/tests/fuzz/%.o $O/tests/fuzz/replay.o $(libs)
 	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS)
@@ -180,6 +183,15 @@ check-nix: deps all
 print-warnings:
 	@echo '$(WARN)'
 
+lint:
+	@tests/lint.sh
+
+# Lines and branches that the unit tests and the fuzz targets' corpora reach, a row for each folder.
+coverage: deps
+	@$(MAKE) --no-print-directory -s BUILD=cov all check-coverage
+	@tests/coverage.sh build/cov
+check-coverage: $(unit_t) $(fuzz_t)
+
 fuzz: deps
 	@tests/fuzz/run.sh $(or $(SECONDS),60)
 
@@ -229,6 +241,8 @@ help:
 	@echo 'make check               every test'
 	@echo 'make check-nix           the builder'"'"'s side on a newer Nix, fetched into build/newer-nix'
 	@echo 'make check-vectors       the vector tests, VECTORS=DIR'
+	@echo 'make lint                gcc -fanalyzer, clang-tidy and cppcheck'
+	@echo 'make coverage            lines and branches that unit tests and fuzz corpora reach, a folder'
 	@echo 'make fuzz                every parser under libFuzzer, SECONDS=60 each'
 	@echo 'make fault               faults injected one by one: syscalls that fail, kills, flipped bits, a full disk, power cuts'
 	@echo 'make sim                 log, signer and witnesses on a simulated disk, clock and network: SEEDS=1000, FIRST=1'

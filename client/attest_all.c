@@ -85,7 +85,7 @@ static enum err load_done(struct whole_store *store, const char *path, struct wh
         if (line.len + 1 == DONE_LINE_BYTES &&
             hex_decode(line, store->before[store->before_n].b, sizeof store->before[store->before_n].b))
             store->before_n++;
-    if (store->before_n > 0)
+    if (err == OK && store->before_n > 0)
         qsort(store->before, store->before_n, sizeof *store->before, by_hash);
     buf_free(&text);
     return err;

@@ -84,7 +84,7 @@ static enum err split_request(struct buf *text, const char **lines, size_t *n, s
 
 static enum err attest_for(const struct agent *agent, uid_t uid, struct buf *request, enum build_refusal *refusal, struct why *why)
 {
-    const char *lines[SUBJECTS_MAX + 2];
+    const char *lines[SUBJECTS_MAX + 2] = { NULL };
     size_t n;
     enum err err = split_request(request, lines, &n, why);
     if (err != OK)

@@ -151,7 +151,7 @@ static void show_means(struct status *status)
         complain(status, "nothing is attested: %s", trouble.text);
     secret_key_free(key);
     /* The outbox, or the folder in which the hook would make it. */
-    char *place = span_dup_str(span_str(dir)), *slash = place;
+    char *place = span_dup_str(span_str(dir)), *slash;
     while (place != NULL && access(place, F_OK) != 0 && errno == ENOENT && (slash = strrchr(place, '/')) != NULL && slash > place)
         *slash = '\0';
     struct stat st;

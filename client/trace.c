@@ -105,7 +105,7 @@ static enum err trace(struct tracing *tracing, struct why *why)
     struct buf text = BUF_EMPTY;
     struct narinfo narinfo = { 0 };
     struct trail *trail = NULL;
-    struct storepath path;
+    struct storepath path = { 0 };
     enum trail_state state = TRAIL_BROKEN;
     enum err err = describe(tracing, &info, &text, why);
     if (err == OK)

@@ -234,12 +234,12 @@ static enum err examine(struct explaining *explaining, struct why *why)
 
 static void print_text(const struct explaining *explaining)
 {
-    size_t i;
-    const json_t *finding;
     printf("%.*s", (int)explaining->words.len, (const char *)explaining->words.data);
-    json_array_foreach(explaining->findings, i, finding)
+    for (size_t i = 0; i < json_array_size(explaining->findings); i++) {
+        const json_t *finding = json_array_get(explaining->findings, i);
         printf("%s: %s\n", json_is_true(json_object_get(finding, "mistake")) ? "MISTAKE" : "note",
                json_string_value(json_object_get(finding, "text")));
+    }
 }
 
 static enum err print_json(const struct explaining *explaining, struct why *why)

@@ -54,7 +54,7 @@ enum err cosignature_from_reply(struct span reply, struct span text, const struc
 {
     /* A note of the text and the reply's lines has exactly the form that is wanted of them. */
     struct buf joined = BUF_EMPTY;
-    struct note note;
+    struct note note = { 0 };
     struct note_sig sig;
     bool found = false;
     buf_span(&joined, text);

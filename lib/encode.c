@@ -100,8 +100,10 @@ static bool base64_last(const uint8_t table[256], const uint8_t in[4], uint8_t *
     out[0] = (uint8_t)((a - 1) << 2 | (b - 1) >> 4);
     if (left == 1)
         return in[2] == '=' && ((b - 1) & 15) == 0;
+    if (c == 0)
+        return false;
     out[1] = (uint8_t)((b - 1) << 4 | (c - 1) >> 2);
-    return c != 0 && ((c - 1) & 3) == 0;
+    return ((c - 1) & 3) == 0;
 }
 
 /* `len` is base64_decoded_len(text). */

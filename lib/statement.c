@@ -322,7 +322,7 @@ static enum err take_predicate(struct statement *out, struct why *why)
 enum err statement_parse(struct statement *out, struct span payload, struct why *why)
 {
     *out = (struct statement){ 0 };
-    struct span type;
+    struct span type = { 0 };
     enum err err = json_read(payload, "the statement", &out->json, why);
     if (err == OK)
         err = json_get_string(json_root(&out->json), "", "_type", &type, why);

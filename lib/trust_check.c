@@ -143,7 +143,7 @@ static enum err check_quorums(const struct checking *checking)
     for (size_t i = 0; i < trust->quorums_n && err == OK; i++) {
         const struct trust_quorum *line = &trust->quorums[i];
         struct span name = trust->quorum.nodes[line->node].name;
-        bool alive[TRUST_BUILDERS_MAX] = { false }, caches[TRUST_BUILDERS_MAX] = { false }, met, vouched;
+        bool alive[TRUST_BUILDERS_MAX] = { false }, caches[TRUST_BUILDERS_MAX] = { false }, met = false, vouched = false;
         for (uint32_t p = 0; p < trust->parties_n; p++) {
             alive[p] = !never_counts(trust, p);
             caches[p] = alive[p] && trust->parties[p].cache;

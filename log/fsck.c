@@ -129,7 +129,7 @@ static enum err check_head(struct fsck *fsck, const char *what, const struct hea
 static enum err check_heads(struct fsck *fsck, struct why *why)
 {
     struct buf note = BUF_EMPTY, key_text = BUF_EMPTY;
-    struct folder_head published, newest;
+    struct folder_head published = { 0 }, newest = { 0 };
     struct vkey key;
     bool has_key = false, has_heads = false, frozen = false;
     enum err err = folder_key(&fsck->config, &key_text, &key, why);

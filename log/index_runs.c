@@ -81,7 +81,7 @@ static enum err block_from(struct run_iter *iter, const uint8_t *key, struct why
 {
     uint8_t from[BLOCK_ID_BYTES + INDEX_KEY_BYTES];
     struct kv_cursor cursor;
-    struct span found_key, block;
+    struct span found_key, block = { 0 };
     bool found = false;
     iter->at = iter->end = NULL;
     enum err err = kv_cursor_open(&cursor, iter->txn, INDEX_RUN, block_key(from, iter->id, key), BLOCK_ID_BYTES, why);
@@ -113,7 +113,7 @@ enum err run_seek(struct run_iter *iter, const uint8_t key[INDEX_KEY_BYTES], str
         return OK;
     }
     uint8_t at[BLOCK_ID_BYTES + INDEX_KEY_BYTES];
-    struct span found_key, block;
+    struct span found_key, block = { 0 };
     bool found;
     enum err err = kv_floor(iter->txn, INDEX_RUN, block_key(at, iter->id, key), &found_key, &block, &found, why);
     if (err != OK)
@@ -215,7 +215,7 @@ static enum err merge_some(void *ctx, struct kv_txn *txn, struct why *why)
 {
     struct merging *merging = ctx;
     const struct index_merge *merge = merging->merge;
-    struct run_iter iters[INDEX_FANOUT], *least;
+    struct run_iter iters[INDEX_FANOUT] = { { 0 } }, *least;
     enum err err = OK;
     for (size_t i = 0; i < merge->n && err == OK; i++) {
         iters[i] = (struct run_iter){ .txn = txn,
@@ -282,7 +282,7 @@ static enum err first_block(struct kv_txn *txn, uint64_t id, uint8_t key[BLOCK_I
 {
     uint8_t from[BLOCK_ID_BYTES];
     struct kv_cursor cursor;
-    struct span at, block;
+    struct span at = { 0 }, block;
     put_be64(from, id);
     enum err err = kv_cursor_open(&cursor, txn, INDEX_RUN, span_of(from, sizeof from), 0, why);
     if (err == OK)

@@ -154,7 +154,7 @@ enum err publisher_sign(struct publisher *publisher, uint64_t size, struct why *
     struct checkpoint checkpoint = { .origin = span_str(publisher->pipeline->config->origin), .size = size, .root = head.root };
     checkpoint_render(&text, &checkpoint);
     struct signer_request request = { .text = span_buf(&text), .old = publisher->last.size, .proof = proof, .proof_n = n };
-    struct signer_answer answer;
+    struct signer_answer answer = { 0 };
     err = buf_done(&text, why);
     if (err == OK)
         err = signer_sign(publisher->pipeline->signer, &request, 1, &answer, why);

@@ -40,7 +40,7 @@ static enum err read_keys(struct resuming *resuming, const struct logs_edit *edi
 static enum err see_note(struct resuming *resuming, struct span text, struct why *why)
 {
     struct note note;
-    struct checkpoint checkpoint;
+    struct checkpoint checkpoint = { 0 };
     bool cosigned = false;
     uint64_t time_s = 0;
     enum err err = note_parse(&note, text, why);

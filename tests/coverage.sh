@@ -1,0 +1,68 @@
+#!/bin/sh
+# Runs the unit tests and the fuzz targets over their corpora, from a build with --coverage, and prints how many lines and
+# branches of each folder they reached. Fails where lib/ is below LINES_MIN % of its lines. What was not reached stands in
+# BUILD/coverage.txt, a line "FILE:LINE" each.
+#   coverage.sh BUILD
+set -eu
+cd "$(dirname "$0")/.."
+build=$1
+: "${LINES_MIN:=95}"
+out=$(mktemp -d)
+trap 'rm -rf "$out"' EXIT
+
+find "$build" -name '*.gcda' -delete
+tests=$(find "$build/tests/unit" -type f -executable -name 'test_*' -o -type f -executable -name 'vectors_*' | sort)
+targets=$(find "$build/tests/fuzz" -type f -executable -name 'fuzz_*' | sort)
+for target in $targets; do
+    tests/fuzz/replay.sh "$target" >>"$out/tap" 2>&1 || true
+done
+# shellcheck disable=SC2086 # a list of words
+tests/run.sh only $tests >>"$out/tap" 2>&1 || true
+if grep -E '^ *not ok' "$out/tap" >&2; then
+    echo "the coverage is that of tests which failed" >&2
+    exit 1
+fi
+
+# One line a source line, "FILE LINE COUNT", and one a branch, "FILE LINE NUMBER COUNT"; a header's are met in many objects.
+find "$build/lib" "$build/log" "$build/witness" "$build/client" -name '*.gcno' | while read -r notes; do
+    gcov --json-format --stdout --branch-probabilities "$notes" 2>/dev/null
+done | jq -r '.files[] | select(.file | test("^(lib|log|witness|client)/")) | .file as $file | .lines[] |
+    .line_number as $line | "\($file) \($line) \(.count)",
+    (.branches | to_entries[] | select(.value.throw | not) | "\($file) \($line) \(.key) \(.value.count)")' >"$out/counts"
+
+awk -v min="$LINES_MIN" -v missed="$build/coverage.txt" '
+    NF == 3 { line[$1 " " $2] += $3 }
+    NF == 4 { branch[$1 " " $2 " " $3] += $4 }
+    function folder(key,    file) {
+        file = key
+        sub(/ .*/, "", file)
+        sub(/\/[^\/]*$/, "", file)
+        return file
+    }
+    function percent(part, all) { return all ? sprintf("%.1f %%", 100 * part / all) : "-" }
+    END {
+        for (key in line) {
+            at = folder(key)
+            lines[at]++
+            reached[at] += line[key] > 0
+            if (line[key] == 0) {
+                place = key
+                sub(/ /, ":", place)
+                print place | ("sort -t: -k1,1 -k2,2n >" missed)
+            }
+        }
+        for (key in branch) {
+            at = folder(key)
+            branches[at]++
+            taken[at] += branch[key] > 0
+        }
+        n = split("lib lib/sys log witness client", order)
+        printf "%-10s %8s %9s %10s %9s\n", "folder", "lines", "reached", "branches", "taken"
+        for (i = 1; i <= n; i++)
+            printf "%-10s %8d %9s %10d %9s\n", order[i], lines[order[i]], percent(reached[order[i]], lines[order[i]]),
+                branches[order[i]], percent(taken[order[i]], branches[order[i]])
+        if (lines["lib"] == 0 || 100 * reached["lib"] < min * lines["lib"]) {
+            print "lib/ is below " min " % of its lines; " missed " names those that no test reached"
+            exit 1
+        }
+    }' "$out/counts"
