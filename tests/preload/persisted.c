@@ -166,8 +166,17 @@ __attribute__((constructor)) static void begin(void)
     int n = 0;
     if (what == NULL || file == NULL || sscanf(what, "%63[^:]:%d:%4095s", calls, &n, under) != 3)
         return;
-    REAL(open), REAL(mkstemp), REAL(close), REAL(close_range), REAL(write), REAL(writev), REAL(pwrite), REAL(ftruncate);
-    REAL(fsync), REAL(fdatasync), REAL(rename);
+    (void)REAL(open);
+    (void)REAL(mkstemp);
+    (void)REAL(close);
+    (void)REAL(close_range);
+    (void)REAL(write);
+    (void)REAL(writev);
+    (void)REAL(pwrite);
+    (void)REAL(ftruncate);
+    (void)REAL(fsync);
+    (void)REAL(fdatasync);
+    (void)REAL(rename);
     int fd = REAL(open)(file, O_RDWR);
     hit = fd < 0 ? MAP_FAILED : mmap(NULL, 1, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (hit == MAP_FAILED) {
