@@ -1,6 +1,8 @@
 /* Base64: the same verdicts and bytes as libsodium's strict decoder, which, though, takes every byte from 0x80 on for a
  * slash (1.0.18). */
 #include "tests/unit/support.h"
+#include "tests/unit/nix.h"
+#include "lib/hash.h"
 
 #include <sodium.h>
 
@@ -125,9 +127,33 @@ static void every_digit(void **state)
     }
 }
 
+/* What Nix's own tool makes of SHA-256 hashes. */
+static void real_nix(void **state)
+{
+    (void)state;
+    nix_world_make();
+    for (unsigned n = 0; n < 24; n++) {
+        struct hash hash = sha256_of(span_of(&n, sizeof n));
+        struct buf hex = BUF_EMPTY, wanted = BUF_EMPTY;
+        hex_encode(&hex, span_of(hash.b, sizeof hash.b));
+        nix32_encode(&wanted, span_of(hash.b, sizeof hash.b));
+        buf_str(&wanted, "\nsha256-");
+        base64_encode(&wanted, span_of(hash.b, sizeof hash.b));
+        char command[256];
+        snprintf(command, sizeof command, "nix-hash --type sha256 --to-base32 %.*s && nix hash to-sri --type sha256 %.*s",
+                 SPAN_FMT(span_buf(&hex)), SPAN_FMT(span_buf(&hex)));
+        char *theirs = nix_run(command);
+        assert_true(span_is(span_buf(&wanted), theirs));
+        free(theirs);
+        buf_free(&hex);
+        buf_free(&wanted);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(every_pair_everywhere), cmocka_unit_test(every_byte),
-                                        cmocka_unit_test(every_length), cmocka_unit_test(every_digit) };
+                                        cmocka_unit_test(every_length), cmocka_unit_test(every_digit),
+                                        cmocka_unit_test_teardown(real_nix, nix_world_end) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
