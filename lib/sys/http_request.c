@@ -35,9 +35,10 @@ static enum MHD_Result queue_problem(struct http_request *request, unsigned stat
 /* Of an absolute-form target the path: servers take it too (RFC 9112 section 3.2.2). */
 static const char *target_path(const char *url)
 {
-    if (strncmp(url, "http://", 7) != 0 && strncmp(url, "https://", 8) != 0)
+    size_t scheme = strncmp(url, "http://", 7) == 0 ? 7 : strncmp(url, "https://", 8) == 0 ? 8 : 0;
+    if (scheme == 0)
         return url;
-    const char *slash = strchr(url + 8, '/');
+    const char *slash = strchr(url + scheme, '/');
     return slash == NULL ? "/" : slash;
 }
 
