@@ -21,7 +21,7 @@ struct answer_reader {
 
     /* Set by answer_read: */
     size_t proven_n;
-    bool quorum_short; /* some proof wanted nothing but more cosignatures */
+    bool quorum_short;  /* some proof wanted nothing but more cosignatures */
     struct why why_not; /* of a letter that was not proven; empty where all were */
 };
 

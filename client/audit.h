@@ -1,7 +1,7 @@
 /*
  * `stele audit`: who answers for every path of a store, or of a cache. audit.c has the verb and the classes, audit_evidence.c the
- * look-ups in bulk, audit_own.c this machine's own keys, audit_items.c signatures and what lies on disk, audit_cache.c the paths of a cache,
- * audit_show.c the reports (spec/reports.md).
+ * look-ups in bulk, audit_own.c this machine's own keys, audit_items.c signatures and what lies on disk, audit_cache.c the paths
+ * of a cache, audit_show.c the reports (spec/reports.md).
  */
 #ifndef STELE_CLIENT_AUDIT_H
 #define STELE_CLIENT_AUDIT_H

@@ -73,8 +73,7 @@ static enum err check_origin(struct making *making, const char *path, const stru
     return OK;
 }
 
-static enum err check_bytes(struct making *making, const struct storepath *path, const struct nixdb_info *info,
-                            struct why *why)
+static enum err check_bytes(struct making *making, const struct storepath *path, const struct nixdb_info *info, struct why *why)
 {
     struct hash hash;
     uint64_t size;

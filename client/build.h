@@ -40,16 +40,16 @@ struct build {
     bool pass_over;              /* outputs that were not built here are passed over, as long as one was; otherwise refused */
     uint64_t registered_after_s; /* a backfill refuses paths registered before; 0 for no bound */
     struct span source_flake, source_revision, source_attribute; /* the caller's word; empty where not given */
-    const char *sandbox;         /* of statement_sandbox; NULL where not known */
-    uint64_t hash_bytes_max;     /* outputs of more bytes together are not hashed: the attestation is postponed */
+    const char *sandbox;                                         /* of statement_sandbox; NULL where not known */
+    uint64_t hash_bytes_max; /* outputs of more bytes together are not hashed: the attestation is postponed */
 };
 
 struct attestation {
     enum build_refusal refusal; /* where build_attest said ERR_REFUSED */
-    bool postponed;    /* all was checked but the bytes; nothing is signed */
-    struct buf lines;  /* JSON lines, as POST /attestations takes them: the input list where needed, then the envelope */
-    struct hash entry; /* SHA-256 of the envelope */
-    char **subjects;   /* the paths attested */
+    bool postponed;             /* all was checked but the bytes; nothing is signed */
+    struct buf lines;           /* JSON lines, as POST /attestations takes them: the input list where needed, then the envelope */
+    struct hash entry;          /* SHA-256 of the envelope */
+    char **subjects;            /* the paths attested */
     size_t subjects_n;
 };
 

@@ -116,9 +116,9 @@ static enum err add_derivation(const struct build *build, struct build_inputs *i
             err = fail(why, ERR_REFUSED, "%s has no output %.*s", path, SPAN_FMT(used->outputs[i]));
         } else if (output->path.len == 0) {
             *refusal = REFUSAL_RESOLVED;
-            err = fail(why, ERR_REFUSED,
-                       "it rests on %s, whose outputs float: what Nix built, and attests, is the derivation resolved from it",
-                       path);
+            err =
+                fail(why, ERR_REFUSED,
+                     "it rests on %s, whose outputs float: what Nix built, and attests, is the derivation resolved from it", path);
         } else
             err = add_input(build, inputs, output->path, output->hash.len > 0 ? INPUT_FIXED : INPUT_OUTPUT, path, why);
     }

@@ -156,8 +156,10 @@ static enum err set_defaults(struct client_config *out, struct why *why)
 enum err client_config_load(struct client_config *out, const char *file, struct why *why)
 {
     struct buf text = BUF_EMPTY;
-    *out = (struct client_config){ .refuse_with = 404, .hook_hash_max_bytes = HOOK_HASH_MAX_BYTES, .fresh_for_s = FRESH_FOR_S,
-                                    .upstream_timeout_s = UPSTREAM_TIMEOUT_S };
+    *out = (struct client_config){ .refuse_with = 404,
+                                   .hook_hash_max_bytes = HOOK_HASH_MAX_BYTES,
+                                   .fresh_for_s = FRESH_FOR_S,
+                                   .upstream_timeout_s = UPSTREAM_TIMEOUT_S };
     out->file = file != NULL ? span_dup_str(span_str(file)) : find_file();
     enum err err = file != NULL && out->file == NULL ? fail(why, ERR_ENV, "out of memory") : OK;
     if (err == OK && out->file != NULL)
@@ -248,8 +250,8 @@ enum err client_policy_load(const struct client_config *config, struct policy *o
     for (size_t i = 0; err == OK && i < out->logs_n; i++) {
         struct policy_log *log = &out->logs[i];
         bool ignored;
-        err = look_for_evidence(config, log->key.name, "", "FORKED: it signed two histories under the quorum, and nothing in it counts",
-                                &log->forked, why);
+        err = look_for_evidence(config, log->key.name, "",
+                                "FORKED: it signed two histories under the quorum, and nothing in it counts", &log->forked, why);
         if (err == OK)
             err = look_for_evidence(config, log->key.name, ".unwitnessed",
                                     "signed a second history, which the quorum of witnesses did not see", &ignored, why);

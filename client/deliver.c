@@ -12,12 +12,12 @@
 #include "lib/sys/file.h"
 
 enum {
-    ONCE_FOR_S = 30,             /* --once gives up after so long, unless --for says otherwise */
+    ONCE_FOR_S = 30, /* --once gives up after so long, unless --for says otherwise */
     FOR_S_MAX = 10 * 365 * 86400,
-    ANSWER_WITHIN_MS = 120000,   /* a log's answer, the upload included */
-    ANSWER_LEAST_MS = 5000,      /* likewise, however little --for leaves */
-    LOOK_EVERY_MS = 2000,        /* the daemon's look at an empty outbox */
-    TICKETS_FOR_MS = 1000,       /* so long tickets are redeemed, then it is the letters' turn again */
+    ANSWER_WITHIN_MS = 120000, /* a log's answer, the upload included */
+    ANSWER_LEAST_MS = 5000,    /* likewise, however little --for leaves */
+    LOOK_EVERY_MS = 2000,      /* the daemon's look at an empty outbox */
+    TICKETS_FOR_MS = 1000,     /* so long tickets are redeemed, then it is the letters' turn again */
     LOCK_WAIT_MS = 500,
 };
 

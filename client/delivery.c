@@ -110,7 +110,8 @@ static enum err let_go(struct worker *worker, struct letter *const *letters, siz
 }
 
 /* A log goes on collecting cosignatures: what was short of our quorum is looked up again, from its index on. */
-static enum err look_up(struct worker *worker, struct span url, struct letter *letter, struct answer_reader *reader, struct why *why)
+static enum err look_up(struct worker *worker, struct span url, struct letter *letter, struct answer_reader *reader,
+                        struct why *why)
 {
     struct envelope envelope;
     struct buf text = BUF_EMPTY, payload = BUF_EMPTY, vkey = BUF_EMPTY;

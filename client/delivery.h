@@ -19,12 +19,12 @@
 #include "client/post.h"
 
 enum {
-    WORKERS_MAX = 4,              /* batches on their way at once: the log works on one while another's proofs are kept */
-    BACKOFF_FIRST_MS = 500,       /* of a log that fails; doubled each time, with jitter */
+    WORKERS_MAX = 4,        /* batches on their way at once: the log works on one while another's proofs are kept */
+    BACKOFF_FIRST_MS = 500, /* of a log that fails; doubled each time, with jitter */
     BACKOFF_MAX_MS = 60000,
-    RETRY_AFTER_MAX_S = 3600,     /* what a log asks for beyond this is not believed */
-    FROZEN_AGAIN_MS = 600000,     /* a log that has ended is asked again, should it be another's word */
-    LETTER_AGAIN_FIRST_MS = 500,  /* a letter whose proof does not satisfy the policy yet */
+    RETRY_AFTER_MAX_S = 3600,    /* what a log asks for beyond this is not believed */
+    FROZEN_AGAIN_MS = 600000,    /* a log that has ended is asked again, should it be another's word */
+    LETTER_AGAIN_FIRST_MS = 500, /* a letter whose proof does not satisfy the policy yet */
     LETTER_AGAIN_MAX_MS = 600000,
     PART_LOCKS = 64,
 };
@@ -48,10 +48,10 @@ struct delivery {
     struct deferred deferred;
     size_t batch_letters, batch_bytes, bytes_most; /* as much as is posted at once now; fewer where that gets no answer */
     size_t delivered, refused;
-    uint64_t delivered_s;   /* POSIX time of the last */
-    struct why why_waiting; /* the last reason why a letter waits; empty where there is none */
-    struct buf report;      /* what `stele status` was told last */
-    struct buf head;        /* the checkpoint that the memory saw last */
+    uint64_t delivered_s;                   /* POSIX time of the last */
+    struct why why_waiting;                 /* the last reason why a letter waits; empty where there is none */
+    struct buf report;                      /* what `stele status` was told last */
+    struct buf head;                        /* the checkpoint that the memory saw last */
     pthread_mutex_t part_locks[PART_LOCKS]; /* the own store's file of a hash part: one thread each */
 };
 

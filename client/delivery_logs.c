@@ -12,8 +12,7 @@ enum err delivery_logs_open(struct delivery *delivery, struct why *why)
     if (logs == NULL)
         return fail(why, ERR_ENV, "out of memory");
     for (size_t i = 0; i < delivery->policy.logs_n; i++)
-        if ((n == 0 || delivery->config.log_url == NULL) &&
-            proofs_log_url(&delivery->config, &delivery->policy, i, &logs[n].url))
+        if ((n == 0 || delivery->config.log_url == NULL) && proofs_log_url(&delivery->config, &delivery->policy, i, &logs[n].url))
             logs[n++].number = i;
     free(delivery->logs);
     delivery->logs = logs;

@@ -13,10 +13,10 @@
 struct evidence_head {
     char *note; /* verbatim */
     size_t note_len;
-    bool proven;             /* it satisfies the policy; otherwise `why_not` */
-    bool quorum_short;       /* the log signed it, but too few witnesses did */
+    bool proven;       /* it satisfies the policy; otherwise `why_not` */
+    bool quorum_short; /* the log signed it, but too few witnesses did */
     struct why why_not;
-    struct policy_view view; /* borrows from `note`; whole where proven or quorum_short */
+    struct policy_view view;  /* borrows from `note`; whole where proven or quorum_short */
     char *origin, *witnesses; /* names in the policy, comma separated; NULL where not proven */
 };
 /* All that were met, newest last: for bundle after bundle under one policy, by one thread. Zeros to begin with. */

@@ -43,7 +43,7 @@ struct gate_path {
 
 struct gate_upstream {
     const char *url;
-    unsigned failures;  /* in a row */
+    unsigned failures; /* in a row */
     uint64_t down_until_ms;
     bool has_proofs; /* a sidecar was seen: then the logs are not asked ahead */
 };

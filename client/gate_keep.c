@@ -10,7 +10,7 @@
 
 enum {
     WAITING_BYTES_MAX = 64 << 20,
-    QUIET_MS = 500,    /* the disk is left to Nix while it substitutes, */
+    QUIET_MS = 500,      /* the disk is left to Nix while it substitutes, */
     DELAY_MS_MAX = 5000, /* but not for longer */
 };
 

@@ -11,12 +11,12 @@
 #include "lib/sys/report.h"
 
 enum {
-    ASKED_MAX = 10000,              /* hash parts in one request: the log's limit */
-    KNOWN_MAX = 65536,              /* answers remembered, */
-    KNOWN_BYTES_MAX = 128 << 20,    /* and their proofs */
-    FOUND_MS = 60 * 1000,           /* for so long; */
-    NOTHING_MS = 5 * 1000,          /* a path that is about to be logged should not wait */
-    DOWN_MS = 10 * 1000,            /* a log that gave no answer is left alone */
+    ASKED_MAX = 10000,           /* hash parts in one request: the log's limit */
+    KNOWN_MAX = 65536,           /* answers remembered, */
+    KNOWN_BYTES_MAX = 128 << 20, /* and their proofs */
+    FOUND_MS = 60 * 1000,        /* for so long; */
+    NOTHING_MS = 5 * 1000,       /* a path that is about to be logged should not wait */
+    DOWN_MS = 10 * 1000,         /* a log that gave no answer is left alone */
     TIMEOUT_MS = 15 * 1000,
     BUCKETS = 4096,
 };

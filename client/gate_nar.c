@@ -136,7 +136,8 @@ static enum err open_nar(struct nar_sending *sending, struct why *why)
     enum err err = decompressor_new(&sending->decompressor, span_str(sending->path.compression), why);
     const char *to = sending->path.nar_url;
     for (unsigned redirects = 0; err == OK; redirects++) {
-        sending->kind = redirects == 0 || configured(gate, sending->path.upstream, span_str(to)) ? GATE_STREAMS : GATE_PUBLIC_STREAMS;
+        sending->kind =
+            redirects == 0 || configured(gate, sending->path.upstream, span_str(to)) ? GATE_STREAMS : GATE_PUBLIC_STREAMS;
         sending->stream = gate_take_stream(gate, sending->kind == GATE_PUBLIC_STREAMS, why);
         err = sending->stream == NULL ? ERR_ENV : http_stream_open(sending->stream, to, &head, why);
         if (err != OK || head.redirect[0] == '\0')

@@ -326,8 +326,7 @@ static enum outcome try_upstream(struct search *search, size_t upstream)
         fail(search->refusal, ERR_REFUSED, "%s has failed, and is asked again soon", gate->upstreams[upstream].url);
         return ABSENT;
     }
-    enum err err =
-        gather_narinfo(&gathered, search->client, gate->upstreams[upstream].url, search->hash_part, &found, &trouble);
+    enum err err = gather_narinfo(&gathered, search->client, gate->upstreams[upstream].url, search->hash_part, &found, &trouble);
     if (err == ERR_ENV) {
         gate_upstream_failed(gate, upstream, &trouble);
         outcome = TROUBLE;
@@ -366,7 +365,8 @@ static enum outcome try_all(struct search *search, bool *known)
             size_t upstream = i % n;
             enum gate_shunning shunning = gate_shuns(gate, search->hash_part, upstream);
             if (shunning == SHUNNED_WRONG) {
-                fail(search->refusal, ERR_REFUSED, "%s had other bytes for it than its narinfo says", gate->upstreams[upstream].url);
+                fail(search->refusal, ERR_REFUSED, "%s had other bytes for it than its narinfo says",
+                     gate->upstreams[upstream].url);
                 *known = true;
             }
             if ((attempt > 0 && !again[upstream]) || shunning != (i < n ? NOT_SHUNNED : SHUNNED))

@@ -162,7 +162,7 @@ static enum err feed_trail(struct gate_signer_state *state, uint64_t op, struct 
     if (!wire_take(&request, &first) || !wire_take(&request, &second) || !wire_take(&request, &source))
         return cut(why);
     char *name = span_dup_str(source);
-    enum err err = name == NULL       ? fail(why, ERR_ENV, "out of memory")
+    enum err err = name == NULL      ? fail(why, ERR_ENV, "out of memory")
                    : op == OP_PROOFS ? trail_feed_proofs(state->trail.trail, first, second, name, why)
                    : op == OP_LIST   ? trail_feed_list(state->trail.trail, first, second, why)
                                      : trail_feed_info(state->trail.trail, first, second, why);

@@ -124,13 +124,13 @@ static void advise_item(struct trial *trial, size_t i)
         buf_str(advice, "`, and a quorum that asks it\n");
         break;
     case NOT_IN_QUORUM: buf_fmt(advice, "a `quorum` line that asks %.*s for paths of this name\n", SPAN_FMT(who)); break;
-    case REVOKED: buf_fmt(advice, "an attestation from before the revocation of %.*s, or by another builder\n",
-                          SPAN_FMT(who)); break;
-    case FOREIGN: buf_fmt(advice, "a complete statement by %.*s: %s\n", SPAN_FMT(who),
-                          evidence->statement->why_foreign.text); break;
-    case BACKFILL_REFUSED:
-        buf_fmt(advice, "`backfill accept`, or a rebuild by %.*s that is attested\n", SPAN_FMT(who));
+    case REVOKED:
+        buf_fmt(advice, "an attestation from before the revocation of %.*s, or by another builder\n", SPAN_FMT(who));
         break;
+    case FOREIGN:
+        buf_fmt(advice, "a complete statement by %.*s: %s\n", SPAN_FMT(who), evidence->statement->why_foreign.text);
+        break;
+    case BACKFILL_REFUSED: buf_fmt(advice, "`backfill accept`, or a rebuild by %.*s that is attested\n", SPAN_FMT(who)); break;
     case OTHER_BYTES:
         buf_fmt(advice, "a cache that serves what %.*s built: a NAR of %llu bytes, sha256 ", SPAN_FMT(who),
                 (unsigned long long)evidence->subject->nar_size);
@@ -138,8 +138,9 @@ static void advise_item(struct trial *trial, size_t i)
         buf_byte(advice, '\n');
         break;
     case OTHER_REFERENCES: buf_fmt(advice, "a cache that gives the references that %.*s attested\n", SPAN_FMT(who)); break;
-    case INPUTS_UNATTESTED: buf_fmt(advice, "attestations of what %.*s built it from: `stele trace` has them all\n",
-                                    SPAN_FMT(who)); break;
+    case INPUTS_UNATTESTED:
+        buf_fmt(advice, "attestations of what %.*s built it from: `stele trace` has them all\n", SPAN_FMT(who));
+        break;
     case COUNTS:
     case OTHER_PATH:
     case CONTRADICTS_ITSELF: break;

@@ -8,11 +8,11 @@
 #include "client/outbox.h"
 
 enum {
-    ROUND_LETTERS_MAX = 16384,   /* names held at once */
-    BATCH_LETTERS_MAX = 1024,    /* posted at once; a log takes 4,096 lines, and a letter has two at most */
-    BATCH_BYTES_MAX = 2 << 20,   /* likewise, but for a letter that is larger by itself */
-    LETTER_BYTES_MAX = 3 << 20,  /* an input list of 2 MiB in base64, and an envelope */
-    DEFERRED_MAX = 4096,         /* letters that wait for a moment of their own; more of them are tried too early */
+    ROUND_LETTERS_MAX = 16384,  /* names held at once */
+    BATCH_LETTERS_MAX = 1024,   /* posted at once; a log takes 4,096 lines, and a letter has two at most */
+    BATCH_BYTES_MAX = 2 << 20,  /* likewise, but for a letter that is larger by itself */
+    LETTER_BYTES_MAX = 3 << 20, /* an input list of 2 MiB in base64, and an envelope */
+    DEFERRED_MAX = 4096,        /* letters that wait for a moment of their own; more of them are tried too early */
 };
 
 /* Letters that are not to be tried before their time, by the hash of their names: what one letter waits for holds up no other.
@@ -29,9 +29,9 @@ void deferred_add(struct deferred *deferred, const char *name, uint64_t first_ms
 struct round {
     char **names; /* sorted */
     size_t n, next;
-    size_t waiting;      /* all letters that were there, listed or not */
-    uint64_t due_ms;     /* when the first of the deferred is due, clock_monotonic_ms; 0 where none is */
-    char *last;          /* the last name of the round before: the next goes on behind it, and then from the front */
+    size_t waiting;  /* all letters that were there, listed or not */
+    uint64_t due_ms; /* when the first of the deferred is due, clock_monotonic_ms; 0 where none is */
+    char *last;      /* the last name of the round before: the next goes on behind it, and then from the front */
 };
 /* Lists the letters that may be tried now. Free with round_free. */
 enum err round_list(struct round *round, const char *outbox, const struct deferred *deferred, struct why *why);
@@ -47,15 +47,15 @@ enum letter_state {
 
 struct letter {
     char *name;
-    size_t at, len;                /* of its lines in batch->lines */
-    struct span lines, envelope;   /* what is posted; its last line */
-    char *subject;                 /* the first path that it is about */
-    uint8_t (*parts)[32];          /* the hash parts of all of them */
+    size_t at, len;              /* of its lines in batch->lines */
+    struct span lines, envelope; /* what is posted; its last line */
+    char *subject;               /* the first path that it is about */
+    uint8_t (*parts)[32];        /* the hash parts of all of them */
     size_t parts_n;
     enum letter_state state;
-    bool later;        /* some log may take it another time */
-    char *reason;      /* why it is refused */
-    bool indexed;      /* some log has it, at `index`, by a proof that does not satisfy the policy yet */
+    bool later;   /* some log may take it another time */
+    char *reason; /* why it is refused */
+    bool indexed; /* some log has it, at `index`, by a proof that does not satisfy the policy yet */
     uint64_t index;
 };
 

@@ -240,7 +240,7 @@ static void show_head(const struct client_config *config, struct evidence_head *
     struct why what, why;
     bool conflict;
     struct span note = span_of(head->note, head->note_len);
-    enum err err = head->proven ? memory_see(config, &head->view.checkpoint, note, &why)
+    enum err err = head->proven         ? memory_see(config, &head->view.checkpoint, note, &why)
                    : head->quorum_short ? memory_hear(config, &head->view.checkpoint, note, &conflict, &what, &why)
                                         : OK;
     if (err == ERR_REFUSED)

@@ -233,8 +233,8 @@ enum err memory_ask(const struct client_config *config, const struct policy *pol
         err = ask(config, policy, log, client, &learnt);
         pthread_mutex_lock(&asked_lock);
         if (entry != NULL)
-            *entry = (struct asked){ origin, clock_monotonic_ms() + (err == ERR_ENV ? ASK_AGAIN_MS : ASK_EVERY_MS), false, err,
-                                     learnt };
+            *entry =
+                (struct asked){ origin, clock_monotonic_ms() + (err == ERR_ENV ? ASK_AGAIN_MS : ASK_EVERY_MS), false, err, learnt };
         pthread_cond_broadcast(&asked_done);
         pthread_mutex_unlock(&asked_lock);
     }

@@ -8,12 +8,12 @@
 #include "client/proofs.h"
 
 enum post_outcome {
-    POST_PROVEN,   /* 200: proof bundles */
-    POST_LATER,    /* no answer, 429, 5xx, or not the log's word (a proxy's page, a wrong address): try again after retry_after_s
+    POST_PROVEN,    /* 200: proof bundles */
+    POST_LATER,     /* no answer, 429, 5xx, or not the log's word (a proxy's page, a wrong address): try again after retry_after_s
                     * (0: unknown) */
-    POST_REFUSED,  /* problem details with 400, 403 or 409: this body will never be taken */
+    POST_REFUSED,   /* problem details with 400, 403 or 409: this body will never be taken */
     POST_TOO_LARGE, /* 413, also a proxy's: nor will this, unless in parts */
-    POST_FROZEN,   /* 410: the log has ended; what it has it still proves */
+    POST_FROZEN,    /* 410: the log has ended; what it has it still proves */
 };
 
 struct post_answer {

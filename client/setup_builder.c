@@ -95,7 +95,8 @@ static enum err plain_files(struct setup *setup, const char *key, const char *st
     if (err == OK && agent)
         err = setup_units(setup, setup_agent_units, why);
     buf_free(&lines);
-    setup_step(setup, "systemctl daemon-reload; systemctl restart nix-daemon; systemctl enable --now stele-deliver%s", agent ? " stele-sign-agent" : "");
+    setup_step(setup, "systemctl daemon-reload; systemctl restart nix-daemon; systemctl enable --now stele-deliver%s",
+               agent ? " stele-sign-agent" : "");
     return err;
 }
 

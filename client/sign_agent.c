@@ -219,8 +219,8 @@ static enum err start(struct agent *agent, const char *config_file, struct why *
         err = fail(why, ERR_ENV, "no `sign-agent SOCKET` in the configuration");
     if (err == OK && agent->config.key_file == NULL)
         err = fail(why, ERR_ENV, "no `key FILE` in the configuration");
-    if (err == OK && (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_DUMPABLE, 0) != 0 ||
-                      setrlimit(RLIMIT_CORE, &none) != 0))
+    if (err == OK &&
+        (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_DUMPABLE, 0) != 0 || setrlimit(RLIMIT_CORE, &none) != 0))
         err = fail(why, ERR_ENV, "cannot keep the key out of core dumps: %s", strerror(errno));
     if (err == OK)
         err = key_system_start(why);

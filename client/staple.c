@@ -25,8 +25,8 @@ struct staple {
     bool http;
     char (*parts)[HASH_PART_LEN];
     size_t parts_n, parts_cap;
-    struct buf wanted; /* hash parts to ask the logs for, a line each */
-    bool all;          /* the logs are asked for what has proofs already, too */
+    struct buf wanted;              /* hash parts to ask the logs for, a line each */
+    bool all;                       /* the logs are asked for what has proofs already, too */
     size_t asked, written, without; /* hash parts looked up, sidecars written, paths without a proof */
 };
 

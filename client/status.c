@@ -158,7 +158,8 @@ static void show_means(struct status *status)
     if (place == NULL || stat(place, &st) != 0)
         complain(status, "nothing can be put into %s: %s", dir, strerror(errno));
     else if (!S_ISDIR(st.st_mode) || access(place, W_OK | X_OK) != 0)
-        complain(status, "nothing can be put into %s: %s is %s", dir, place, S_ISDIR(st.st_mode) ? "not ours to write" : "no folder");
+        complain(status, "nothing can be put into %s: %s is %s", dir, place,
+                 S_ISDIR(st.st_mode) ? "not ours to write" : "no folder");
     else if (disk_free(place, &bytes, &trouble) == OK && bytes < DISK_LOW_BYTES)
         complain(status, "the disk is full: %llu bytes are free where %s lies", (unsigned long long)bytes, dir);
     free(place);
@@ -209,10 +210,9 @@ static enum err show_count(void *ctx, const struct count *count, struct why *why
     struct status *status = ctx;
     char time[32];
     (void)why;
-    json_array_append_new(status->hook,
-                          json_pack("{s:s%, s:I, s:I, s:s%}", "reason", count->reason.data, count->reason.len, "count",
-                                    (json_int_t)count->n, "last", (json_int_t)count->last_s, "sentence", count->sentence.data,
-                                    count->sentence.len));
+    json_array_append_new(status->hook, json_pack("{s:s%, s:I, s:I, s:s%}", "reason", count->reason.data, count->reason.len,
+                                                  "count", (json_int_t)count->n, "last", (json_int_t)count->last_s, "sentence",
+                                                  count->sentence.data, count->sentence.len));
     render_time(count->last_s, time);
     if (span_is(count->reason, "trouble") && count->last_s + TROUBLE_NEW_S > clock_posix_s())
         complain(status, "stele-hook had trouble %llu times, last at %s: %.*s", (unsigned long long)count->n, time,

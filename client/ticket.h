@@ -1,7 +1,8 @@
 /*
  * Tickets: what the hook leaves where hashing the outputs would hold up the build (`hook-hash-max`), for the deliverer to hash,
  * attest and post: OUTBOX/tickets/<derivation's hash part>-<16 hex of the content's SHA-256>.ticket, the derivation's path and
- * then the outputs', a line each, and `sandbox SETTING` where it is known. A ticket claims nothing: what is attested is checked anew when it is redeemed.
+ * then the outputs', a line each, and `sandbox SETTING` where it is known. A ticket claims nothing: what is attested is checked
+ * anew when it is redeemed.
  *
  * Its outputs have GC roots, links NIX_STATE_DIR/gcroots/stele/<ticket's name>.<n>, from before the ticket is there until after it
  * is gone: no garbage collection takes what is still to be hashed.
@@ -17,9 +18,9 @@ enum err ticket_put(const struct client_config *config, const struct build *buil
                     struct why *why);
 
 struct tickets {
-    size_t refused;  /* set aside, with the reason there and on stderr */
-    size_t left;     /* cannot be redeemed yet (no key, another store): they stay */
-    size_t untried;  /* the time was over before their turn */
+    size_t refused; /* set aside, with the reason there and on stderr */
+    size_t left;    /* cannot be redeemed yet (no key, another store): they stay */
+    size_t untried; /* the time was over before their turn */
     struct why why_left;
 };
 /* Turns tickets into attestations in the outbox, begins none after `until_ms` (clock_monotonic_ms) but the first; and removes GC

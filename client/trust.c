@@ -18,7 +18,7 @@ struct explaining {
     struct trust trust;
     struct policy policy;
     bool has_policy, json, offline;
-    struct buf words;     /* a sentence a line */
+    struct buf words; /* a sentence a line */
     json_t *findings;
     size_t mistakes, notes;
     struct http_client *client;
@@ -109,11 +109,12 @@ static void explain_rules(struct explaining *explaining)
     buf_str(out, trust->fixed_output_require ? "A path whose content is its name must be attested like any other.\n"
                                              : "A path whose content is its name needs no attestation.\n");
     buf_str(out, trust->divergence_refuse
-                     ? "A path is refused where a builder that is asked attested other bytes, and while any log has not said that none did.\n"
+                     ? "A path is refused where a builder that is asked attested other bytes, and while any log has not said that "
+                       "none did.\n"
                      : "Where a builder that is asked attested other bytes as well, the path passes with a warning.\n");
-    buf_str(out,
-            trust->inputs_attested ? "What a path was built from must satisfy this file itself, down to sources and fixed outputs.\n"
-                                        : "What a path was built from is not asked.\n");
+    buf_str(out, trust->inputs_attested
+                     ? "What a path was built from must satisfy this file itself, down to sources and fixed outputs.\n"
+                     : "What a path was built from is not asked.\n");
 }
 
 static void explain_policy(struct explaining *explaining)
@@ -128,7 +129,8 @@ static void explain_policy(struct explaining *explaining)
         struct span url;
         bool has_url = proofs_log_url(&explaining->config, policy, i, &url);
         buf_fmt(out, "Attestations count in the log %.*s%s%.*s.\n", SPAN_FMT(policy->logs[i].key.name),
-                has_url ? ", which is asked at " : ", which is not asked: proofs come from caches", SPAN_FMT(has_url ? url : span_str("")));
+                has_url ? ", which is asked at " : ", which is not asked: proofs come from caches",
+                SPAN_FMT(has_url ? url : span_str("")));
     }
     if (policy->root >= 0)
         buf_fmt(out, "Its heads count where the witnesses `%.*s` cosigned them (%zu are named).\n",
@@ -186,13 +188,13 @@ static enum err look_up(struct explaining *explaining, const struct trust_revoca
         err = has_logged(explaining, base, &party->key, (int64_t)one->from_index - 1, &later, why);
     if (err != OK)
         return found(explaining, false, "revoke %.*s: the log %.*s could not be asked: %s", SPAN_FMT(party->name),
-                     SPAN_FMT(one->origin),
-                     why->text);
+                     SPAN_FMT(one->origin), why->text);
     if (!any)
         return found(explaining, true, "revoke %.*s: it has logged nothing in %.*s", SPAN_FMT(party->name), SPAN_FMT(one->origin));
     if (!later)
         return found(explaining, true,
-                     "revoke %.*s from %llu: it has logged nothing there at this index or later yet, so that all that it logged so far counts",
+                     "revoke %.*s from %llu: it has logged nothing there at this index or later yet, so that all that it logged so "
+                     "far counts",
                      SPAN_FMT(party->name), (unsigned long long)one->from_index);
     return OK;
 }
@@ -202,8 +204,8 @@ static enum err look_up_revocations(struct explaining *explaining, struct why *w
     const struct trust *trust = &explaining->trust;
     enum err err = http_client_system_start(why);
     if (err == OK)
-        err = http_client_new(&explaining->client, &(struct http_client_config){ .netrc_file = explaining->config.netrc_file },
-                              why);
+        err =
+            http_client_new(&explaining->client, &(struct http_client_config){ .netrc_file = explaining->config.netrc_file }, why);
     for (size_t i = 0; i < trust->revocations_n && err == OK; i++)
         for (size_t log = 0; log < explaining->policy.logs_n && err == OK; log++)
             if (!trust->revocations[i].all && !trust->parties[trust->revocations[i].party].cache &&
@@ -306,8 +308,8 @@ enum err run_trust(int argc, char **argv, struct why *why)
     else if (err == OK)
         print_text(&explaining);
     if (err == OK && explaining.mistakes > 0)
-        err = fail(why, ERR_REFUSED, "%s: %zu mistake%s", explaining.file, explaining.mistakes,
-                   explaining.mistakes == 1 ? "" : "s");
+        err =
+            fail(why, ERR_REFUSED, "%s: %zu mistake%s", explaining.file, explaining.mistakes, explaining.mistakes == 1 ? "" : "s");
     http_client_free(explaining.client);
     json_decref(explaining.findings);
     buf_free(&explaining.words);

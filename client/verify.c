@@ -93,9 +93,9 @@ static json_t *item_object(const struct verifying *verifying, const char *file, 
     return json_pack("{s:s, s:b, s:I, s:s, s:I, s:s, s:I, s:s%, s:o, s:s, s:o}", "file", file, "verified", true, "index",
                      (json_int_t)item->index, "origin", item->origin, "treeSize", (json_int_t)item->tree_size, "witnesses",
                      item->witnesses, "newestCosignature", (json_int_t)item->newest_time_s, "key", item->key.name.data,
-                     item->key.name.len, "builder", party >= 0 ? json_stringn((const char *)builder.data,
-                                                                              builder.len) : json_null(),
-                     "claim", item->statement.foreign ? "foreign" : claim_name(item->statement.claim), "subjects", subjects);
+                     item->key.name.len, "builder",
+                     party >= 0 ? json_stringn((const char *)builder.data, builder.len) : json_null(), "claim",
+                     item->statement.foreign ? "foreign" : claim_name(item->statement.claim), "subjects", subjects);
 }
 
 /* Text from elsewhere may not be UTF-8, which JSON must be: then the reason is left to stderr. */

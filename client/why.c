@@ -102,15 +102,14 @@ static enum err show(struct inquiry *inquiry, const char *upstream, const struct
     for (size_t i = 0; i < verdict->sigs_n && caches != NULL; i++)
         json_array_append_new(caches, text_of(verdict->sigs[i].name));
     judge_summary(&by, &inquiry->judge, verdict);
-    json_t *object =
-        json_pack("{s:s, s:b, s:b, s:b, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "upstream", upstream, "found", true,
-                  "passes",
-                  verdict->passes, "byWarning", verdict->by_warning, "verdict", trust_verdict_name(verdict->result.verdict), "why",
-                  text_of(span_str(verdict->why.text)), "by", text_of(span_buf(&by)), "quorum",
-                  quorum != NULL ? text_of(inquiry->judge.trust.quorum.nodes[quorum->node].name) : json_null(), "attestations",
-                  attestations_of(inquiry, verdict), "cacheSignatures", caches, "wouldPassWith",
-                  lines_of(span_buf(&verdict->advice)), "troubles", lines_of(span_buf(&gathered->troubles)), "reasoning",
-                  text_of(span_buf(&verdict->tree)));
+    json_t *object = json_pack("{s:s, s:b, s:b, s:b, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "upstream", upstream, "found",
+                               true, "passes", verdict->passes, "byWarning", verdict->by_warning, "verdict",
+                               trust_verdict_name(verdict->result.verdict), "why", text_of(span_str(verdict->why.text)), "by",
+                               text_of(span_buf(&by)), "quorum",
+                               quorum != NULL ? text_of(inquiry->judge.trust.quorum.nodes[quorum->node].name) : json_null(),
+                               "attestations", attestations_of(inquiry, verdict), "cacheSignatures", caches, "wouldPassWith",
+                               lines_of(span_buf(&verdict->advice)), "troubles", lines_of(span_buf(&gathered->troubles)),
+                               "reasoning", text_of(span_buf(&verdict->tree)));
     buf_free(&by);
     return add_object(inquiry, object, why);
 }
@@ -142,10 +141,9 @@ static enum err remember(struct inquiry *inquiry, const struct gathered *gathere
 /* `inputs attested`: the trail of this upstream's path, for the judge. */
 static enum err follow_inputs(struct inquiry *inquiry, struct gathered *gathered, struct judge_trail *trail, struct why *why)
 {
-    struct trail_sources sources = { .config = &inquiry->config,
-                                     .policy = &inquiry->judge.policy,
-                                     .trust = &inquiry->judge.trust,
-                                     .client = inquiry->client };
+    struct trail_sources sources = {
+        .config = &inquiry->config, .policy = &inquiry->judge.policy, .trust = &inquiry->judge.trust, .client = inquiry->client
+    };
     enum trail_state state;
     enum err err = judge_trail_start(trail, &inquiry->judge, NULL, span_buf(&gathered->narinfo), span_str(inquiry->dir), why);
     for (size_t i = 0; err == OK && trail->trail != NULL && i < gathered->n; i++)

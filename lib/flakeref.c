@@ -40,9 +40,8 @@ static void put_without_user(struct flakeref *out, struct span path)
 /* Parameters that flake references have (Nix manual, "Flake references"): all others may be tokens. */
 static bool is_known(struct span name)
 {
-    static const char *const names[] = { "dir",        "ref",     "rev",        "narHash", "lastModified",
-                                         "submodules", "shallow", "revCount",   "allRefs", "host",
-                                         "branch",     "name",    "exportIgnore" };
+    static const char *const names[] = { "dir",      "ref",     "rev",  "narHash", "lastModified", "submodules",  "shallow",
+                                         "revCount", "allRefs", "host", "branch",  "name",         "exportIgnore" };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (span_is(name, names[i]))
             return true;

@@ -116,8 +116,8 @@ enum err forkfile_verify(const struct forkfile *file, struct checkpoint heads[2]
     if (heads[0].size >= heads[1].size || !file->has_root)
         return fail(why, ERR_REFUSED, "heads of %llu and %llu entries need, in this order, a proof of what the root was",
                     (unsigned long long)heads[0].size, (unsigned long long)heads[1].size);
-    enum err err = merkle_consistency_verify(heads[0].size, &file->root, heads[1].size, &heads[1].root, file->proof,
-                                             file->proof_n, why);
+    enum err err =
+        merkle_consistency_verify(heads[0].size, &file->root, heads[1].size, &heads[1].root, file->proof, file->proof_n, why);
     if (err == OK && hash_eq(&file->root, &heads[0].root))
         err = fail(why, ERR_REFUSED, "the larger head is proven to extend the smaller one");
     return err;

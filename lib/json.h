@@ -39,7 +39,7 @@ const struct json_value *json_member(const struct json_value *object, const char
 size_t json_items(const struct json_value *list);                                       /* how many */
 const struct json_value *json_first(const struct json_value *list);                     /* NULL where it is empty */
 const struct json_value *json_next(const struct json_value *list, const struct json_value *item);
-struct span json_text(const struct json_value *value);   /* empty for what is no string */
+struct span json_text(const struct json_value *value); /* empty for what is no string */
 
 /* A member of `object`, borrowed; ERR_MALFORMED, naming `path` (its place, as "subject[0]") and the member, where it is
  * missing or of another kind. */

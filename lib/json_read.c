@@ -338,8 +338,9 @@ static bool take_value(struct reader *reader, struct span key)
         return put(reader, &value) && take_inside(reader, reader->json->n - 1, c == '{');
     }
     value.kind = KIND_STRING;
-    return (c == '"' ? take_string(reader, &value.text) : c == '-' || is_digit(c) ? take_number(reader, &value)
-                                                                                 : take_word(reader, &value)) &&
+    return (c == '"'                  ? take_string(reader, &value.text)
+            : c == '-' || is_digit(c) ? take_number(reader, &value)
+                                      : take_word(reader, &value)) &&
            put(reader, &value);
 }
 
@@ -373,7 +374,7 @@ enum err json_read(struct span text, const char *what, struct json *out, struct 
     } else {
         out_of_memory(&reader);
     }
-    enum err err = taken                     ? OK
+    enum err err = taken                   ? OK
                    : reader.err == ERR_ENV ? fail(why, ERR_ENV, "out of memory")
                                            : fail(why, ERR_MALFORMED, "%s is no JSON that is taken: %s, at byte %zu", what,
                                                   reader.reason, (size_t)(reader.at - out->text));

@@ -16,8 +16,8 @@
 #include "lib/checkpoint.h"
 
 enum {
-    MEMORY_LOOSE_MAX = 64,             /* a cache's sidecars rest on a few heads; they are tied when the log answers */
-    MEMORY_NOTE_BYTES_MAX = 64 << 10,  /* a checkpoint under a hundred cosignatures has 12 KB */
+    MEMORY_LOOSE_MAX = 64,            /* a cache's sidecars rest on a few heads; they are tied when the log answers */
+    MEMORY_NOTE_BYTES_MAX = 64 << 10, /* a checkpoint under a hundred cosignatures has 12 KB */
     MEMORY_BYTES_MAX = (MEMORY_LOOSE_MAX + 2) * MEMORY_NOTE_BYTES_MAX,
 };
 

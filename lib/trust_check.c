@@ -127,9 +127,9 @@ static enum err check_exemptions(const struct checking *checking)
             struct span globs = trust->quorums[i].globs, glob;
             while (err == OK && span_word(&globs, &glob))
                 if (glob_covers(exempt, glob))
-                    err = find(checking, true,
-                               "line %u demands attestations of %.*s, and `exempt %.*s` lets it through without any",
-                               trust->quorums[i].line, SPAN_FMT(glob), SPAN_FMT(exempt));
+                    err =
+                        find(checking, true, "line %u demands attestations of %.*s, and `exempt %.*s` lets it through without any",
+                             trust->quorums[i].line, SPAN_FMT(glob), SPAN_FMT(exempt));
         }
     }
     return err;
@@ -153,8 +153,7 @@ static enum err check_quorums(const struct checking *checking)
             err = quorum_satisfied(&trust->quorum, line->node, caches, &vouched, NULL, checking->why);
         if (err == OK && !met)
             err = find(checking, true, "line %u: the quorum `%.*s` cannot be met: too many of its members are revoked for good",
-                       line->line,
-                       SPAN_FMT(name));
+                       line->line, SPAN_FMT(name));
         else if (err == OK && vouched && line->globs.len > 0)
             err = find(checking, false,
                        "line %u: caches alone can meet `%.*s`: such paths are vouched for, and who built them is not known",
@@ -264,10 +263,11 @@ static enum err check_disjoint(const struct checking *checking)
     struct buf first = BUF_EMPTY, second = BUF_EMPTY;
     put_set(&first, policy, one);
     put_set(&second, policy, other);
-    err = find(checking, true,
-               "two sets of witnesses without a common one satisfy the policy (%.*s; and %.*s): a log can show each of them another "
-               "history, and no witness of either lies",
-               SPAN_FMT(first), SPAN_FMT(second));
+    err =
+        find(checking, true,
+             "two sets of witnesses without a common one satisfy the policy (%.*s; and %.*s): a log can show each of them another "
+             "history, and no witness of either lies",
+             SPAN_FMT(first), SPAN_FMT(second));
     buf_free(&first);
     buf_free(&second);
     return err;

@@ -15,7 +15,8 @@ struct trust_findings {
 };
 
 /* `policy` may be NULL: then origins are not looked for in it. ERR_ENV, or from `findings`. */
-enum err trust_check(const struct trust *trust, const struct policy *policy, const struct trust_findings *findings, struct why *why);
+enum err trust_check(const struct trust *trust, const struct policy *policy, const struct trust_findings *findings,
+                     struct why *why);
 enum err policy_check_sense(const struct policy *policy, const struct trust_findings *findings, struct why *why);
 
 /* Does `wide` match every name that `narrow` matches? False where it cannot tell. */

@@ -136,8 +136,9 @@ static enum err hear(const struct trust *trust, const struct trust_path *path, c
 static void explain_refusal(const struct trust *trust, const struct trust_evidence *evidence, const enum trust_reason *reasons,
                             size_t n, struct trust_result *out)
 {
-    static const enum trust_reason telling[] = { OTHER_BYTES,      OTHER_REFERENCES, CONTRADICTS_ITSELF, INPUTS_UNATTESTED, REVOKED,
-                                                 BACKFILL_REFUSED, NOT_IN_QUORUM,    NOT_A_BUILDER,      FOREIGN };
+    static const enum trust_reason telling[] = { OTHER_BYTES,       OTHER_REFERENCES, CONTRADICTS_ITSELF,
+                                                 INPUTS_UNATTESTED, REVOKED,          BACKFILL_REFUSED,
+                                                 NOT_IN_QUORUM,     NOT_A_BUILDER,    FOREIGN };
     struct span name = trust->quorum.nodes[out->quorum->node].name;
     for (size_t t = 0; t < sizeof telling / sizeof *telling; t++)
         for (size_t i = 0; i < n; i++) {
@@ -147,8 +148,7 @@ static void explain_refusal(const struct trust *trust, const struct trust_eviden
             int64_t party = trust_builder(trust, evidence[i].key);
             struct span who = party >= 0 ? trust->parties[party].name : evidence[i].key->name;
             fail(&out->why, ERR_REFUSED, "not attested: the quorum `%.*s` is not met; the attestation by %.*s %s%s%s",
-                 SPAN_FMT(name),
-                 SPAN_FMT(who), text, telling[t] == INPUTS_UNATTESTED ? ": " : "",
+                 SPAN_FMT(name), SPAN_FMT(who), text, telling[t] == INPUTS_UNATTESTED ? ": " : "",
                  telling[t] == INPUTS_UNATTESTED ? out->trail.text : "");
             return;
         }

@@ -11,7 +11,7 @@ static void replace_controls(char *text)
 }
 
 /* In parentheses, both: `make lint` has macros of these names. */
-enum err (fail)(struct why *why, enum err err, const char *fmt, ...)
+enum err(fail)(struct why *why, enum err err, const char *fmt, ...)
 {
     if (why == NULL)
         return err;
@@ -23,7 +23,7 @@ enum err (fail)(struct why *why, enum err err, const char *fmt, ...)
     return err;
 }
 
-enum err (fail_in)(struct why *why, enum err err, const char *fmt, ...)
+enum err(fail_in)(struct why *why, enum err err, const char *fmt, ...)
 {
     if (why == NULL)
         return err;

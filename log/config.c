@@ -60,7 +60,7 @@ static enum err check_rate(const char *file, const char *name, bool open, uint64
     if (*rate == NOT_GIVEN)
         *rate = open ? OPEN_RATE : 0;
     if (*burst == NOT_GIVEN)
-        *burst = *rate > BURST_MAX / BURST_SECONDS  ? BURST_MAX
+        *burst = *rate > BURST_MAX / BURST_SECONDS   ? BURST_MAX
                  : *rate > BURST_MIN / BURST_SECONDS ? *rate * BURST_SECONDS
                                                      : BURST_MIN;
     if (*rate <= RATE_MAX && *burst >= 1 && *burst <= BURST_MAX)
@@ -89,8 +89,7 @@ static enum err check(struct log_config *config, const char *file, struct why *w
                     file);
     if (config->proxy != NULL && address_party(config->proxy) == 0)
         return fail(why, ERR_MALFORMED, "%s: `proxy` is no address", file);
-    enum err err =
-        check_rate(file, "builder", config->builders_open, &config->builder_rate, &config->builder_burst, why);
+    enum err err = check_rate(file, "builder", config->builders_open, &config->builder_rate, &config->builder_burst, why);
     if (err == OK)
         err = check_rate(file, "address", config->builders_open, &config->address_rate, &config->address_burst, why);
     if (err != OK)

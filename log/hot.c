@@ -8,7 +8,7 @@
 enum { SHARDS = 8, BUCKETS = 256 };
 
 struct item {
-    struct item *next;         /* in its bucket */
+    struct item *next;          /* in its bucket */
     struct item *newer, *older; /* asked for */
     uint64_t key[2];
     struct http_shared *answer;
@@ -132,10 +132,9 @@ void hot_keep(struct hot *hot, const struct tile *tile, bool packed, struct http
     } else {
         while (place.shard->bytes + bytes > HOT_BYTES_MAX / SHARDS)
             drop(hot, place.shard->oldest);
-        *item = (struct item){ .next = *place.bucket,
-                               .key = { place.key[0], place.key[1] },
-                               .answer = http_shared_keep(answer),
-                               .bytes = bytes };
+        *item = (struct item){
+            .next = *place.bucket, .key = { place.key[0], place.key[1] }, .answer = http_shared_keep(answer), .bytes = bytes
+        };
         *place.bucket = item;
         push(place.shard, item);
         place.shard->bytes += bytes;

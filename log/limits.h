@@ -53,8 +53,8 @@ enum {
     VERIFIERS_MAX = 16, /* threads */
     LOOKUP_THREADS = 2,
     RETRY_AFTER_S = 5,
-    HOT_BYTES_MAX = 32 << 20,  /* answers kept for those who ask again */
-    PACKED_BYTES_MIN = 1024,   /* what is smaller is not compressed */
+    HOT_BYTES_MAX = 32 << 20, /* answers kept for those who ask again */
+    PACKED_BYTES_MIN = 1024,  /* what is smaller is not compressed */
 
     /* Look-ups. */
     LOOKUP_BUILDERS_MAX = 256,     /* named in one request */
@@ -75,8 +75,8 @@ enum {
     RECOVER_FILES_MAX = 1 << 20,
 
     CHECK_AHEAD_BUNDLES = 32, /* fsck: so far ahead entries are fetched from the disk, 16 MB of 2 KB entries */
-    LOCK_PATIENCE_MS = 2000, /* a log that was just killed still has its signer for a moment */
-    FROZEN_BYTES_MAX = 512,  /* what submitters to a frozen log are told */
+    LOCK_PATIENCE_MS = 2000,  /* a log that was just killed still has its signer for a moment */
+    FROZEN_BYTES_MAX = 512,   /* what submitters to a frozen log are told */
 
     /* Admission. */
     BUILDERS_BYTES_MAX = 16 << 20, /* the builders file */

@@ -4,8 +4,8 @@
  *   HTTP thread ─▶ verifiers: parse, verify ─▶ queue ─▶ sequencer: one commit for all that is queued ─▶ waiting
  *     ─▶ publisher: read back, recompute, sign, witnesses, publish ─▶ answers ─▶ answerer: proof bundles, reply
  *
- * Three threads beside the verifiers, one lock. Commits run ahead, heads do not: one signed head is out at a time, and the next covers
- * everything committed since. A crash between any two steps loses nothing that was answered: what is committed is
+ * Three threads beside the verifiers, one lock. Commits run ahead, heads do not: one signed head is out at a time, and the next
+ * covers everything committed since. A crash between any two steps loses nothing that was answered: what is committed is
  * published by the same code after a restart, and a client that got no answer asks again and gets the same index.
  */
 #ifndef STELE_LOG_PIPELINE_H

@@ -39,8 +39,9 @@ enum err remote_open(struct remote **out, const char *url, unsigned patience_ms,
     remote->url = span_dup_str(prefix);
     enum err err = remote->url == NULL ? fail(why, ERR_ENV, "out of memory") : OK;
     if (err == OK)
-        err = http_client_new(&remote->client,
-                              &(struct http_client_config){ .total_timeout_ms = patience_ms, .allow_file = true, .gzip = true }, why);
+        err =
+            http_client_new(&remote->client,
+                            &(struct http_client_config){ .total_timeout_ms = patience_ms, .allow_file = true, .gzip = true }, why);
     if (err != OK) {
         remote_close(remote);
         return err;

@@ -46,12 +46,8 @@ void routes_reply_packed(struct http_request *request, const char *type, const c
         return;
     }
     const struct http_header headers[] = {
-        { "Content-Type", type },
-        { "Cache-Control", cache },
-        { "Vary", "Accept-Encoding" },
-        packed ? PACKED : more,
-        packed ? more : NOTHING_MORE,
-        NOTHING_MORE,
+        { "Content-Type", type }, { "Cache-Control", cache },   { "Vary", "Accept-Encoding" },
+        packed ? PACKED : more,   packed ? more : NOTHING_MORE, NOTHING_MORE,
     };
     http_reply_take(request, 200, headers, body);
 }

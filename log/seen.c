@@ -187,15 +187,13 @@ static enum err start_merge(struct seen *seen, struct why *why)
         entries += seen_run_entries(&seen->runs[first - 1]);
     if (n - first < 2)
         return OK;
-    *job = (struct job){ .first = first,
-                         .n = n - first,
-                         .from = seen->runs[first].from,
-                         .to = seen->runs[n - 1].to,
-                         .last = seen->runs[n - 1].last };
+    *job = (struct job){
+        .first = first, .n = n - first, .from = seen->runs[first].from, .to = seen->runs[n - 1].to, .last = seen->runs[n - 1].last
+    };
     for (size_t i = first; i < n; i++)
-        job->sources[i - first] = (struct seen_records){
-            seen->runs[i].records, seen->runs[i].records + seen_run_entries(&seen->runs[i]) * SEEN_RECORD_BYTES
-        };
+        job->sources[i - first] =
+            (struct seen_records){ seen->runs[i].records,
+                                   seen->runs[i].records + seen_run_entries(&seen->runs[i]) * SEEN_RECORD_BYTES };
     return job_start(seen, job, why);
 }
 
@@ -316,7 +314,8 @@ static enum err list_one(void *ctx, const char *name, struct why *why)
 }
 
 /* Opens [from, to) where it belongs to the entries. */
-static enum err try_run(struct seen *seen, const struct seen_config *config, uint64_t from, uint64_t to, bool *fits, struct why *why)
+static enum err try_run(struct seen *seen, const struct seen_config *config, uint64_t from, uint64_t to, bool *fits,
+                        struct why *why)
 {
     struct seen_run *run = &seen->runs[seen->runs_n];
     struct hash leaf;

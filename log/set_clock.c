@@ -1,6 +1,6 @@
 /*
- * `stele-log set-clock`: the signer signs nothing while its clock is far behind the last signature. Where that one's clock was ahead,
- * only a person can say so. No checkpoint carries a time: nothing that was published becomes untrue by it.
+ * `stele-log set-clock`: the signer signs nothing while its clock is far behind the last signature. Where that one's clock was
+ * ahead, only a person can say so. No checkpoint carries a time: nothing that was published becomes untrue by it.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -146,13 +146,14 @@ enum err store_walk_next(struct store_walk *walk, struct span *entry, struct why
 
 /* For `fsck` (log/store_check.c). The first `width` entries of a bundle, which has no more, in so many runs, added to *runs; in
  * `scratch` where they are not in one piece. And a tile of exactly this width. ERR_REFUSED. */
-enum err store_view_whole_bundle(struct store_view *view, uint64_t number, unsigned width, struct buf *scratch,
-                                 struct span *bundle, uint64_t *runs, struct why *why);
+enum err store_view_whole_bundle(struct store_view *view, uint64_t number, unsigned width, struct buf *scratch, struct span *bundle,
+                                 uint64_t *runs, struct why *why);
 enum err store_view_whole_tile(struct store_view *view, const struct tile *tile, struct span *bytes, struct why *why);
 /* After all: is there nothing else? ERR_REFUSED. */
 enum err store_view_check_counts(struct store_view *view, uint64_t runs, struct why *why);
 /* Calls `damaged` for every stored input list that does not hash to its key. */
-enum err store_view_check_lists(struct store_view *view, void (*damaged)(void *ctx, const struct hash *list), void *ctx, struct why *why);
+enum err store_view_check_lists(struct store_view *view, void (*damaged)(void *ctx, const struct hash *list), void *ctx,
+                                struct why *why);
 /* The entries below *indexed are in the stored indices; 0 where this copy has none. */
 enum err store_view_indexed(struct store_view *view, uint64_t *indexed, struct why *why);
 /* Is a described entry, below `indexed`, found under all its keys, whose number is added to *keys? ERR_REFUSED, naming the entry

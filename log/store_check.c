@@ -14,8 +14,8 @@ static void fetch_ahead(struct store_view *view, uint64_t number)
     bool found;
     struct why why;
     put_be64(key, number * TILE_WIDTH);
-    if (number * TILE_WIDTH < view->size &&
-        kv_get(&view->txn, TABLE_ENTRY, span_of(key, sizeof key), &run, &found, &why) == OK && found)
+    if (number * TILE_WIDTH < view->size && kv_get(&view->txn, TABLE_ENTRY, span_of(key, sizeof key), &run, &found, &why) == OK &&
+        found)
         kv_fetch(run);
 }
 

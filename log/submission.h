@@ -17,7 +17,7 @@ struct submission_rules {
 };
 
 struct submission_refusal {
-    unsigned status; /* 400, 403, 413, 429, or 503 where the store or memory failed */
+    unsigned status;  /* 400, 403, 413, 429, or 503 where the store or memory failed */
     uint64_t wait_ms; /* for a 429 */
     bool forged;      /* its signature did not verify */
 };
@@ -26,10 +26,10 @@ struct submission {
     struct submission *next;
     struct http_request *request; /* to be answered exactly once; owns the body that entries and lines borrow from */
     struct store_part part;
-    struct store_list *lists; /* part.lists; their texts are owned */
-    size_t bytes;             /* of the body: what the queue counts */
+    struct store_list *lists;       /* part.lists; their texts are owned */
+    size_t bytes;                   /* of the body: what the queue counts */
     uint64_t taken_us, deadline_ms; /* by the monotonic clock: when it was queued, and until when it waits */
-    uint64_t covers;          /* once committed: a head of this size covers it all */
+    uint64_t covers;                /* once committed: a head of this size covers it all */
 };
 
 /* A queue of them, first in, first out. */

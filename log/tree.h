@@ -23,6 +23,7 @@ enum err tree_recompute(struct tree *tree, uint64_t size, struct head *head, str
 /* The root that the tiles give for `size` entries. */
 enum err tree_root(struct tree *tree, uint64_t size, struct hash *root, struct why *why);
 /* Consistency of the trees of `old` and `size` entries. */
-enum err tree_prove(struct tree *tree, uint64_t old, uint64_t size, struct hash proof[PROOF_HASHES_MAX], size_t *n, struct why *why);
+enum err tree_prove(struct tree *tree, uint64_t old, uint64_t size, struct hash proof[PROOF_HASHES_MAX], size_t *n,
+                    struct why *why);
 
 #endif

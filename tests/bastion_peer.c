@@ -217,10 +217,10 @@ static ssize_t on_recv(nghttp2_session *session, uint8_t *out, size_t max, int f
     struct bastion_peer *peer = ctx;
     (void)session, (void)flags;
     ssize_t got = gnutls_record_recv(peer->tls, out, max);
-    return got > 0                                 ? got
-           : got == 0                              ? NGHTTP2_ERR_EOF
-           : gnutls_error_is_fatal((int)got)       ? NGHTTP2_ERR_CALLBACK_FAILURE
-                                                   : NGHTTP2_ERR_WOULDBLOCK;
+    return got > 0                           ? got
+           : got == 0                        ? NGHTTP2_ERR_EOF
+           : gnutls_error_is_fatal((int)got) ? NGHTTP2_ERR_CALLBACK_FAILURE
+                                             : NGHTTP2_ERR_WOULDBLOCK;
 }
 
 static ssize_t read_body(nghttp2_session *session, int32_t id, uint8_t *out, size_t max, uint32_t *flags,

@@ -75,17 +75,12 @@ static bool same(const struct json_value *ours, const json_t *theirs)
     if (ours == NULL || theirs == NULL || json_typeof(theirs) != types[ours->kind])
         return false;
     switch (ours->kind) {
-    case KIND_OBJECT:
-        return same_members(ours, theirs);
-    case KIND_LIST:
-        return same_items(ours, theirs);
-    case KIND_STRING:
-        return span_eq(json_text(ours), span_of(json_string_value(theirs), json_string_length(theirs)));
+    case KIND_OBJECT: return same_members(ours, theirs);
+    case KIND_LIST: return same_items(ours, theirs);
+    case KIND_STRING: return span_eq(json_text(ours), span_of(json_string_value(theirs), json_string_length(theirs)));
     case KIND_INTEGER:
-    case KIND_REAL:
-        return same_number(ours, theirs);
-    default:
-        return true;
+    case KIND_REAL: return same_number(ours, theirs);
+    default: return true;
     }
 }
 

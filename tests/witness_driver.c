@@ -69,7 +69,7 @@ bool peer_start_traced(struct peer *peer, const char *injection, const char *tra
     int ends[2];
     char line[256] = "", trace[256] = "", inject[256] = "";
     size_t len = 0;
-    const char *arguments[] = { "strace", "-D", "-f", "-o", trace_file, "-e", trace, "-e", inject,
+    const char *arguments[] = { "strace",        "-D",    "-f",      "-o",       trace_file,    "-e", trace, "-e", inject,
                                 "stele-witness", "serve", peer->dir, "--listen", "127.0.0.1:0", NULL };
     if (injection != NULL) {
         snprintf(trace, sizeof trace, "trace=%.*s", (int)strcspn(injection, ":"), injection);

@@ -23,7 +23,8 @@ int driver_run(const char *const *arguments);
 void peer_make(struct peer *peer, const char *scratch, const char *name);
 void peer_add_log(const struct peer *peer, const char *vkey, const char *origin);
 /* Where `injection` is not NULL, under strace: "SYSCALL:error=EIO:when=3", as its -e inject takes it. The witness's standard error
- * goes to the file that $WITNESS_ERRORS names, else nowhere. False where it does not start, which ends the test without injection. */
+ * goes to the file that $WITNESS_ERRORS names, else nowhere. False where it does not start, which ends the test without injection.
+ * */
 bool peer_start_traced(struct peer *peer, const char *injection, const char *trace_file);
 void peer_start(struct peer *peer);
 /* Its exit status; -1 where a signal ended it. */

@@ -146,8 +146,7 @@ static enum err gather(const struct logs *logs, struct loaded *loaded, struct wh
     for (size_t i = 0; i < loaded->lines_n; i++) {
         const struct logsfile_line *line = &loaded->lines[i];
         loaded->keys[i] = line->key;
-        if (loaded->fresh_n > 0 && line->kind == LOGSFILE_LOG &&
-            span_is(line->origin, loaded->fresh[loaded->fresh_n - 1]->origin))
+        if (loaded->fresh_n > 0 && line->kind == LOGSFILE_LOG && span_is(line->origin, loaded->fresh[loaded->fresh_n - 1]->origin))
             loaded->fresh[loaded->fresh_n - 1]->keys_n++;
         if (line->kind != LOGSFILE_LOG || (i > 0 && span_eq(line->origin, line[-1].origin)) ||
             find(logs->items, logs->n, line->origin) != NULL)

@@ -35,9 +35,9 @@ struct log {
     /* What it used of its day (lib/sys/rate.h), under logs->quota_lock. Two of them, since nobody is authenticated: whoever has
      * seen a head of the log can send it again and again, but only the log makes a larger one, which must not wait for that. */
     uint64_t growth_clear_us, other_clear_us; /* by larger heads that were cosigned; by everything else under its signature */
-    atomic_bool suspended;   /* the signer waits for `resume` */
+    atomic_bool suspended;                    /* the signer waits for `resume` */
     /* Under logs->notes_lock: */
-    struct buf note; /* the newest checkpoint, with the log's verified lines and our cosignature; empty where there is none */
+    struct buf note;       /* the newest checkpoint, with the log's verified lines and our cosignature; empty where there is none */
     _Atomic uint64_t size; /* of the note; may be read without the lock */
     struct hash root;
     uint64_t time_s;
@@ -56,12 +56,12 @@ struct logs {
     struct signer *signer;
     pthread_rwlock_t lock; /* over the rest of this block; held while a log's keys are used */
     struct log **items;    /* by origin */
-    struct log **by_hash;      /* by origin_hash */
+    struct log **by_hash;  /* by origin_hash */
     size_t n;
     struct vkey *keys;
-    struct buf text;            /* what the keys' names borrow from */
-    uint64_t qpd;               /* of a log without a limit of its own */
-    pthread_mutex_t load_lock;  /* held by whoever changes the table */
+    struct buf text;           /* what the keys' names borrow from */
+    uint64_t qpd;              /* of a log without a limit of its own */
+    pthread_mutex_t load_lock; /* held by whoever changes the table */
     pthread_mutex_t quota_lock;
     pthread_mutex_t notes_lock;
     pthread_cond_t notes_changed;

@@ -143,9 +143,9 @@ enum err logs_edit_put(struct logs_edit *edit, struct span text, struct why *why
 {
     struct logsfile_line *lines = NULL;
     size_t n = 0;
-    enum err err = text.len > LOGS_BYTES_MAX ? fail(why, ERR_REFUSED, "%s would have %zu bytes, more than %d", edit->path,
-                                                    text.len, LOGS_BYTES_MAX)
-                                             : logs_parse(text, edit->path, &lines, &n, why);
+    enum err err = text.len > LOGS_BYTES_MAX
+                       ? fail(why, ERR_REFUSED, "%s would have %zu bytes, more than %d", edit->path, text.len, LOGS_BYTES_MAX)
+                       : logs_parse(text, edit->path, &lines, &n, why);
     free(lines);
     if (err == ERR_MALFORMED)
         err = fail_in(why, ERR_REFUSED, "not changed");

@@ -4,8 +4,8 @@
 #include "witness/routes.h"
 
 static const char *const outcomes[OUTCOMES] = {
-    [OUTCOME_COSIGNED] = "cosigned", [OUTCOME_OLD_ABOVE] = "old_above_size", [OUTCOME_NOT_SIGNED] = "not_signed",
-    [OUTCOME_CONFLICT] = "conflict", [OUTCOME_UNPROVEN] = "unproven",        [OUTCOME_LIMITED] = "limited",
+    [OUTCOME_COSIGNED] = "cosigned",       [OUTCOME_OLD_ABOVE] = "old_above_size", [OUTCOME_NOT_SIGNED] = "not_signed",
+    [OUTCOME_CONFLICT] = "conflict",       [OUTCOME_UNPROVEN] = "unproven",        [OUTCOME_LIMITED] = "limited",
     [OUTCOME_UNAVAILABLE] = "unavailable",
 };
 

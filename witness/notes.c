@@ -79,8 +79,8 @@ static enum err check_memory(const struct logs *logs, const struct log *log, con
     struct head_record last;
     bool found = false;
     enum err err = signer_last(logs->signer, span_str(log->origin), &found, &last, why);
-    if (err != OK || (found && (head->size < last.head.size ||
-                                (head->size == last.head.size && hash_eq(&head->root, &last.head.root)))))
+    if (err != OK ||
+        (found && (head->size < last.head.size || (head->size == last.head.size && hash_eq(&head->root, &last.head.root)))))
         return err;
     return fail(why, ERR_REFUSED,
                 "%s/heads is older than what was cosigned: %s has %llu entries, heads %llu. Put the right file back, or take this "

@@ -27,19 +27,17 @@ struct range {
 static bool ipv4_public(uint32_t address)
 {
     static const struct range special[] = {
-        { 0x00000000, 8 },  /* this network */
-        { 0x0a000000, 8 },  /* private */
-        { 0x64400000, 10 }, /* shared by a provider's customers */
-        { 0x7f000000, 8 },  /* loopback */
-        { 0xa9fe0000, 16 }, /* link-local: cloud metadata is there */
-        { 0xac100000, 12 }, /* private */
-        { 0xc0000000, 24 }, /* protocol assignments */
-        { 0xc0000200, 24 }, /* documentation, and two more below */
-        { 0xc0a80000, 16 }, /* private */
-        { 0xc6120000, 15 }, /* benchmarks */
-        { 0xc6336400, 24 },
-        { 0xcb007100, 24 },
-        { 0xe0000000, 3 }, /* multicast, reserved, broadcast */
+        { 0x00000000, 8 },                                         /* this network */
+        { 0x0a000000, 8 },                                         /* private */
+        { 0x64400000, 10 },                                        /* shared by a provider's customers */
+        { 0x7f000000, 8 },                                         /* loopback */
+        { 0xa9fe0000, 16 },                                        /* link-local: cloud metadata is there */
+        { 0xac100000, 12 },                                        /* private */
+        { 0xc0000000, 24 },                                        /* protocol assignments */
+        { 0xc0000200, 24 },                                        /* documentation, and two more below */
+        { 0xc0a80000, 16 },                                        /* private */
+        { 0xc6120000, 15 },                                        /* benchmarks */
+        { 0xc6336400, 24 }, { 0xcb007100, 24 }, { 0xe0000000, 3 }, /* multicast, reserved, broadcast */
     };
     for (size_t i = 0; i < sizeof special / sizeof *special; i++)
         if ((address ^ special[i].network) >> (32 - special[i].bits) == 0)

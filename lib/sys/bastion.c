@@ -17,8 +17,8 @@
 
 enum {
     READ_BYTES = 16 << 10,
-    READS_A_ROUND = 16, /* then what was given is answered first */
-    TICK_MS = 250,      /* how exact deadlines are */
+    READS_A_ROUND = 16,  /* then what was given is answered first */
+    TICK_MS = 250,       /* how exact deadlines are */
     IDLE_TICK_MS = 5000, /* while there are none but that of silence */
 };
 
@@ -30,7 +30,7 @@ struct bastion {
     atomic_bool stopping;
     unsigned grace_ms; /* set before `stopping` */
     pthread_mutex_t lock;
-    struct bastion_status status; /* under it */
+    struct bastion_status status;                              /* under it */
     uint64_t requests_before, refused_before, too_slow_before; /* of the connections before this one; the thread's */
     unsigned retry_ms;                                         /* the thread's */
 };

@@ -300,7 +300,9 @@ enum err decompressor_new(struct decompressor **out, struct span name, struct wh
     while (i < n && !span_is(name, formats[i].name))
         i++;
     if (i == n)
-        return fail(why, ERR_MALFORMED, "unknown compression `%.*s`: only none, xz, zstd, bzip2, gzip, br, lz4, lzma, lzip and compress", SPAN_FMT(name));
+        return fail(why, ERR_MALFORMED,
+                    "unknown compression `%.*s`: only none, xz, zstd, bzip2, gzip, br, lz4, lzma, lzip and compress",
+                    SPAN_FMT(name));
     struct decompressor *d = calloc(1, sizeof *d);
     if (d == NULL)
         return fail(why, ERR_ENV, "out of memory");

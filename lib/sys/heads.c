@@ -22,7 +22,7 @@ struct heads {
     struct head_record *records; /* newest of each origin */
     size_t n, cap;
     uint64_t newest_s;
-    bool marked; /* whoever has no record is suspended */
+    bool marked;   /* whoever has no record is suspended */
     size_t *slots; /* open addressing: a record's place plus one */
     size_t slots_n;
 };

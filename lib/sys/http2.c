@@ -205,8 +205,7 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
 static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, void *ctx)
 {
     (void)ctx;
-    if ((frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA) ||
-        (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0 ||
+    if ((frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA) || (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) == 0 ||
         nghttp2_session_get_stream_remote_close(session, frame->hd.stream_id) != 0)
         return 0;
     return nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_NO_ERROR);
@@ -258,8 +257,9 @@ static ssize_t read_reply(nghttp2_session *session, int32_t id, uint8_t *out, si
 static void put_nv(nghttp2_nv *nv, size_t *n, const char *name, const char *value)
 {
     /* nghttp2 takes the bytes as not const, and copies them. */
-    nv[(*n)++] = (nghttp2_nv){ .name = (uint8_t *)(uintptr_t)name, .namelen = strlen(name),
-                               .value = (uint8_t *)(uintptr_t)value, .valuelen = strlen(value) };
+    nv[(*n)++] = (nghttp2_nv){
+        .name = (uint8_t *)(uintptr_t)name, .namelen = strlen(name), .value = (uint8_t *)(uintptr_t)value, .valuelen = strlen(value)
+    };
 }
 
 static int submit(struct http2 *http2, struct http2_stream *stream)
@@ -289,8 +289,8 @@ static int submit(struct http2 *http2, struct http2_stream *stream)
         put_nv(nv, &n, name, value);
     }
     bool without = span_is(request->method, "HEAD") || request->reply.len == 0;
-    stream->deadline_ms = http2->now_ms + 1000ull * http2->config.request_timeout_s +
-                          request->reply.len * 1000 / HTTP_REPLY_BYTES_PER_S_MIN;
+    stream->deadline_ms =
+        http2->now_ms + 1000ull * http2->config.request_timeout_s + request->reply.len * 1000 / HTTP_REPLY_BYTES_PER_S_MIN;
     return nghttp2_submit_response(http2->session, stream->id, nv, n, without ? NULL : &body);
 }
 

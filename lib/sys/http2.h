@@ -44,7 +44,7 @@ bool http2_begun(const struct http2 *http2);
 bool http2_ended(const struct http2 *http2);
 
 struct http2_counts {
-    unsigned streams; /* open */
+    unsigned streams;  /* open */
     uint64_t requests; /* that came whole, as all that follow since the start: */
     uint64_t refused;  /* for their form or size, or because there were too many */
     uint64_t too_slow; /* cut off */

@@ -17,19 +17,19 @@ struct http_client_config {
     const char *netrc_file;                        /* NULL: none */
     bool allow_file;                               /* file:// URLs as well */
     bool public_only; /* https alone, without a proxy, and never to an address that is not public (lib/sys/address.h) */
-    bool gzip;                                     /* asked for; bounds are those of what is unpacked */
+    bool gzip;        /* asked for; bounds are those of what is unpacked */
 };
 
 struct http_response {
     unsigned status; /* for file:// 200 or 404 */
     struct buf body;
     char content_type[128], cache_control[128], content_encoding[32]; /* empty where absent */
-    uint64_t date_s;        /* the peer's clock, by its Date header; 0 where absent */
-    uint64_t retry_after_s; /* 0 where absent; a date is turned into seconds from now */
-    uint64_t answered;      /* Stele-Answered (spec/log.md); 0 where absent or no number */
-    char location[2048];    /* of a redirect, empty otherwise */
-    unsigned connections;   /* opened for it: 0 where a kept-alive one served */
-    bool too_large;         /* there was an answer, but its body or headers exceed their bound: the reason for ERR_ENV */
+    uint64_t date_s;                                                  /* the peer's clock, by its Date header; 0 where absent */
+    uint64_t retry_after_s;                                           /* 0 where absent; a date is turned into seconds from now */
+    uint64_t answered;    /* Stele-Answered (spec/log.md); 0 where absent or no number */
+    char location[2048];  /* of a redirect, empty otherwise */
+    unsigned connections; /* opened for it: 0 where a kept-alive one served */
+    bool too_large;       /* there was an answer, but its body or headers exceed their bound: the reason for ERR_ENV */
 };
 void http_response_free(struct http_response *response);
 
@@ -49,10 +49,10 @@ enum err http_put(struct http_client *client, const char *url, const char *conte
  * total_timeout_ms bounds a wait for the peer: in each such time of waiting at least 1 KiB a second must come. */
 struct http_stream;
 struct http_stream_head {
-    unsigned status;       /* for file:// 200 or 404 */
-    uint64_t length;       /* UINT64_MAX where unknown */
-    char redirect[2048];   /* of a redirect: the whole URL that it leads to; empty otherwise */
-    unsigned connections;  /* opened for it: 0 where a kept-alive one served */
+    unsigned status;      /* for file:// 200 or 404 */
+    uint64_t length;      /* UINT64_MAX where unknown */
+    char redirect[2048];  /* of a redirect: the whole URL that it leads to; empty otherwise */
+    unsigned connections; /* opened for it: 0 where a kept-alive one served */
 };
 enum err http_stream_new(struct http_stream **out, const struct http_client_config *config, struct why *why);
 void http_stream_free(struct http_stream *stream);

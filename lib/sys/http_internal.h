@@ -17,13 +17,13 @@
 enum {
     /* libmicrohttpd's, for one connection, wiped for each request: bounds a head. A look-up may name 256 builders. */
     HTTP_MEMORY_BYTES = 20 << 10,
-    HTTP_BODIES_BYTES_MAX = 256 << 20, /* all request bodies held at once; beyond it 503 */
-    HTTP_LARGE_REPLY_BYTES = 64 << 10, /* from here on a reply counts below: */
+    HTTP_BODIES_BYTES_MAX = 256 << 20,  /* all request bodies held at once; beyond it 503 */
+    HTTP_LARGE_REPLY_BYTES = 64 << 10,  /* from here on a reply counts below: */
     HTTP_REPLIES_BYTES_MAX = 256 << 20, /* all large replies held at once; beyond it 503, above half slow readers are cut off */
-    HTTP_REPLY_BYTES_PER_S_MIN = 8192, /* a peer that reads a fixed reply slower than this is cut off */
+    HTTP_REPLY_BYTES_PER_S_MIN = 8192,  /* a peer that reads a fixed reply slower than this is cut off */
     HTTP_ADDRESS_BUCKETS = 4096,
     HTTP_CONNECTIONS_SLACK = 512, /* that were cut off, or will be, and are still open */
-    HTTP_TICK_MS = 250,                /* how exact deadlines are */
+    HTTP_TICK_MS = 250,           /* how exact deadlines are */
     HTTP_REMOTE_BYTES = 64,
 
     /* One connection over HTTP/2. */
@@ -78,10 +78,10 @@ struct http_server {
     int listen_fd, wake_fd;
     unsigned port;
     pthread_t acceptor;
-    atomic_bool stopping;       /* new requests get 503 */
-    _Atomic uint64_t now_ms;    /* monotonic, as of the acceptor's last tick */
-    atomic_size_t requests;     /* under way */
-    atomic_size_t bodies_bytes; /* held */
+    atomic_bool stopping;        /* new requests get 503 */
+    _Atomic uint64_t now_ms;     /* monotonic, as of the acceptor's last tick */
+    atomic_size_t requests;      /* under way */
+    atomic_size_t bodies_bytes;  /* held */
     atomic_size_t replies_bytes; /* of large replies, held */
     struct http_counts counts;
     pthread_mutex_t connections_lock; /* for these: */

@@ -401,9 +401,8 @@ static int hex_digit(char c)
 static bool find_argument(const struct http_request *request, const char *name, struct span *value)
 {
     if (request->inbox == NULL) {
-        const char *found = request->connection == NULL
-                                ? NULL
-                                : MHD_lookup_connection_value(request->connection, MHD_GET_ARGUMENT_KIND, name);
+        const char *found =
+            request->connection == NULL ? NULL : MHD_lookup_connection_value(request->connection, MHD_GET_ARGUMENT_KIND, name);
         *value = span_str(found == NULL ? "" : found);
         return found != NULL;
     }

@@ -142,11 +142,12 @@ static enum err start_daemon(struct http_server *server, struct why *why)
     struct MHD_OptionItem pool[2] = { { MHD_OPTION_END, 0, NULL }, { MHD_OPTION_END, 0, NULL } };
     if (!config->thread_per_connection && config->threads > 1)
         pool[0] = (struct MHD_OptionItem){ MHD_OPTION_THREAD_POOL_SIZE, config->threads, NULL };
-    server->daemon = MHD_start_daemon(
-        flags, 0, NULL, NULL, http_on_request, server, MHD_OPTION_ARRAY, pool, MHD_OPTION_NOTIFY_COMPLETED, http_on_completed,
-        server, MHD_OPTION_NOTIFY_CONNECTION, http_on_connection, server, MHD_OPTION_UNESCAPE_CALLBACK, http_on_unescape, server,
-        MHD_OPTION_URI_LOG_CALLBACK, http_on_uri, NULL, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_MEMORY_BYTES,
-        MHD_OPTION_CONNECTION_LIMIT, (unsigned)INT_MAX, MHD_OPTION_CONNECTION_TIMEOUT, config->idle_timeout_s, MHD_OPTION_END);
+    server->daemon =
+        MHD_start_daemon(flags, 0, NULL, NULL, http_on_request, server, MHD_OPTION_ARRAY, pool, MHD_OPTION_NOTIFY_COMPLETED,
+                         http_on_completed, server, MHD_OPTION_NOTIFY_CONNECTION, http_on_connection, server,
+                         MHD_OPTION_UNESCAPE_CALLBACK, http_on_unescape, server, MHD_OPTION_URI_LOG_CALLBACK, http_on_uri, NULL,
+                         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HTTP_MEMORY_BYTES, MHD_OPTION_CONNECTION_LIMIT,
+                         (unsigned)INT_MAX, MHD_OPTION_CONNECTION_TIMEOUT, config->idle_timeout_s, MHD_OPTION_END);
     return server->daemon != NULL ? OK : fail(why, ERR_ENV, "the HTTP server does not start: %s", strerror(errno));
 }
 

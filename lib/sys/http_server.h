@@ -40,12 +40,12 @@ void http_server_stop(struct http_server *server, unsigned grace_ms);
 /* From any thread. */
 struct http_server_counts {
     unsigned connections, connections_max; /* open, and not cut off */
-    size_t requests_now;                /* under way */
-    size_t bodies_bytes, replies_bytes; /* held: of requests, and of large answers */
-    uint64_t requests;                  /* since the start, as all that follow: that came whole */
-    uint64_t malformed;                 /* heads refused */
-    uint64_t cut_for_room, no_room;     /* connections closed for a new one, and new ones closed at once */
-    uint64_t too_slow;                  /* connections closed at their deadline */
+    size_t requests_now;                   /* under way */
+    size_t bodies_bytes, replies_bytes;    /* held: of requests, and of large answers */
+    uint64_t requests;                     /* since the start, as all that follow: that came whole */
+    uint64_t malformed;                    /* heads refused */
+    uint64_t cut_for_room, no_room;        /* connections closed for a new one, and new ones closed at once */
+    uint64_t too_slow;                     /* connections closed at their deadline */
 };
 void http_server_counts(struct http_server *server, struct http_server_counts *out);
 

@@ -1,8 +1,8 @@
 #include "lib/sys/metrics.h"
 
 /* From well below a disk's sync to well above a witness's patience. */
-static const uint64_t bounds_us[HISTOGRAM_BUCKETS] = { 100,    250,    500,     1000,    2500,    5000,     10000,    25000,
-                                                       50000,  100000, 250000,  500000,  1000000, 2500000,  10000000, 30000000 };
+static const uint64_t bounds_us[HISTOGRAM_BUCKETS] = { 100,   250,    500,    1000,   2500,    5000,    10000,    25000,
+                                                       50000, 100000, 250000, 500000, 1000000, 2500000, 10000000, 30000000 };
 
 void histogram_add(struct histogram *histogram, uint64_t us)
 {

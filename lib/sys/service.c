@@ -112,7 +112,8 @@ enum err service_socket(int *fd, char **address, struct why *why)
     enum { FIRST_FD = 3 }; /* SD_LISTEN_FDS_START */
     const char *pid_text = getenv("LISTEN_PID"), *n_text = getenv("LISTEN_FDS");
     uint64_t pid = 0, n = 0;
-    bool ours = pid_text != NULL && n_text != NULL && span_decimal(span_str(pid_text), INT32_MAX, &pid) && pid == (uint64_t)getpid();
+    bool ours =
+        pid_text != NULL && n_text != NULL && span_decimal(span_str(pid_text), INT32_MAX, &pid) && pid == (uint64_t)getpid();
     bool counted = ours && span_decimal(span_str(n_text), INT32_MAX, &n);
     unsetenv("LISTEN_PID");
     unsetenv("LISTEN_FDS");

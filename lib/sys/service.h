@@ -1,6 +1,6 @@
 /*
- * What the servers do alike: the folder that `init` makes, the signals that `serve` waits for, and the socket that a service manager
- * hands over.
+ * What the servers do alike: the folder that `init` makes, the signals that `serve` waits for, and the socket that a service
+ * manager hands over.
  */
 #ifndef STELE_SYS_SERVICE_H
 #define STELE_SYS_SERVICE_H

@@ -110,8 +110,10 @@ static void judge(const struct signer_state *state, struct job *jobs, size_t i)
     job->time_s = now_s > newest_s ? now_s : newest_s;
     if (newest_s > now_s + CLOCK_BEHIND_MAX_S) {
         job->clock_behind = true;
-        fail(&job->why, ERR_ENV, "the clock is %llu s behind the last signature: set it right; where it was ahead then, "
-             "say so with `set-clock`", (unsigned long long)(newest_s - now_s));
+        fail(&job->why, ERR_ENV,
+             "the clock is %llu s behind the last signature: set it right; where it was ahead then, "
+             "say so with `set-clock`",
+             (unsigned long long)(newest_s - now_s));
         return;
     }
     /* A time is part of what was said: a cosignature never goes back behind it, also across a restart. */
@@ -332,9 +334,8 @@ enum err signer_last(struct signer *signer, struct span origin, bool *found, str
     if (err == OK)
         err = child_call(signer->child, span_buf(&request), &reply, why);
     struct span rest = span_buf(&reply);
-    if (err == OK &&
-        (!wire_take_u64(&rest, &known) || !wire_take_u64(&rest, &suspended) ||
-         (known != 0 && (!take_head(&rest, &out->head) || !wire_take_u64(&rest, &out->time_s)))))
+    if (err == OK && (!wire_take_u64(&rest, &known) || !wire_take_u64(&rest, &suspended) ||
+                      (known != 0 && (!take_head(&rest, &out->head) || !wire_take_u64(&rest, &out->time_s)))))
         err = fail(why, ERR_ENV, "the signer's answer is cut");
     out->origin_hash = sha256_of(origin);
     out->suspended = suspended != 0;

@@ -235,8 +235,7 @@ static enum err shake_hands(struct tls *tls, const struct tls_config *config, ui
                     gnutls_alert_get_name(gnutls_alert_get(tls->session)));
     if (code < 0)
         return fail(why, ERR_ENV, "no TLS 1.3 with %s: %s", config->host, gnutls_strerror(code));
-    if (gnutls_alpn_get_selected_protocol(tls->session, &chosen) != 0 ||
-        !span_is(span_of(chosen.data, chosen.size), config->alpn))
+    if (gnutls_alpn_get_selected_protocol(tls->session, &chosen) != 0 || !span_is(span_of(chosen.data, chosen.size), config->alpn))
         return fail(why, ERR_REFUSED, "%s does not speak %s", config->host, config->alpn);
     return OK;
 }

@@ -4,10 +4,10 @@
  *   grow DIR KEYFILE SIZE BATCH SIGNED
  *
  * The way of an entry is the log's own but for HTTP and the signature's check: a whole attestation, parsed and described as a
- * posted one, goes into the store with BATCH - 1 others in one commit (on average), tree, tiles and indices with it; every HEAD_ENTRIES
- * entries the log's signer signs the head that the tiles give. So `stele-log serve` and `fsck` take the folder as their own.
- * Entries from SIGNED on carry zeros in place of the builder's signature, for a log that is too large to sign here: all but
- * the signatures of `fsck --full` holds.
+ * posted one, goes into the store with BATCH - 1 others in one commit (on average), tree, tiles and indices with it; every
+ * HEAD_ENTRIES entries the log's signer signs the head that the tiles give. So `stele-log serve` and `fsck` take the folder as
+ * their own. Entries from SIGNED on carry zeros in place of the builder's signature, for a log that is too large to sign here: all
+ * but the signatures of `fsck --full` holds.
  *
  * A thread makes the attestations; what it costs is not counted. Prints "name value" lines.
  */
@@ -49,7 +49,7 @@ struct grow {
     uint64_t made, taken;           /* batches */
     bool over;
     pthread_t maker;
-    uint64_t added, added_bytes;    /* by this run */
+    uint64_t added, added_bytes; /* by this run */
 };
 
 /* What the process had used at one moment. */
@@ -154,7 +154,9 @@ static void sign_head(struct grow *grow)
     store_view_end(&view);
     struct buf text = BUF_EMPTY;
     checkpoint_render(&text, &checkpoint);
-    struct signer_request request = { .text = span_buf(&text), .old = found ? last.head.size : 0, .proof = proof, .proof_n = proof_n };
+    struct signer_request request = {
+        .text = span_buf(&text), .old = found ? last.head.size : 0, .proof = proof, .proof_n = proof_n
+    };
     struct signer_answer answer;
     must(signer_sign(grow->signer, &request, 1, &answer, &why), &why);
     must(answer.verdict == HEAD_OK && !answer.clock_behind ? OK : ERR_REFUSED, &answer.why);

@@ -45,8 +45,8 @@ static double run_once(double *cpu_ms)
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
     uint64_t started_us = clock_monotonic_us();
-    if (posix_spawn(&pid, shared.program, &actions, NULL, argv, environ) != 0 || 
-        wait4(pid, &status, 0, &used) != pid || status != 0) {
+    if (posix_spawn(&pid, shared.program, &actions, NULL, argv, environ) != 0 || wait4(pid, &status, 0, &used) != pid ||
+        status != 0) {
         perror(shared.program);
         exit(1);
     }

@@ -1,8 +1,8 @@
 /*
  * What this machine can do at most, for the ratios of `make bench`: limits DIR
  * prints "name value" lines: Ed25519 verifications a second of all cores at once, and of one of them then, and the CPU time of
- * one verification; SHA-256 of a node's 65 bytes a second, and of long texts in MB (one core); fdatasync of a 4 KiB append in DIR: a second, p50 and p99
- * in ms.
+ * one verification; SHA-256 of a node's 65 bytes a second, and of long texts in MB (one core); fdatasync of a 4 KiB append in DIR:
+ * a second, p50 and p99 in ms.
  */
 #include <fcntl.h>
 #include <pthread.h>

@@ -108,8 +108,7 @@ static void measure(struct signed_one *signatures, size_t n, const struct share 
         speedup[r] = (double)one_us / (double)(clock_monotonic_us() - from_us);
     }
     printf("limit_cpu_s %.0f\nbundles_cpu_s %.0f\nshare_percent %.1f\nbundles_s %.0f\ntwo_cores %.2f\n", median(limit),
-           median(bundles),
-           median(share), median(one), median(speedup));
+           median(bundles), median(share), median(one), median(speedup));
 }
 
 int main(int argc, char **argv)

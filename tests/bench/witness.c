@@ -201,8 +201,7 @@ static bool client_take(struct client *client)
         client->answer_len += (size_t)got;
         client->answer[client->answer_len] = '\0';
         const char *body = strstr(client->answer, "\r\n\r\n"), *length = strcasestr(client->answer, "\r\ncontent-length: ");
-        if (body != NULL && length != NULL &&
-            (size_t)(body + 4 - client->answer) + (size_t)atol(length + 18) == client->answer_len)
+        if (body != NULL && length != NULL && (size_t)(body + 4 - client->answer) + (size_t)atol(length + 18) == client->answer_len)
             return true;
     }
 }

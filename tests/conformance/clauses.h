@@ -9,12 +9,12 @@
 #ifndef CONFORMANCE_CLAUSES_H
 #define CONFORMANCE_CLAUSES_H
 
-#define SAY_CLIENT  "it binds clients"
-#define SAY_LOGS    "the witness knows none of the logs that this needs"
-#define SAY_SUBTREE "sign-subtree is optional and needs ML-DSA-44, which this program does not speak"
-#define SAY_MLDSA   "this program does not verify ML-DSA-44"
+#define SAY_CLIENT   "it binds clients"
+#define SAY_LOGS     "the witness knows none of the logs that this needs"
+#define SAY_SUBTREE  "sign-subtree is optional and needs ML-DSA-44, which this program does not speak"
+#define SAY_MLDSA    "this program does not verify ML-DSA-44"
 #define SAY_OPERATOR "it binds operators, not what a server answers"
-#define SAY_OTHER   "no answer came that shows it"
+#define SAY_OTHER    "no answer came that shows it"
 
 /* clang-format off */
 #define WITNESS_CLAUSES(X) \
@@ -184,7 +184,7 @@ enum clause {
 #define X(id, of, spec, section, level, what, untested) id,
     WITNESS_CLAUSES(X) LOG_CLAUSES(X) CHECKPOINT_CLAUSES(X)
 #undef X
-    CLAUSES
+        CLAUSES
 };
 
 #endif

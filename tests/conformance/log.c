@@ -255,8 +255,8 @@ static void absent(enum clause clause, const char *path, const struct head_seen 
 static void check_absent(const struct head_seen *head)
 {
     static const char *const levels[] = { "tile/00/000", "tile/01/000", "tile/64/000", "tile/-1/000", "tile/+0/000" };
-    static const char *const indices[] = { "tile/0/0",         "tile/0/00",      "tile/0/0000",     "tile/0/x000/000",
-                                           "tile/0/x000",      "tile/0/-01",     "tile/entries/0",  "tile/entries/x000/000",
+    static const char *const indices[] = { "tile/0/0",         "tile/0/00",       "tile/0/0000",    "tile/0/x000/000",
+                                           "tile/0/x000",      "tile/0/-01",      "tile/entries/0", "tile/entries/x000/000",
                                            "tile/0/000.p/256", "tile/0/000.p/01", "tile/0/000.p/-1" };
     uint64_t size = head->checkpoint.size;
     char path[TILE_PATH_MAX];

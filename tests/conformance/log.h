@@ -9,8 +9,8 @@
 struct log_under_test {
     const char *prefix; /* its URL prefix without the closing slash */
     struct vkey key;
-    const char *old;    /* a file with an older checkpoint of it, or NULL */
-    uint64_t bundles;   /* so many entry bundles at each end are read; tiles above them all */
+    const char *old;  /* a file with an older checkpoint of it, or NULL */
+    uint64_t bundles; /* so many entry bundles at each end are read; tiles above them all */
 };
 
 void log_run(const struct log_under_test *log);

@@ -123,8 +123,11 @@ bool table_print(enum subject subject)
         if (!(clauses[i].of & subject))
             continue;
         bool fails = found[i].failed > 0, passes = !fails && found[i].held > 0;
-        printf("%-12s  %-10s  %s, %s: %s", fails ? "fail" : passes ? "pass" : "not testable", level_names[clauses[i].level],
-               clauses[i].specification, clauses[i].section, clauses[i].what);
+        printf("%-12s  %-10s  %s, %s: %s",
+               fails    ? "fail"
+               : passes ? "pass"
+                        : "not testable",
+               level_names[clauses[i].level], clauses[i].specification, clauses[i].section, clauses[i].what);
         if (passes || fails)
             printf(" (%u of %u)\n", found[i].held, found[i].held + found[i].failed);
         else

@@ -18,9 +18,13 @@ static void refuse(enum clause clause, const char *front, struct span text, stru
 
 static void form_of_the_request(const struct own_log *log)
 {
-    static const char *const old_lines[] = { "", "old\n", "old 00\n", "old 01\n", "old +1\n", "old -0\n", "Old 0\n", "old  0\n",
+    static const char *const old_lines[] = { "",         "old\n",    "old 00\n",  "old 01\n",
+                                             "old +1\n", "old -0\n", "Old 0\n",   "old  0\n",
                                              "old 0 \n", " old 0\n", "old 0x0\n", "old 18446744073709551616\n" };
-    static const char *const proof_lines[] = { "AAAA\n", "z\n", "\t\n", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n",
+    static const char *const proof_lines[] = { "AAAA\n",
+                                               "z\n",
+                                               "\t\n",
+                                               "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n",
                                                "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAB=\n",
                                                "__________________________________________8=\n" };
     struct buf text = BUF_EMPTY, line = BUF_EMPTY, front = BUF_EMPTY;

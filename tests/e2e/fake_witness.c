@@ -127,12 +127,14 @@ static bool drip(int fd)
 static bool huge(int fd)
 {
     static uint8_t zeros[1 << 16];
-    return send_all(fd, span_str("HTTP/1.1 200 OK\r\nContent-Length: 10737418240\r\n\r\n")) && send_for_ever(fd, span_of(zeros, sizeof zeros));
+    return send_all(fd, span_str("HTTP/1.1 200 OK\r\nContent-Length: 10737418240\r\n\r\n")) &&
+           send_for_ever(fd, span_of(zeros, sizeof zeros));
 }
 
 static bool headers_for_ever(int fd)
 {
-    return send_all(fd, span_str("HTTP/1.1 200 OK\r\n")) && send_for_ever(fd, span_str("X-Header: of an answer that never begins\r\n"));
+    return send_all(fd, span_str("HTTP/1.1 200 OK\r\n")) &&
+           send_for_ever(fd, span_str("X-Header: of an answer that never begins\r\n"));
 }
 
 /* The note's text in a request: after the first empty line, up to the next. */
@@ -214,7 +216,8 @@ static bool answer(int fd, struct span head, struct span body)
     if (is("hang"))
         return never(fd);
     if (get && span_ends(line, "/checkpoint HTTP/1.1\r"))
-        return note.len > 0 ? reply(fd, "200 OK", "Content-Type: text/plain\r\n", span_buf(&note)) : reply(fd, "404 No", "", span_str("none\n"));
+        return note.len > 0 ? reply(fd, "200 OK", "Content-Type: text/plain\r\n", span_buf(&note))
+                            : reply(fd, "404 No", "", span_str("none\n"));
     if (span_starts(line, "POST /add-checkpoint "))
         return add_checkpoint(fd, body);
     elsewhere++;

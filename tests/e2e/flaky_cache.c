@@ -148,8 +148,7 @@ static int respond(int fd, char *head)
         snprintf(header, sizeof header, "Location: %s%s\r\n", mode.text, path);
         return answer(fd, 302, header, 0);
     }
-    if (strcmp(mode.word, "auth") == 0 &&
-        (authorization == NULL || strncmp(authorization + 23, mode.text, strlen(mode.text)) != 0))
+    if (strcmp(mode.word, "auth") == 0 && (authorization == NULL || strncmp(authorization + 23, mode.text, strlen(mode.text)) != 0))
         return answer(fd, 401, "WWW-Authenticate: Basic realm=\"x\"\r\n", 0);
     if (strcmp(mode.word, "endless") == 0 && strstr(path, ".narinfo") != NULL) {
         pthread_mutex_unlock(&lock);

@@ -1,6 +1,7 @@
 /*
  * Where in a process's memory, or in a core dump, does a secret key lie?
- *   memory_probe process KEYFILE PID    prints "guarded N open N": how often the key (its seed, or its text) is found in memory that
+ *   memory_probe process KEYFILE PID    prints "guarded N open N": how often the key (its seed, or its text) is found in memory
+ * that
  *                                       stays out of core dumps (madvise(2), MADV_DONTDUMP), and elsewhere; or "unreadable"
  *   memory_probe file KEYFILE FILE      prints "found N"
  */
@@ -28,7 +29,8 @@ static enum err load(const char *path, struct why *why)
     uint8_t bytes[1 + SEED_BYTES];
     enum err err = file_read(path, 8192, &file, why);
     struct span rest = span_buf(&file);
-    if (err == OK && (!span_line(&rest, &line) || line.len < TEXT_BYTES || !base64_decode_to(span_cut(line, line.len - 44, 44), bytes, sizeof bytes)))
+    if (err == OK && (!span_line(&rest, &line) || line.len < TEXT_BYTES ||
+                      !base64_decode_to(span_cut(line, line.len - 44, 44), bytes, sizeof bytes)))
         err = fail(why, ERR_MALFORMED, "%s is no secret key", path);
     if (err == OK) {
         memcpy(seed, bytes + 1, sizeof seed);

@@ -173,8 +173,10 @@ int main(int argc, char **argv)
 
     /* A bastion that a list names, with the list's log. */
     FILE *file = fopen(list, "w");
-    if (file == NULL || fprintf(file, "logs/v0\nvkey %s\nbastion https://localhost:%u/\nqpd 100\ncontact a\n", listed.vkey_text,
-                                bastion_peer_port(bastion)) < 0 || fclose(file) != 0)
+    if (file == NULL ||
+        fprintf(file, "logs/v0\nvkey %s\nbastion https://localhost:%u/\nqpd 100\ncontact a\n", listed.vkey_text,
+                bastion_peer_port(bastion)) < 0 ||
+        fclose(file) != 0)
         driver_die(list, NULL);
     char config[600];
     snprintf(config, sizeof config, "%s/config", peer.dir);

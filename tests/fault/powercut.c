@@ -193,8 +193,9 @@ static enum err cmd_whole(char **argv, struct why *why)
     if (err != OK)
         return err;
     memset(cutting.states.shares, DISK_WHOLE, cutting.states.disk.ops_n);
-    printf("%zu operations, %zu syncs, %zu sites, %zu proofs, %zu heads\n", cutting.states.disk.ops_n, cutting.states.disk.cuts_n - 1,
-           cutting.states.disk.sites_n, cutting.states.words.proofs_n, cutting.states.words.heads_n);
+    printf("%zu operations, %zu syncs, %zu sites, %zu proofs, %zu heads\n", cutting.states.disk.ops_n,
+           cutting.states.disk.cuts_n - 1, cutting.states.disk.sites_n, cutting.states.words.proofs_n,
+           cutting.states.words.heads_n);
     return disk_write(&cutting.states.disk, cutting.states.shares, 0, argv[3], why);
 }
 

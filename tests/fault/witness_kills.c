@@ -18,7 +18,16 @@
 #include "lib/sys/file.h"
 #include "tests/witness_driver.h"
 
-enum { LOGS = 6, RACERS = 4, SLOTS = LOGS * RACERS, LEAVES = 1 << 16, GROWTH_MAX = 3, ROUND_MS_MAX = 40, INJECT_MS_MAX = 1500, LAST_LINE_MS_MAX = 10000 };
+enum {
+    LOGS = 6,
+    RACERS = 4,
+    SLOTS = LOGS * RACERS,
+    LEAVES = 1 << 16,
+    GROWTH_MAX = 3,
+    ROUND_MS_MAX = 40,
+    INJECT_MS_MAX = 1500,
+    LAST_LINE_MS_MAX = 10000
+};
 
 /* A head that a racer asks for: after `base` entries, leaves of its own up to `size`. */
 struct proposal {
@@ -283,8 +292,7 @@ static bool was_hit(const char *trace)
     bool hit = false;
     if (file_read(trace, 64 << 20, &text, NULL) == OK) {
         buf_byte(&text, '\0');
-        hit = strstr((const char *)text.data, "(INJECTED)") != NULL ||
-              strstr((const char *)text.data, "killed by SIGKILL") != NULL;
+        hit = strstr((const char *)text.data, "(INJECTED)") != NULL || strstr((const char *)text.data, "killed by SIGKILL") != NULL;
     }
     buf_free(&text);
     return hit;

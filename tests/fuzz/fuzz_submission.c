@@ -27,7 +27,8 @@ static void end(void)
 static void begin(void)
 {
     struct why why;
-    if (mkdtemp(dir) == NULL || store_open(&store, &(struct store_config){ .dir = dir, .origin = span_str("log.example") }, &why) != OK)
+    if (mkdtemp(dir) == NULL ||
+        store_open(&store, &(struct store_config){ .dir = dir, .origin = span_str("log.example") }, &why) != OK)
         abort();
     atexit(end);
 }

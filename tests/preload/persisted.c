@@ -3,8 +3,8 @@
  * with commas between them) to the file PATH, or to any file under it, the call is done, and then said to have failed with EIO.
  * strace's injections leave the call out.
  *
- * FAIL_CALL="CALLS:N:PATH". FAIL_HIT names a file of a page that is there: its first byte is `x` once that has come about. Calls nothing
- * that the signer's sandbox forbids.
+ * FAIL_CALL="CALLS:N:PATH". FAIL_HIT names a file of a page that is there: its first byte is `x` once that has come about. Calls
+ * nothing that the signer's sandbox forbids.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -30,7 +30,7 @@ static char calls[64], under[PATH_MAX];
 static atomic_int left;
 static char *hit;
 
-#define REAL(name) ((__typeof__(&name))real(&real_##name, #name))
+#define REAL(name)    ((__typeof__(&name))real(&real_##name, #name))
 #define DECLARE(name) static void *real_##name
 DECLARE(open);
 DECLARE(mkstemp);

@@ -51,7 +51,7 @@ static struct {
     int left;
 } die;
 
-#define REAL(name) ((__typeof__(&name))real(&real_##name, #name))
+#define REAL(name)    ((__typeof__(&name))real(&real_##name, #name))
 #define DECLARE(name) static void *real_##name
 DECLARE(open);
 DECLARE(mkstemp);
@@ -431,7 +431,8 @@ static void resolve_all(void)
 {
     (void)REAL(open), (void)REAL(mkstemp), (void)REAL(close), (void)REAL(dup2), (void)REAL(close_range), (void)REAL(write);
     (void)REAL(writev), (void)REAL(pwrite), (void)REAL(ftruncate), (void)REAL(posix_fallocate), (void)REAL(fsync);
-    (void)REAL(fdatasync), (void)REAL(rename), (void)REAL(unlink), (void)REAL(rmdir), (void)REAL(mkdir), (void)REAL(send), (void)REAL(sendmsg);
+    (void)REAL(fdatasync), (void)REAL(rename), (void)REAL(unlink), (void)REAL(rmdir), (void)REAL(mkdir), (void)REAL(send),
+        (void)REAL(sendmsg);
 }
 
 __attribute__((constructor)) static void begin(void)

@@ -191,15 +191,12 @@ static void lie_to_post(struct span body, struct sim_reply *reply)
         note_sig_render(&reply->body, &key, span_of(noise, sizeof noise));
         break;
     }
-    case 3:
-        buf_span(&reply->body, span_of(noise, sizeof noise));
-        break;
+    case 3: buf_span(&reply->body, span_of(noise, sizeof noise)); break;
     case 4:
         reply->status = 429;
         reply->retry_after_s = sim_below(100000);
         break;
-    default:
-        reply->status = (unsigned)(400 + sim_below(200));
+    default: reply->status = (unsigned)(400 + sim_below(200));
     }
 }
 

@@ -141,9 +141,7 @@ struct inode *disk_make(struct inode *folder, const char *name, bool is_folder, 
 static void apply(struct inode *inode, const struct change *change, bool torn)
 {
     switch (change->kind) {
-    case CHANGE_RESIZE:
-        disk_resize(&inode->durable, change->at);
-        break;
+    case CHANGE_RESIZE: disk_resize(&inode->durable, change->at); break;
     case CHANGE_WRITE:
         for (uint64_t at = change->at, end = at + change->bytes.len; at < end;) {
             uint64_t next = (at / SECTOR_BYTES + 1) * SECTOR_BYTES;
@@ -153,12 +151,8 @@ static void apply(struct inode *inode, const struct change *change, bool torn)
             at = next;
         }
         break;
-    case CHANGE_LINK:
-        disk_name(inode, true, change->name, change->inode);
-        break;
-    case CHANGE_UNLINK:
-        disk_unname(inode, true, change->name);
-        break;
+    case CHANGE_LINK: disk_name(inode, true, change->name, change->inode); break;
+    case CHANGE_UNLINK: disk_unname(inode, true, change->name); break;
     case CHANGE_RENAME:
         disk_unname(inode, true, change->name);
         disk_name(inode, true, change->to, change->inode);

@@ -31,9 +31,9 @@ struct name {
 struct inode {
     bool folder;
     mode_t mode;
-    struct buf seen, durable;   /* of a file */
-    struct name *names, *kept;  /* of a folder: as seen, and as a power cut leaves them */
-    struct change *changes;     /* not synced yet, oldest first */
+    struct buf seen, durable;  /* of a file */
+    struct name *names, *kept; /* of a folder: as seen, and as a power cut leaves them */
+    struct change *changes;    /* not synced yet, oldest first */
     struct fd *locked;
     unsigned number;
 };

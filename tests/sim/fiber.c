@@ -9,7 +9,6 @@
 
 enum { STACK_BYTES = 256 << 10, TURN_US_MAX = 20 };
 
-
 static struct fiber *fibers;
 struct fiber *sim_running;
 static ucontext_t scheduler;
@@ -80,8 +79,9 @@ struct fiber *sim_spawn(struct machine *machine, void *(*run)(void *), void *arg
     struct fiber *fiber = calloc(1, sizeof *fiber), **end = &fibers;
     if (fiber == NULL)
         abort();
-    *fiber = (struct fiber){ .machine = machine, .run = run, .arg = arg, .stack = take_stack(), .until_us = (uint64_t)SIM_NEVER_US,
-                             .detached = true };
+    *fiber = (struct fiber){
+        .machine = machine, .run = run, .arg = arg, .stack = take_stack(), .until_us = (uint64_t)SIM_NEVER_US, .detached = true
+    };
     getcontext(&fiber->context);
     fiber->context.uc_stack.ss_sp = fiber->stack;
     fiber->context.uc_stack.ss_size = STACK_BYTES;

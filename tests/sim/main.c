@@ -243,9 +243,9 @@ static void *world(void *arg)
 
 static int run_seed(uint64_t seed)
 {
-    static struct randombytes_implementation chance = {
-        .implementation_name = random_name, .random = random_32, .buf = random_bytes
-    };
+    static struct randombytes_implementation chance = { .implementation_name = random_name,
+                                                        .random = random_32,
+                                                        .buf = random_bytes };
     struct why why;
     seed_of_run = seed;
     sim_seed(seed);
@@ -257,8 +257,8 @@ static int run_seed(uint64_t seed)
         sim_fail("nothing moves any more");
     struct history_counts counts = history_counts();
     fprintf(story, "seed %llu holds: %zu proofs, %zu heads, %zu cosigned, %.1f s, story %02x%02x%02x%02x\n",
-            (unsigned long long)seed, counts.proofs, counts.log_heads, counts.witness_heads, (double)sim_now_us() / 1e6, digest.b[0],
-            digest.b[1], digest.b[2], digest.b[3]);
+            (unsigned long long)seed, counts.proofs, counts.log_heads, counts.witness_heads, (double)sim_now_us() / 1e6,
+            digest.b[0], digest.b[1], digest.b[2], digest.b[3]);
     fflush(story);
     return 0;
 }

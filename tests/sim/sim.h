@@ -46,11 +46,11 @@ void sim_unlock(struct sim_lock *lock);
 
 /* --- what may go wrong at the moment, each in a million (chaos.c sets it, all the others ask) */
 struct sim_faults {
-    unsigned io_error;     /* a write, sync or rename fails */
-    unsigned no_space;     /* a write fails for want of room */
+    unsigned io_error;                                  /* a write, sync or rename fails */
+    unsigned no_space;                                  /* a write fails for want of room */
     unsigned lost, lost_reply, repeated, refused, slow; /* of messages */
-    unsigned signer_dies;  /* at a request to it */
-    uint64_t delay_us;     /* the longest of a usual message */
+    unsigned signer_dies;                               /* at a request to it */
+    uint64_t delay_us;                                  /* the longest of a usual message */
     bool syncs_lie, commits_lie; /* say that they are done, and do nothing: no program can hold then, and some seed must show it */
 };
 extern struct sim_faults sim_faults;

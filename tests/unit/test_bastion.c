@@ -405,8 +405,9 @@ static void stops_gracefully(void **state)
 static void checks_addresses(void **state)
 {
     static const char *const good[] = { "a:1", "bastion.example:443", "[::1]:65535", "127.0.0.1:80" };
-    static const char *const bad[] = { "", ":", "a", "a:", ":1", "a:0", "a:65536", "a:01", "::1:80", "[]:1", "http://a:1",
-                                      "a b:1" };
+    static const char *const bad[] = {
+        "", ":", "a", "a:", ":1", "a:0", "a:65536", "a:01", "::1:80", "[]:1", "http://a:1", "a b:1"
+    };
     (void)state;
     for (size_t i = 0; i < sizeof good / sizeof *good; i++)
         assert_true(bastion_address_ok(span_str(good[i])));
@@ -438,11 +439,11 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(checks_addresses),   cmocka_unit_test(answers),
-        cmocka_unit_test(refuses_the_wrong),  cmocka_unit_test(comes_back),
-        cmocka_unit_test(notices_silence),    cmocka_unit_test(bounds_what_comes),
-        cmocka_unit_test(bounds_how_many),    cmocka_unit_test(survives_early_floods),
-        cmocka_unit_test(survives_resets),    cmocka_unit_test(gives_up_the_slow),
+        cmocka_unit_test(checks_addresses),  cmocka_unit_test(answers),
+        cmocka_unit_test(refuses_the_wrong), cmocka_unit_test(comes_back),
+        cmocka_unit_test(notices_silence),   cmocka_unit_test(bounds_what_comes),
+        cmocka_unit_test(bounds_how_many),   cmocka_unit_test(survives_early_floods),
+        cmocka_unit_test(survives_resets),   cmocka_unit_test(gives_up_the_slow),
         cmocka_unit_test(stops_gracefully),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

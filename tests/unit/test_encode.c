@@ -35,10 +35,10 @@ static bool agrees(const char *text, size_t len)
         print_error("%.*s: ours %d, libsodium's %d\n", (int)len, text, taken, wanted);
         return false;
     }
-    if (taken && (base64_decoded_len(span_of(text, len)) != theirs_len ||
-                  !base64_decode_to(span_of(text, len), exact, theirs_len) || memcmp(exact, theirs, theirs_len) != 0 ||
-                  base64_decode_to(span_of(text, len), exact, theirs_len + 1) ||
-                  (theirs_len > 0 && base64_decode_to(span_of(text, len), exact, theirs_len - 1))))
+    if (taken &&
+        (base64_decoded_len(span_of(text, len)) != theirs_len || !base64_decode_to(span_of(text, len), exact, theirs_len) ||
+         memcmp(exact, theirs, theirs_len) != 0 || base64_decode_to(span_of(text, len), exact, theirs_len + 1) ||
+         (theirs_len > 0 && base64_decode_to(span_of(text, len), exact, theirs_len - 1))))
         return false;
     bool url_taken = base64url_decode(span_of(text, len), &ours);
     bool url_wanted =

@@ -32,9 +32,9 @@ static void tells_tiles_apart(void **state)
 {
     (void)state;
     static const struct tile tiles[] = {
-        { .level = 0, .index = 7, .width = 256 },          { .level = 1, .index = 7, .width = 256 },
-        { .level = 0, .index = 8, .width = 256 },          { .level = 0, .index = 7, .width = 255 },
-        { .entries = true, .index = 7, .width = 256 },     { .level = 63, .index = UINT64_MAX >> 9, .width = 1 },
+        { .level = 0, .index = 7, .width = 256 },      { .level = 1, .index = 7, .width = 256 },
+        { .level = 0, .index = 8, .width = 256 },      { .level = 0, .index = 7, .width = 255 },
+        { .entries = true, .index = 7, .width = 256 }, { .level = 63, .index = UINT64_MAX >> 9, .width = 1 },
     };
     struct hot *hot = hot_new();
     for (size_t i = 0; i < 2 * sizeof tiles / sizeof tiles[0]; i++) {

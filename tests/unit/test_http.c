@@ -182,8 +182,13 @@ static void answers_head_queries_and_problems(void **state)
 /* For a peer that takes 5xx for a reason to give up. */
 static void closes_where_it_would_answer_500(void **state)
 {
-    struct http_server_config config = { .listen = "127.0.0.1:0", .threads = 1, .connections_max = 10, .connections_per_ip_max = 10,
-                                         .idle_timeout_s = LONG_S, .request_timeout_s = LONG_S, .closes_for_5xx = true,
+    struct http_server_config config = { .listen = "127.0.0.1:0",
+                                         .threads = 1,
+                                         .connections_max = 10,
+                                         .connections_per_ip_max = 10,
+                                         .idle_timeout_s = LONG_S,
+                                         .request_timeout_s = LONG_S,
+                                         .closes_for_5xx = true,
                                          .handle = handle };
     struct http_server *server = NULL;
     struct why why;

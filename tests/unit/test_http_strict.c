@@ -111,7 +111,7 @@ static void refuses_smuggling(void **state)
         { "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 0x3\r\n\r\nabc", 400 },
         { "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length:\r\n\r\nabc", 400 },
         { "POST /echo HTTP/1.1\r\nHost: h\r\ncontent-length: 3\r\nCONTENT-LENGTH: 3\r\n\r\nabc", 400 },
-                { "POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n", 400 },
+        { "POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n", 400 },
         { "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\nTransfer-Encoding: identity\r\n\r\nabc", 400 },
         { "POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: identity\r\n\r\nabc", 400 },
         { "POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: gzip, chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", 400 },
@@ -175,10 +175,8 @@ static void refuses_nuls(void **state)
         size_t len;
     } cases[] = {
 #define CASE(text) { text, sizeof(text) - 1 }
-        CASE("GET /hello HTTP/1.1\r\nHost: h\r\nX: a\0b\r\n\r\n"),
-        CASE("GET /hello HTTP/1.1\r\nHost: h\r\nX: a\0\r\n\r\n"),
-        CASE("GET /hello HTTP/1.1\r\nHost: h\0\r\nX: a\r\n\r\n"),
-        CASE("GET /hello\0/x HTTP/1.1\r\nHost: h\r\n\r\n"),
+        CASE("GET /hello HTTP/1.1\r\nHost: h\r\nX: a\0b\r\n\r\n"), CASE("GET /hello HTTP/1.1\r\nHost: h\r\nX: a\0\r\n\r\n"),
+        CASE("GET /hello HTTP/1.1\r\nHost: h\0\r\nX: a\r\n\r\n"),  CASE("GET /hello\0/x HTTP/1.1\r\nHost: h\r\n\r\n"),
         CASE("GET\0 /hello HTTP/1.1\r\nHost: h\r\n\r\n"),
 #undef CASE
     };
@@ -379,15 +377,9 @@ static void refuses_to_listen(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(bounds_bodies),
-        cmocka_unit_test(refuses_smuggling),
-        cmocka_unit_test(refuses_nuls),
-        cmocka_unit_test(bounds_heads),
-        cmocka_unit_test(reaps_slow_senders),
-        cmocka_unit_test(bounds_connections),
-        cmocka_unit_test(keeps_what_it_answers),
-        cmocka_unit_test(tells_parties_apart),
-        cmocka_unit_test(refuses_to_listen),
+        cmocka_unit_test(bounds_bodies),         cmocka_unit_test(refuses_smuggling),   cmocka_unit_test(refuses_nuls),
+        cmocka_unit_test(bounds_heads),          cmocka_unit_test(reaps_slow_senders),  cmocka_unit_test(bounds_connections),
+        cmocka_unit_test(keeps_what_it_answers), cmocka_unit_test(tells_parties_apart), cmocka_unit_test(refuses_to_listen),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

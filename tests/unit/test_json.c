@@ -162,9 +162,25 @@ static void put_any(struct buf *out, const char *const *pieces, size_t n)
 
 static void put_string(struct buf *out)
 {
-    static const char *const pieces[] = { "a",        "b",        "hello",    "\\n",  "\\u0061", "\\ud83d\\ude00", "\xc3\xa9",
-                                          "\\u00e9",  "\\\\",     "\\\"",     "/",    "\\/",     "\xf0\x9f\x98\x80", " ",
-                                          "\\u2028",  "\xe2\x82\xac", "{",    "[]",   "0" };
+    static const char *const pieces[] = { "a",
+                                          "b",
+                                          "hello",
+                                          "\\n",
+                                          "\\u0061",
+                                          "\\ud83d\\ude00",
+                                          "\xc3\xa9",
+                                          "\\u00e9",
+                                          "\\\\",
+                                          "\\\"",
+                                          "/",
+                                          "\\/",
+                                          "\xf0\x9f\x98\x80",
+                                          " ",
+                                          "\\u2028",
+                                          "\xe2\x82\xac",
+                                          "{",
+                                          "[]",
+                                          "0" };
     buf_byte(out, '"');
     for (uint64_t n = any(4); n > 0; n--)
         PUT_ANY(out, pieces);
@@ -179,8 +195,20 @@ static void put_space(struct buf *out)
 
 static void put_value(struct buf *out, unsigned deep)
 {
-    static const char *const scalars[] = { "true", "false", "null",   "0",       "-0",    "1",      "12345678901234567",
-                                           "-17",  "1.25",  "1e308",  "-2.5E-3", "1e400", "0.0e9", "9223372036854775807",
+    static const char *const scalars[] = { "true",
+                                           "false",
+                                           "null",
+                                           "0",
+                                           "-0",
+                                           "1",
+                                           "12345678901234567",
+                                           "-17",
+                                           "1.25",
+                                           "1e308",
+                                           "-2.5E-3",
+                                           "1e400",
+                                           "0.0e9",
+                                           "9223372036854775807",
                                            "18446744073709551616" };
     uint64_t kind = any(deep > 5 ? 2 : 5);
     put_space(out);
@@ -291,8 +319,8 @@ static void members(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(chosen_texts), cmocka_unit_test(the_largest_number), cmocka_unit_test(depth),
-        cmocka_unit_test(made_texts),   cmocka_unit_test(members),
+        cmocka_unit_test(chosen_texts), cmocka_unit_test(the_largest_number), cmocka_unit_test(depth), cmocka_unit_test(made_texts),
+        cmocka_unit_test(members),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

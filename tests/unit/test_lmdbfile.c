@@ -69,8 +69,8 @@ static enum err do_work(void *ctx, struct kv_txn *txn, struct why *why)
 /* Branches two levels deep, leaves, large values, pages given up: all that the format has. */
 static void make_file(struct buf *out)
 {
-    const struct work works[] = { { 0, 300, 100, false },    { 1000, 2, 5000, false }, { 50, 40, 0, true }, { 1001, 1, 0, true },
-                                  { 3000, 1, 5000, false },  { 60, 3, 30, false },     { 100, 3, 600, false } };
+    const struct work works[] = { { 0, 300, 100, false },   { 1000, 2, 5000, false }, { 50, 40, 0, true },   { 1001, 1, 0, true },
+                                  { 3000, 1, 5000, false }, { 60, 3, 30, false },     { 100, 3, 600, false } };
     struct why why;
     struct kv *kv = open_kv();
     assert_non_null(kv);

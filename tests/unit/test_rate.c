@@ -130,9 +130,12 @@ static void an_allowance_is_for_a_time(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(holds_in_the_long_run),   cmocka_unit_test(lets_debts_be_paid_off),
-        cmocka_unit_test(asking_is_free),          cmocka_unit_test(remembers_who_owes_much),
-        cmocka_unit_test(loses_nothing_between_threads), cmocka_unit_test(an_allowance_is_for_a_time),
+        cmocka_unit_test(holds_in_the_long_run),
+        cmocka_unit_test(lets_debts_be_paid_off),
+        cmocka_unit_test(asking_is_free),
+        cmocka_unit_test(remembers_who_owes_much),
+        cmocka_unit_test(loses_nothing_between_threads),
+        cmocka_unit_test(an_allowance_is_for_a_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,7 +15,7 @@ enum { MANY = 3 * SEEN_WRITE_ENTRIES + 1000, STEP = 500 }; /* SEEN_WRITE_ENTRIES
 static char dir[64];
 static struct why why;
 static unsigned salt; /* another one makes other leaf hashes */
-enum { CROWDED = 9 };  /* that which no builder can pay for: all begin alike */
+enum { CROWDED = 9 }; /* that which no builder can pay for: all begin alike */
 
 static int setup(void **state)
 {
@@ -222,8 +222,8 @@ static void test_damaged(void **state)
         assert_int_equal(files(), 0);
         seen_close(seen);
     }
-    snprintf(command, sizeof command, "mv %s.kept %s && truncate -s -16 %s && cd %s && echo x | tee 0-5 0-x 5- y >y", dir, path, path,
-             dir);
+    snprintf(command, sizeof command, "mv %s.kept %s && truncate -s -16 %s && cd %s && echo x | tee 0-5 0-x 5- y >y", dir, path,
+             path, dir);
     assert_int_equal(system(command), 0);
     assert_int_equal(files(), 5);
     assert_int_equal(seen_open(&seen, &config, &why), OK);
@@ -255,8 +255,8 @@ static void test_left_over_sources(void **state)
     check(seen, two + STEP, 1009);
     seen_close(seen);
     /* Only the sources are whole. */
-    snprintf(command, sizeof command, "truncate -s 1000000 %s/0-%llu && mv %s.kept %s/0-%llu", dir,
-             (unsigned long long)two, dir, dir, (unsigned long long)one);
+    snprintf(command, sizeof command, "truncate -s 1000000 %s/0-%llu && mv %s.kept %s/0-%llu", dir, (unsigned long long)two, dir,
+             dir, (unsigned long long)one);
     assert_int_equal(system(command), 0);
     assert_int_equal(open_over(&seen, two), one);
     check(seen, two, 1009);

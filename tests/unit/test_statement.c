@@ -331,7 +331,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(comes_back),         cmocka_unit_test(long_lists),         cmocka_unit_test(what_does_not_count),
-        cmocka_unit_test(optional_members),  cmocka_unit_test(foreign_statements), cmocka_unit_test(hostile_json),
+        cmocka_unit_test(optional_members),   cmocka_unit_test(foreign_statements), cmocka_unit_test(hostile_json),
         cmocka_unit_test(the_bound_is_tight),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -23,7 +23,8 @@ static int teardown(void **state)
 {
     (void)state;
     char path[96];
-    const char *const names[] = { "data/data.mdb", "data/lock.mdb", "data", "index/data.mdb", "index/lock.mdb", "index", "seen/0-50", "seen", "" };
+    const char *const names[] = { "data/data.mdb", "data/lock.mdb", "data", "index/data.mdb", "index/lock.mdb", "index",
+                                  "seen/0-50",     "seen",          "" };
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         snprintf(path, sizeof path, "%s/%s", dir, names[i]);
         remove(path);

@@ -327,8 +327,9 @@ static void inputs(void **state)
 {
     static const char rest[] = "group g 2 a b c\nquorum g\ninputs attested\n";
     const struct said whole[] = { { .builder = 0 }, { .builder = 1, .index = 1 } };
-    const struct said one_ends[] = { { .builder = 0 }, { .builder = 1, .index = 1, .trail_ends = true }, { .builder = 2,
-                                                                                                           .index = 2 } };
+    const struct said one_ends[] = { { .builder = 0 },
+                                     { .builder = 1, .index = 1, .trail_ends = true },
+                                     { .builder = 2, .index = 2 } };
     const struct said unrecorded[] = { { .builder = 0 }, { .builder = 1, .index = 1, .unrecorded = true } };
     bool cache_signed[TRUST_BUILDERS_MAX] = { [4] = true };
     struct trust_path path = the_path(false, NULL), vouched = the_path(false, cache_signed), addressed = the_path(true, NULL);
@@ -510,8 +511,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(grammar),          cmocka_unit_test(one_key_twice), cmocka_unit_test(reasons),
         cmocka_unit_test(thresholds),       cmocka_unit_test(globs),         cmocka_unit_test(divergence),
-        cmocka_unit_test(without_builders), cmocka_unit_test(inputs),
-        cmocka_unit_test(mistakes),         cmocka_unit_test(covers),       cmocka_unit_test(missing),
+        cmocka_unit_test(without_builders), cmocka_unit_test(inputs),        cmocka_unit_test(mistakes),
+        cmocka_unit_test(covers),           cmocka_unit_test(missing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

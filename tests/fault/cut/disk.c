@@ -16,7 +16,7 @@ enum { INODES_LOG2 = 16 };
 struct loading {
     struct disk *disk;
     struct names names; /* as they are at that moment */
-    bool died; /* a program since the last one began */
+    bool died;          /* a program since the last one began */
     struct {
         uint64_t inode;
         size_t object;
@@ -212,13 +212,13 @@ static enum err site_of(struct loading *loading, const struct trace_record *reco
     struct disk *disk = loading->disk;
     struct disk_site own = { .frames = record->frames, .frames_n = record->frames_n, .count = 1 };
     char path[256];
-    const struct trace_record *program = (const struct trace_record *)(const void *)(disk->trace.data + (size_t)record->program * 8);
+    const struct trace_record *program =
+        (const struct trace_record *)(const void *)(disk->trace.data + (size_t)record->program * 8);
     own.program = trace_text(program);
     const char *slash = memrchr(own.program.data, '/', own.program.len);
     name_object(loading, object, path, sizeof path);
-    snprintf(own.what, sizeof own.what, "%.*s %s %s",
-             (int)(own.program.len - (size_t)(slash + 1 - (const char *)own.program.data)), slash + 1,
-             record->kind == TRACE_SYNC ? "sync" : "write-sync", path);
+    snprintf(own.what, sizeof own.what, "%.*s %s %s", (int)(own.program.len - (size_t)(slash + 1 - (const char *)own.program.data)),
+             slash + 1, record->kind == TRACE_SYNC ? "sync" : "write-sync", path);
     own.place = (int)disk->sites_n;
     own.by_library = record->kind == TRACE_WRITE_SYNC || record->at != 0;
     for (size_t i = disk->sites_n; i-- > 0;) {
@@ -283,30 +283,24 @@ static enum err take_program(struct loading *loading, uint64_t begin, struct why
 
 static enum err take(struct loading *loading, const struct trace_record *record, struct why *why)
 {
-    struct disk_op op = { .kind = record->kind, .begin = begin_of(loading->disk, record), .end = record->end, .site = DISK_NO_SITE };
+    struct disk_op op = {
+        .kind = record->kind, .begin = begin_of(loading->disk, record), .end = record->end, .site = DISK_NO_SITE
+    };
     bool failed = record->end != 0 && record->result < 0;
     loading->died = loading->died || (record->end == 0 && record->kind != TRACE_SEND);
     switch ((enum trace_kind)record->kind) {
-    case TRACE_OPEN:
-        return take_open(loading, record, why);
+    case TRACE_OPEN: return take_open(loading, record, why);
     case TRACE_CREATE:
-    case TRACE_MKDIR:
-        return take_create(loading, record, op, why);
+    case TRACE_MKDIR: return take_create(loading, record, op, why);
     case TRACE_WRITE:
     case TRACE_WRITE_SYNC:
-    case TRACE_RESIZE:
-        return take_write(loading, record, op, why);
-    case TRACE_SYNC:
-        return take_sync(loading, record, why);
-    case TRACE_RENAME:
-        return failed ? OK : take_rename(loading, record, op, why);
-    case TRACE_UNLINK:
-        return failed ? OK : take_unlink(loading, record, op, why);
-    case TRACE_PROGRAM:
-        return take_program(loading, op.begin, why);
+    case TRACE_RESIZE: return take_write(loading, record, op, why);
+    case TRACE_SYNC: return take_sync(loading, record, why);
+    case TRACE_RENAME: return failed ? OK : take_rename(loading, record, op, why);
+    case TRACE_UNLINK: return failed ? OK : take_unlink(loading, record, op, why);
+    case TRACE_PROGRAM: return take_program(loading, op.begin, why);
     case TRACE_SEND:
-    case TRACE_SAY:
-        return OK;
+    case TRACE_SAY: return OK;
     }
     return fail(why, ERR_MALFORMED, "a record of unknown kind");
 }
@@ -328,8 +322,14 @@ static enum err take_base(struct loading *loading, const char *path, size_t fold
         size_t object = disk->objects_n;
         err = new_object(disk, S_ISDIR(st.st_mode), child, why);
         if (err == OK)
-            err = add_op(disk, (struct disk_op){ .kind = TRACE_CREATE, .end = 1, .object = folder, .site = DISK_NO_SITE,
-                                                 .name = span_str(name), .child = object }, why);
+            err = add_op(disk,
+                         (struct disk_op){ .kind = TRACE_CREATE,
+                                           .end = 1,
+                                           .object = folder,
+                                           .site = DISK_NO_SITE,
+                                           .name = span_str(name),
+                                           .child = object },
+                         why);
         if (err == OK)
             err = names_put(&loading->names, folder, span_str(name), object, why);
         if (err == OK && S_ISDIR(st.st_mode))

@@ -17,9 +17,9 @@ struct names {
 };
 
 /* Where memory is short the program ends. */
-#define APPEND(array, n, ...) \
-    (((array) = array_more((array), (n), sizeof *(array))) != NULL ? ((array)[(n)++] = (__VA_ARGS__), OK) \
-                                                              : fail(why, ERR_ENV, "out of memory"))
+#define APPEND(array, n, ...)                                                                                                      \
+    (((array) = array_more((array), (n), sizeof *(array))) != NULL ? ((array)[(n)++] = (__VA_ARGS__), OK)                          \
+                                                                   : fail(why, ERR_ENV, "out of memory"))
 
 const struct name *names_find(const struct names *names, size_t folder, struct span text);
 void names_drop(struct names *names, size_t folder, struct span text);

@@ -6,9 +6,10 @@
 
 enum { REVIVAL_CUTS = 12 };
 
-static const char *const plan_names[] = { "nothing", "everything", "names alone", "files alone", "one object alone",
-                                          "all but one object", "a prefix", "some", "torn by sectors", "torn by pages",
-                                          "all but the unsynced", "some of the unsynced", "the unsynced torn" };
+static const char *const plan_names[] = {
+    "nothing", "everything",      "names alone",   "files alone",          "one object alone",     "all but one object", "a prefix",
+    "some",    "torn by sectors", "torn by pages", "all but the unsynced", "some of the unsynced", "the unsynced torn"
+};
 
 enum err states_prepare(struct states *states, size_t n, struct why *why)
 {
@@ -18,7 +19,8 @@ enum err states_prepare(struct states *states, size_t n, struct why *why)
     states->lost = calloc(ops, sizeof *states->lost);
     states->shares = calloc(ops, sizeof *states->shares);
     states->known = calloc(n + 1, sizeof *states->known);
-    if (states->since == NULL || states->since_with_all == NULL || states->lost == NULL || states->shares == NULL || states->known == NULL)
+    if (states->since == NULL || states->since_with_all == NULL || states->lost == NULL || states->shares == NULL ||
+        states->known == NULL)
         return fail(why, ERR_ENV, "out of memory");
     disk_lasting(&states->disk, states->without, states->since);
     disk_lasting(&states->disk, NULL, states->since_with_all);
@@ -48,32 +50,19 @@ static uint8_t share_of(const struct states *states, const struct state *state, 
 {
     bool lost = states->since_with_all[op - states->disk.ops] <= state->cut;
     switch (state->plan) {
-    case NOTHING:
-        return DISK_NOTHING;
-    case EVERYTHING:
-        return DISK_WHOLE;
-    case NAMES:
-        return is_name(op) ? DISK_WHOLE : DISK_NOTHING;
-    case FILES:
-        return is_name(op) ? DISK_NOTHING : DISK_WHOLE;
-    case ONE_OBJECT:
-        return op->object == object ? DISK_WHOLE : DISK_NOTHING;
-    case ALL_BUT_ONE_OBJECT:
-        return op->object == object ? DISK_NOTHING : DISK_WHOLE;
-    case PREFIX:
-        return op->begin < prefix ? DISK_WHOLE : DISK_NOTHING;
-    case SOME:
-        return coin(state, op, DISK_WHOLE);
-    case TORN_SECTORS:
-        return coin(state, op, DISK_TORN_SECTORS);
-    case TORN_PAGES:
-        return coin(state, op, DISK_TORN_PAGES);
-    case LOST:
-        return lost ? DISK_NOTHING : DISK_WHOLE;
-    case LOST_SOME:
-        return lost ? coin(state, op, DISK_WHOLE) : DISK_WHOLE;
-    case LOST_TORN:
-        return lost ? coin(state, op, DISK_TORN_SECTORS) : DISK_WHOLE;
+    case NOTHING: return DISK_NOTHING;
+    case EVERYTHING: return DISK_WHOLE;
+    case NAMES: return is_name(op) ? DISK_WHOLE : DISK_NOTHING;
+    case FILES: return is_name(op) ? DISK_NOTHING : DISK_WHOLE;
+    case ONE_OBJECT: return op->object == object ? DISK_WHOLE : DISK_NOTHING;
+    case ALL_BUT_ONE_OBJECT: return op->object == object ? DISK_NOTHING : DISK_WHOLE;
+    case PREFIX: return op->begin < prefix ? DISK_WHOLE : DISK_NOTHING;
+    case SOME: return coin(state, op, DISK_WHOLE);
+    case TORN_SECTORS: return coin(state, op, DISK_TORN_SECTORS);
+    case TORN_PAGES: return coin(state, op, DISK_TORN_PAGES);
+    case LOST: return lost ? DISK_NOTHING : DISK_WHOLE;
+    case LOST_SOME: return lost ? coin(state, op, DISK_WHOLE) : DISK_WHOLE;
+    case LOST_TORN: return lost ? coin(state, op, DISK_TORN_SECTORS) : DISK_WHOLE;
     }
     return DISK_NOTHING;
 }
@@ -98,9 +87,8 @@ bool states_choose(struct states *states, const struct state *state)
             picked = &disk->ops[i];
     memset(states->shares, DISK_NOTHING, disk->ops_n);
     for (size_t i = 0; i < disk->ops_n && disk->ops[i].begin < state->cut; i++) {
-        states->shares[i] = states->since[i] <= state->cut
-                                 ? (uint8_t)DISK_WHOLE
-                                 : share_of(states, state, &disk->ops[i], picked->object, picked->begin);
+        states->shares[i] = states->since[i] <= state->cut ? (uint8_t)DISK_WHOLE
+                                                           : share_of(states, state, &disk->ops[i], picked->object, picked->begin);
         hash = disk_mix(hash ^ (states->shares[i] + 4 * i));
     }
     for (size_t i = 0; i < states->words.proofs_n && states->words.proofs[i].at < state->cut; i++)
@@ -124,8 +112,8 @@ static size_t cut_after(const struct disk *disk, uint64_t at)
 void states_print(const struct states *states, const struct state *state)
 {
     size_t n = cut_after(&states->disk, state->cut);
-    printf("# cut %zu of %zu, position %" PRIu64 ", seed %" PRIu64 ": of what was not synced, %s\n", n,
-           states->disk.cuts_n, state->cut, state->seed, plan_names[state->plan]);
+    printf("# cut %zu of %zu, position %" PRIu64 ", seed %" PRIu64 ": of what was not synced, %s\n", n, states->disk.cuts_n,
+           state->cut, state->seed, plan_names[state->plan]);
 }
 
 /* A cut at some sync, each site's with the same chance, or at the end of the trace. */

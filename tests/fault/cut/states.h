@@ -34,9 +34,9 @@ struct state {
 struct states {
     struct disk disk;
     struct words words;
-    bool *without; /* syncs that are taken out: a flag a site, or NULL */
+    bool *without;                    /* syncs that are taken out: a flag a site, or NULL */
     uint64_t *since, *since_with_all; /* see disk_lasting */
-    size_t *lost; /* operations that last later, or never, because of what was taken out */
+    size_t *lost;                     /* operations that last later, or never, because of what was taken out */
     size_t lost_n;
     uint8_t *shares; /* of the state chosen last */
     uint64_t *known; /* states that were chosen already */
