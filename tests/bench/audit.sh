@@ -10,6 +10,8 @@ printf 'policy %s\ntrust %s\nstate %s\n' "$W/audit-policy" "$W/audit-trust" "$W/
 printf 'policy %s\ntrust %s\nstate %s\n' "$W/audit-policy" "$W/audit-unsigned" "$W/audit-state" >"$W/unsigned.conf"
 (
     nix_world
+    # Of its own: the hook's rows have built in the usual one.
+    export NIX_STORE_DIR="$W/audited/store" NIX_STATE_DIR="$W/audited/var"
     nix-store --init
     "$bench/audit" "$NIX_STORE_DIR" "$W/cache.secret" $paths | sqlite3 "$NIX_STATE_DIR/db/db.sqlite"
     # seconds CONFIG [OPTION...]: of an audit.
@@ -33,7 +35,6 @@ printf 'policy %s\ntrust %s\nstate %s\n' "$W/audit-policy" "$W/audit-unsigned" "
         name=$(printf '%032d-block-%d' "$i" "$i")
         cp "$W/block" "$NIX_STORE_DIR/$name"
         echo "insert into ValidPaths (path, hash, registrationTime, narSize) values ('$NIX_STORE_DIR/$name', 'sha256:$(nix-hash --type sha256 "$W/block")', 1, $(nix-store --dump "$W/block" | wc -c));"
-        # the last line of the loop
     done | sqlite3 "$NIX_STATE_DIR/db/db.sqlite"
     "$bench/limits" "$W" >"$W/limits" || exit 1
     s=$(calc %.3f "$(seconds unsigned.conf --rehash)")
