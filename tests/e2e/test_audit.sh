@@ -106,7 +106,7 @@ accepts "that refuses nothing" audit
 says "but is told" "^attested .*-tool: .*contested" "$W/out"
 
 # A builder is revoked: what rested on it, and what depends on that.
-trust "quorum ci" "exempt data" "exempt app" "revoke ci from 1 log.example/stele"
+trust "quorum ci" "exempt data" "exempt app" "revoke ci from 0 log.example/stele"
 refuses "a revocation" "lost its support: .*-library: the attestation by ci does not count: the builder is revoked" audit
 says "and what depends on it" "depends on it: .*-tool" "$W/out"
 audit --json >"$W/json" 2>"$W/err"
