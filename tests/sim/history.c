@@ -4,18 +4,13 @@
 #include "lib/proof.h"
 #include "tests/sim/chaos.h"
 
-struct said {
-    struct head head;
-    uint64_t time_s;
-};
-
 static struct policy policy;
 static char *log_text, *witness_text[WITNESSES];
 static struct vkey log_key, witness_key[WITNESSES];
 
 /* All heads of the log, and of each witness; by size. */
 struct heads_said {
-    struct said *items;
+    struct head *items;
     size_t n;
     uint64_t newest_s; /* of a witness's cosignatures */
 };
@@ -56,13 +51,13 @@ enum err history_start(struct span policy_text, struct span log, const struct sp
 static void note_head(struct heads_said *said, const char *who, const struct head *head)
 {
     for (size_t i = 0; i < said->n; i++)
-        if (said->items[i].head.size == head->size) {
-            if (!hash_eq(&said->items[i].head.root, &head->root))
+        if (said->items[i].size == head->size) {
+            if (!hash_eq(&said->items[i].root, &head->root))
                 sim_fail("%s signed two heads of size %llu", who, (unsigned long long)head->size);
             return;
         }
     said->items = grown(said->items, said->n, sizeof *said->items);
-    said->items[said->n++] = (struct said){ .head = *head };
+    said->items[said->n++] = *head;
 }
 
 /* The note in an add-checkpoint request, after the proof's lines; false where it is none that the log signed. */
@@ -165,7 +160,7 @@ void history_answered(const struct machine *from, struct span path, struct span 
 static void hold_heads(const struct heads_said *said, const char *who, const struct hash *roots, uint64_t size)
 {
     for (size_t i = 0; i < said->n; i++) {
-        const struct head *head = &said->items[i].head;
+        const struct head *head = &said->items[i];
         if (head->size > size || !hash_eq(&head->root, &roots[head->size]))
             sim_fail("%s signed a head of size %llu that is not in the log's history (of size %llu)", who,
                      (unsigned long long)head->size, (unsigned long long)size);

@@ -25,7 +25,6 @@ struct exchange {
     struct buf path, body;
     const char *method;
     bool done;
-    bool abandoned; /* by who asked */
     void *wakes;
     struct sim_reply reply;
 };
