@@ -1,85 +1,66 @@
 #!/bin/sh
-# Runs the tests and counts them. Test programs speak TAP; the last line is "N passed, N failed[, N skipped]".
+# Runs the tests, one for each processor side by side, and counts them: test programs speak TAP. They are told in the order of the
+# list, whichever ends first; the last line is "N passed, N failed[, N skipped]".
 #   run.sh                    everything, plain and under the sanitizers
-#   run.sh only PROGRAM...    these programs alone
+#   run.sh only PROGRAM...    these programs alone, on the build STELE_BUILD
+# JOBS: how many at once; PATIENCE_S: after how long one of them hangs; FAULT: long, for all of the faults.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 out=$(mktemp -d) || exit 1
 trap 'rm -rf "$out"' EXIT
-: >"$out/all"
-jobs=$(nproc 2>/dev/null || echo 2)
-: "${PATIENCE_S:=400}"
+: >"$out/list"
+: >"$out/0.tap" # of what is no test of its own
+processors=$(nproc 2>/dev/null || echo 2)
+jobs=${JOBS:-$processors}
+[ "$jobs" -le 16 ] || jobs=16 # free_port has ports for as many
+export CMOCKA_MESSAGE_OUTPUT=TAP FAULT="${FAULT:-short}" PATIENCE_S="${PATIENCE_S:-600}"
 
-# one NAME COMMAND...: runs a TAP test, shows what is not "ok", and counts. A test that dies counts as failed.
-one() {
-    name=$1
+# build NAME TARGET: makes it; one that fails counts as a failed test.
+build() {
+    echo "building $1"
+    make -s -j"$processors" BUILD="$1" "$2" >"$out/make" 2>&1 && return 0
+    cat "$out/make"
+    echo "not ok - the $1 build" >>"$out/0.tap"
+    return 1
+}
+
+# add BUILD PROGRAM...: to the list, a line "NUMBER BUILD PROGRAM" each. What make leaves beside a program is none.
+add() {
+    add_build=$1
     shift
-    # Nothing here takes minutes: what hangs is ended, and counted as failed.
-    timeout -k 10 "$PATIENCE_S" "$@" >"$out/one" 2>"$out/err"
-    code=$?
-    # cmocka writes a skipped test as "not ok N # SKIP name".
-    grep -E '^[[:space:]]*(ok|not ok) ' "$out/one" | sed -E 's/^[[:space:]]*//; s/^not ok ([0-9]+) # SKIP/ok \1 # SKIP/' >"$out/tap"
-    grep -q '^not ok ' "$out/tap" || { [ $code -eq 0 ] || echo "not ok - $name ended with status $code" >>"$out/tap"; }
-    [ -s "$out/tap" ] || echo "not ok - $name ran no test" >>"$out/tap"
-    cat "$out/tap" >>"$out/all"
-    printf '%-44s %s\n' "$name" "$(count "$out/tap")"
-    grep -h -E '^# .*(cases|SKIP)|SKIPPED' "$out/one" "$out/err" | sed 's/^/    /'
-    if grep -q '^not ok ' "$out/tap"; then
-        sed 's/^/    /' "$out/one" | grep -v '^    *ok ' | tail -n 60
-        sed 's/^/    /' "$out/err" | tail -n 60
-    fi
+    for program in "$@"; do
+        case $program in *.o | *.d | *'*'*) continue ;; esac
+        echo "$(($(wc -l <"$out/list") + 1)) $add_build $program" >>"$out/list"
+    done
 }
 
-count() {
-    awk '/^ok .*# SKIP/ { s++; next } /^ok / { p++; next } /^not ok / { f++ }
-         END { printf "%d passed, %d failed", p, f; if (s) printf ", %d skipped", s; print "" }' "$1"
+# in_order: prints the reports of the numbers that come in, each when all before it are printed.
+in_order() {
+    next=1
+    while read -r _; do
+        while [ -e "$out/$next.report" ]; do
+            cat "$out/$next.report"
+            next=$((next + 1))
+        done
+    done
 }
 
-export CMOCKA_MESSAGE_OUTPUT=TAP
 if [ "${1:-}" = only ]; then
     shift
-    for program in "$@"; do one "$(basename "$program")" "$program"; done
+    add "${STELE_BUILD:-$PWD/build/plain}" "$@"
 else
-    for build in plain asan; do
-        echo "building $build"
-        make -s -j"$jobs" BUILD=$build check-build >"$out/make" 2>&1 || {
-            cat "$out/make"
-            echo "not ok - the $build build" >>"$out/all"
-            continue
-        }
-        for program in build/$build/tests/unit/test_* build/$build/tests/unit/vectors_*; do
-            case $program in *.o | *.d) continue ;; esac
-            one "$build $(basename "$program")" "$program"
-        done
-        for program in build/$build/tests/fuzz/fuzz_*; do
-            case $program in *.o | *.d) continue ;; esac
-            one "$build $(basename "$program")" tests/fuzz/replay.sh "$program"
-        done
-        for script in tests/e2e/test_*.sh; do
-            [ -e "$script" ] || continue
-            one "$build $(basename "$script")" env STELE_BUILD="$PWD/build/$build" "$script"
-        done
-    done
-    # Faults are injected with strace, which the sanitizers do not live under.
-    for script in tests/fault/test_*.sh; do
-        [ -e "$script" ] || continue
-        one "fault $(basename "$script")" env STELE_BUILD="$PWD/build/plain" FAULT=short "$script"
-    done
-    echo "building sim"
-    if make -s -j"$jobs" BUILD=sim build/sim/tests/sim/sim >"$out/make" 2>&1; then
-        one test_sim.sh env STELE_BUILD="$PWD/build/sim" tests/sim/test_sim.sh
-    else
-        cat "$out/make"
-        echo "not ok - the sim build" >>"$out/all"
-    fi
-    for script in tests/interop/test_*.sh; do
-        [ -e "$script" ] || continue
-        one "$(basename "$script")" env STELE_BUILD="$PWD/build/plain" "$script"
-    done
-    for script in tests/unit/check_*.sh; do
-        [ -e "$script" ] || continue
-        one "$(basename "$script")" "$script"
-    done
+    b=$PWD/build
+    build plain check-build && add "$b/plain" tests/unit/check_*.sh build/plain/tests/unit/test_* build/plain/tests/unit/vectors_* \
+        build/plain/tests/fuzz/fuzz_* tests/fault/test_*.sh tests/interop/test_*.sh tests/e2e/test_*.sh
+    build sim build/sim/tests/sim/sim && add "$b/sim" tests/sim/test_sim.sh
+    # No faults: they are injected with strace, which the sanitizers do not live under.
+    build asan check-build && add "$b/asan" build/asan/tests/unit/test_* build/asan/tests/unit/vectors_* build/asan/tests/fuzz/fuzz_* \
+        tests/e2e/test_*.sh
 fi
-count "$out/all"
+xargs -r -a "$out/list" -P "$jobs" --process-slot-var=STELE_SLOT -L 1 tests/one.sh "$out" | in_order
+while read -r number _ program; do
+    [ -e "$out/$number.report" ] || echo "not ok - $program ended without a report" | tee -a "$out/0.tap"
+done <"$out/list"
+cat "$out"/*.tap >"$out/all"
+awk -f tests/count.awk "$out/all"
 ! grep -q '^not ok ' "$out/all"

@@ -119,10 +119,12 @@ ${STELE_NIX_CONFIG:-}
 }
 
 # free_port: prints a port of 127.0.0.1 that nothing listens on, below those that the system gives to connections. What is to come
-# back at its address needs one of these: any other may have become a connection's meanwhile.
+# back at its address needs one of these: any other may have become a connection's meanwhile. Tests that tests/run.sh runs side by
+# side have ports of their own: none asks at, or takes, what another has left for a moment.
 free_port() {
     while :; do
-        free=$(($(od -An -N2 -tu2 /dev/urandom) % 12000 + 20000))
+        if [ -n "${STELE_SLOT:-}" ]; then free=$((20000 + STELE_SLOT * 750)) ports=750; else free=20000 ports=12000; fi
+        free=$((free + $(od -An -N2 -tu2 /dev/urandom) % ports))
         curl -s -m 5 -o /dev/null "http://127.0.0.1:$free/"
         [ $? -ne 7 ] || break # 7: no connection
     done
