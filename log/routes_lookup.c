@@ -1,30 +1,77 @@
 /* The look-ups: proof bundles of what the indices name, as far as it is published. */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "log/lookups.h"
 #include "log/proofs.h"
 #include "log/routes.h"
 
-/* Appends the bundles of a look-up, as many as fit an answer; *cut where that was not all of them. */
-static enum err look_up(struct store *store, const struct published_view *shown, struct store_lookup *lookup, struct buf *out,
-                        bool *cut, struct why *why)
-{
+/* What an answer is put together with: a snapshot for as many look-ups as one may serve, and the tiles' nodes, which the proofs of
+ * neighbours share. */
+struct looking {
+    struct store *store;
+    struct published_view shown;
     struct store_view view;
+    bool viewing;
+    unsigned looked_up; /* in this snapshot */
+    struct tile_cache *cache;
+};
+
+/* Unless `many` proofs are to come, which share some, no nodes are kept. False where the request was answered already. */
+static bool start_looking(struct looking *looking, struct routes *routes, struct http_request *request, bool many)
+{
+    *looking = (struct looking){ .store = routes->pipeline->store };
+    if (!routes_take_published(routes, request, &looking->shown))
+        return false;
+    if (many)
+        looking->cache = calloc(1, sizeof *looking->cache); /* without it every proof hashes its tiles anew */
+    return true;
+}
+
+static void end_view(struct looking *looking)
+{
+    if (looking->viewing)
+        store_view_end(&looking->view);
+    looking->viewing = false;
+    looking->looked_up = 0;
+}
+
+static void end_looking(struct looking *looking)
+{
+    end_view(looking);
+    free(looking->cache);
+    published_release(&looking->shown);
+}
+
+static enum err begin_view(struct looking *looking, struct why *why)
+{
+    if (looking->looked_up++ == ANSWERS_A_VIEW_MAX)
+        end_view(looking);
+    if (looking->viewing)
+        return OK;
+    enum err err = store_view_begin(looking->store, &looking->view, why);
+    looking->viewing = err == OK;
+    looking->view.tiles.cache = looking->cache;
+    return err;
+}
+
+/* Appends the bundles of a look-up, as many as fit an answer; *cut where that was not all of them. */
+static enum err look_up(struct looking *looking, struct store_lookup *lookup, struct buf *out, bool *cut, struct why *why)
+{
     uint64_t indices[LOOKUP_ENTRIES_MAX];
     size_t n = 0, i = 0;
-    enum err err = store_view_begin(store, &view, why);
+    enum err err = begin_view(looking, why);
     if (err != OK)
         return err;
-    lookup->size = shown->newest->head.size;
-    err = store_view_lookup(&view, lookup, indices, LOOKUP_ENTRIES_MAX, &n, why);
+    lookup->size = looking->shown.newest->head.size;
+    err = store_view_lookup(&looking->view, lookup, indices, LOOKUP_ENTRIES_MAX, &n, why);
     for (; i < n && err == OK && out->len < BUNDLES_BYTES_MAX - PROOF_BYTES_MAX; i++) {
         struct span entry;
-        err = store_view_entry(&view, indices[i], &entry, why);
+        err = store_view_entry(&looking->view, indices[i], &entry, why);
         if (err == OK)
-            err = proof_of_entry(&view, published_head_for(shown, indices[i]), indices[i], entry, out, why);
+            err = proof_of_entry(&looking->view, published_head_for(&looking->shown, indices[i]), indices[i], entry, out, why);
     }
     *cut = i < n;
-    store_view_end(&view);
     return err == OK ? buf_done(out, why) : err;
 }
 
@@ -43,15 +90,15 @@ static void answer(struct http_request *request, enum err err, const struct why 
 
 static void answer_one(struct routes *routes, struct http_request *request, struct store_lookup *lookup)
 {
-    struct published_view shown;
+    struct looking looking;
     struct why why;
     bool cut;
-    if (!routes_take_published(routes, request, &shown))
+    if (!start_looking(&looking, routes, request, lookup->by == STORE_BUILDER))
         return;
     struct buf body = BUF_EMPTY;
-    enum err err = look_up(routes->pipeline->store, &shown, lookup, &body, &cut, &why);
+    enum err err = look_up(&looking, lookup, &body, &cut, &why);
     answer(request, err, &why, true, NOTHING_MORE, &body);
-    published_release(&shown);
+    end_looking(&looking);
 }
 
 static void answer_path(struct routes *routes, struct http_request *request, struct span rest, enum store_index by)
@@ -98,8 +145,8 @@ void route_builder(struct routes *routes, struct http_request *request, struct s
 
 /* Looks up one hash part after the other. What belongs to one stands in one answer: where it does not fit, the answer ends
  * before it. The first is cut as an answer to it alone would be. */
-static enum err look_up_list(struct store *store, const struct published_view *shown, const struct lookup_list *list,
-                             struct buf *out, size_t *answered, struct why *why)
+static enum err look_up_list(struct looking *looking, const struct lookup_list *list, struct buf *out, size_t *answered,
+                             struct why *why)
 {
     struct store_lookup lookup = {
         .by = STORE_OUTPUT,
@@ -112,7 +159,7 @@ static enum err look_up_list(struct store *store, const struct published_view *s
     for (*answered = 0; *answered < max && lookup_list_next(&rest, lookup.hash_part); (*answered)++) {
         size_t before = out->len;
         bool cut;
-        enum err err = look_up(store, shown, &lookup, out, &cut, why);
+        enum err err = look_up(looking, &lookup, out, &cut, why);
         if (err != OK)
             return err;
         if (cut && *answered > 0) {
@@ -126,7 +173,7 @@ static enum err look_up_list(struct store *store, const struct published_view *s
 void route_outputs(struct routes *routes, struct http_request *request, struct span rest)
 {
     (void)rest;
-    struct published_view shown;
+    struct looking looking;
     struct lookup_list list;
     struct why why;
     size_t answered;
@@ -136,11 +183,11 @@ void route_outputs(struct routes *routes, struct http_request *request, struct s
         http_reply_problem(request, err == ERR_REFUSED ? 413 : 400, 0, "%s", why.text);
         return;
     }
-    if (!routes_take_published(routes, request, &shown))
+    if (!start_looking(&looking, routes, request, true))
         return;
     struct buf body = BUF_EMPTY;
-    err = look_up_list(routes->pipeline->store, &shown, &list, &body, &answered, &why);
+    err = look_up_list(&looking, &list, &body, &answered, &why);
     snprintf(text, sizeof text, "%zu", answered);
     answer(request, err, &why, answered == list.n, (struct http_header){ "Stele-Answered", text }, &body);
-    published_release(&shown);
+    end_looking(&looking);
 }
