@@ -10,25 +10,10 @@ upstream=
 # sidecars nobody but the cache is asked. $W/trust wants the builder, whose every build is logged by `deliver`.
 gate_world() {
     stele keygen ci.example/builder --out "$W/key" >"$W/out" 2>&1
-    stele-log init "$W/log" --origin log.example/stele >"$W/out" 2>&1
-    stele-witness init "$W/w1" --name w1.example >"$W/out" 2>&1
-    stele-witness add-log "$W/w1" "$(stele-log key "$W/log")" >"$W/out" 2>&1
-    start w1 stele-witness serve "$W/w1" --listen 127.0.0.1:0 || exit 1
-    log_port=$(free_port)
-    {
-        echo "log $(stele-log key "$W/log") http://127.0.0.1:$log_port"
-        echo "witness w1 $(stele-witness key "$W/w1") $(url w1)"
-        echo "quorum w1"
-    } >"$W/log-policy"
-    cp "$W/key.pub" "$W/builders"
-    printf 'origin log.example/stele\npolicy %s\nbuilders %s\n' "$W/log-policy" "$W/builders" >"$W/log/config"
-    start log stele-log serve "$W/log" --listen "127.0.0.1:$log_port" || exit 1
+    network "$W/log-policy" "$W/key.pub"
     printf 'policy log-policy\nkey key\nstate state\noutbox outbox\n' >"$W/builder.conf"
     export STELE_CONFIG="$W/builder.conf"
-    {
-        echo "log $(stele-log key "$W/log")"
-        grep -v '^log ' "$W/log-policy"
-    } >"$W/policy"
+    without_address log "$W/log-policy" >"$W/policy"
     trust_builder
     nix-store --generate-binary-cache-key cache.example-1 "$W/cache.secret" "$W/cache.public"
     nix-store --generate-binary-cache-key gate.example-1 "$W/gate.secret" "$W/gate.public"

@@ -41,12 +41,8 @@ cache_key=$(cat "$W/cache.public")
 
 # A second log of the same operator, under the same witness, that takes the same builders.
 stele-log init "$W/log2" --origin other.example/stele >"$W/out" 2>&1
-stele-witness add-log "$W/w1" "$(stele-log key "$W/log2")" >"$W/out" 2>&1
-kill -HUP "$(cat "$W/run/w1.pid")"
-{
-    echo "log $(stele-log key "$W/log2")"
-    grep -v '^log ' "$W/log-policy"
-} >"$W/log2-only"
+introduce w1 log2
+without_address log2 "$W/log-policy" >"$W/log2-only"
 cp "$W/log2-only" "$W/log2/policy"
 cp "$W/builders" "$W/log2/builders"
 start log2 stele-log serve "$W/log2" --listen 127.0.0.1:0 || exit 1

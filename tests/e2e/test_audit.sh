@@ -7,19 +7,7 @@ nix_world
 PATH=$STELE_BUILD/tests/e2e:$PATH
 stele keygen ci.example/builder --out "$W/key" >"$W/out" 2>&1
 stele keygen stranger.example/builder --out "$W/stranger" >"$W/out" 2>&1
-stele-log init "$W/log" --origin log.example/stele >"$W/out" 2>&1
-stele-witness init "$W/w1" --name w1.example >"$W/out" 2>&1
-stele-witness add-log "$W/w1" "$(stele-log key "$W/log")" >"$W/out" 2>&1
-start w1 stele-witness serve "$W/w1" --listen 127.0.0.1:0 || exit 1
-log_port=$(free_port)
-{
-    echo "log $(stele-log key "$W/log") http://127.0.0.1:$log_port"
-    echo "witness w1 $(stele-witness key "$W/w1") $(url w1)"
-    echo "quorum w1"
-} >"$W/policy"
-cat "$W/key.pub" "$W/stranger.pub" >"$W/builders"
-printf 'origin log.example/stele\npolicy %s\nbuilders %s\n' "$W/policy" "$W/builders" >"$W/log/config"
-start log stele-log serve "$W/log" --listen "127.0.0.1:$log_port" || exit 1
+network "$W/policy" "$W/key.pub" "$W/stranger.pub"
 printf 'policy policy\nkey key\nstate state\noutbox outbox\nskip data\n' >"$W/builder.conf"
 printf 'policy policy\ntrust trust\nstate user-state\n' >"$W/user.conf"
 nix-store --generate-binary-cache-key cache.example-1 "$W/cache.secret" "$W/cache.public"

@@ -7,14 +7,7 @@ world
 nix_world
 builder_world
 many=3000
-stele-log init "$W/log" --origin log.example/stele >"$W/out" 2>&1
-stele-witness init "$W/w1" --name w1.example >"$W/out" 2>&1
-stele-witness add-log "$W/w1" "$(stele-log key "$W/log")" >"$W/out" 2>&1
-accepts "a witness" start w1 stele-witness serve "$W/w1" --listen 127.0.0.1:0
-printf 'witness w1 %s %s\nquorum w1\n' "$(stele-witness key "$W/w1")" "$(url w1)" >>"$W/log/policy"
-cat "$W/key.pub" >>"$W/log/builders"
-accepts "and a log" start log stele-log serve "$W/log" --listen 127.0.0.1:0
-printf 'log %s %s\nwitness w1 %s %s\nquorum w1\n' "$(stele-log key "$W/log")" "$(url log)" "$(stele-witness key "$W/w1")" "$(url w1)" >"$W/policy"
+network "$W/policy" "$W/key.pub"
 
 wide=$(nix-instantiate "$here/builds.nix" --arg many $many -A wide 2>"$W/out")
 accepts "it builds with the hook" nix-store --realise "$wide" --option post-build-hook "$hook"

@@ -185,10 +185,8 @@ stele-log init "$W/log" --origin log.example/stele >"$W/out" 2>&1
 log_port=$(free_port)
 echo "log $(stele-log key "$W/log") http://127.0.0.1:$log_port" >"$W/policy"
 for w in w1 w2; do
-    stele-witness init "$W/$w" --name "$w.example" >"$W/out" 2>&1
-    stele-witness add-log "$W/$w" "$(stele-log key "$W/log")" >"$W/out" 2>&1
-    start $w stele-witness serve "$W/$w" --listen 127.0.0.1:0
-    echo "witness $w $(stele-witness key "$W/$w") $(url $w)" >>"$W/policy"
+    new_witness $w
+    witness_line $w >>"$W/policy"
 done
 printf 'group both all w1 w2\nquorum both\n' >>"$W/policy"
 cp "$W/key.pub" "$W/builders"

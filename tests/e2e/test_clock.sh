@@ -16,22 +16,20 @@ within() {
 }
 for i in 1 2 3 4 5 6 7 8 9; do make_attestation "$W/builder" $((700 + i)) 1 >"$W/c$i"; done
 
-stele-witness init "$W/w" --name w.example/witness >/dev/null 2>&1
-start w shifted stele-witness serve "$W/w" --listen 127.0.0.1:0
-new_log "witness w $(stele-witness key "$W/w") $(url w)" "quorum w"
-stele-witness add-log "$W/w" "$(stele-log key "$W/log")" >/dev/null 2>&1
-kill -HUP "$(cat "$W/run/w.pid")"
+new_log
+new_witness w shifted
+under w
 echo "quorum-timeout-ms 1000" >>"$W/log/config"
 serve shifted
-same "the control: an attestation is logged" 200 "$(soon 200 post "$W/c1")"
+status "the control: an attestation is logged" 200 "$(post "$W/c1")"
 now=$(date +%s)
-within "and cosigned just now" $((now - 60)) "$now" "$(time_of w.example/witness)"
+within "and cosigned just now" $((now - 60)) "$now" "$(time_of w.example)"
 
 echo "# a little back: a leap, a correction"
-first=$(time_of w.example/witness)
+first=$(time_of w.example)
 shift_clock -200 0
 same "200 s back: the log goes on" 200 "$(soon 200 post "$W/c2")"
-within "and the witness's time does not go back" "$first" $((first + 60)) "$(time_of w.example/witness)"
+within "and the witness's time does not go back" "$first" $((first + 60)) "$(time_of w.example)"
 
 echo "# far back"
 shift_clock -$day 0

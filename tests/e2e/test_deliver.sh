@@ -20,13 +20,11 @@ anew() { rm -rf "$W/outbox" "$W/state"; }
 policy() { printf '%s\n' "$@" >"$W/policy"; }
 deliver() { stele deliver --once "$@"; }
 
-stele-witness init "$W/w1" --name w1.example >"$W/out" 2>&1
-start w1 stele-witness serve "$W/w1" --listen 127.0.0.1:0 || exit 1
-witness="witness w1 $(stele-witness key "$W/w1") $(url w1)"
-new_log "$witness" "quorum w1"
+new_log
+new_witness w1 || exit 1
+under w1
+witness=$(witness_line w1)
 log_key=$(stele-log key "$W/log")
-stele-witness add-log "$W/w1" "$log_key" >"$W/out" 2>&1
-kill -HUP "$(cat "$W/run/w1.pid")"
 port=$(free_port)
 serve_at || exit 1
 ours="log $log_key http://127.0.0.1:$port"
@@ -153,9 +151,8 @@ mv "$W/log" "$W/first"
 stop log
 stele-log init "$W/log" --origin log.example/next >"$W/out" 2>&1
 cat "$W/builder.pub" >>"$W/log/builders"
-printf '%s\n' "$witness" "quorum w1" >>"$W/log/policy"
-stele-witness add-log "$W/w1" "$(stele-log key "$W/log")" >"$W/out" 2>&1
-kill -HUP "$(cat "$W/run/w1.pid")"
+under w1
+introduce w1 log
 serve || exit 1
 next="log $(stele-log key "$W/log") $(url log)"
 policy "$liar" "$next" "$witness" "quorum w1"

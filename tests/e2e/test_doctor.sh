@@ -10,11 +10,9 @@ conf=$NIX_CONF_DIR/nix.conf
 
 new_log
 for w in w1 w2; do
-    stele-witness init "$W/$w" --name $w.example >"$W/got" 2>&1
-    stele-witness add-log "$W/$w" "$(stele-log key "$W/log")" >"$W/got" 2>&1
-    start $w stele-witness serve "$W/$w" --listen 127.0.0.1:0 || exit 1
+    new_witness $w || exit 1
+    witness_line $w >>"$W/witnesses"
 done
-for w in w1 w2; do printf 'witness %s %s %s\n' $w "$(stele-witness key "$W/$w")" "$(url $w)"; done >"$W/witnesses"
 { cat "$W/witnesses"; printf 'group some any w1 w2\nquorum some\n'; } >>"$W/log/policy"
 log_port=$(free_port)
 start log stele-log serve "$W/log" --listen "127.0.0.1:$log_port" || exit 1

@@ -3,12 +3,10 @@
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/log_lib.sh"
 
-stele-witness init "$W/w" --name w.example >/dev/null 2>&1
-new_log "witness w $(stele-witness key "$W/w") http://127.0.0.1:9" "quorum w"
+new_log
 echo "quorum-timeout-ms 1000" >>"$W/log/config"
-stele-witness add-log "$W/w" "$(stele-log key "$W/log")" >/dev/null 2>&1
-start w stele-witness serve "$W/w" --listen 127.0.0.1:0
-sed -i "s|http://127.0.0.1:9|$(url w)|" "$W/log/policy"
+new_witness w
+under w
 
 refuses "a log that published nothing is not frozen" "nothing was published" stele-log freeze "$W/log"
 serve

@@ -182,11 +182,9 @@ refuses "it is not said over heads that are there" "is for a log without heads" 
 
 echo "# a witness knows the newest head"
 rm -rf "$W/log"
-stele-witness init "$W/w" --name w.example >/dev/null 2>&1
-new_log "witness w $(stele-witness key "$W/w") http://127.0.0.1:9" "quorum w"
-stele-witness add-log "$W/w" "$(stele-log key "$W/log")" >/dev/null
-start w stele-witness serve "$W/w" --listen 127.0.0.1:0
-sed -i "s|http://127.0.0.1:9|$(url w)|" "$W/log/policy"
+new_log
+new_witness w
+under w
 serve
 status "a log with a witness" 200 "$(post "$W/many")"
 stop log

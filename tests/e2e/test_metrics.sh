@@ -22,14 +22,12 @@ until_above() {
 }
 well_formed() { awk -f "$here/check_metrics.awk" "$W/metrics"; }
 
-stele-witness init "$W/w1" --name w1.example >"$W/got" 2>&1
 new_log
-stele-witness add-log "$W/w1" "$(stele-log key "$W/log")" >"$W/got" 2>&1
-start w1 stele-witness serve "$W/w1" --listen 127.0.0.1:0 || exit 1
+new_witness w1 || exit 1
 dead=$(free_port)
-stele-witness init "$W/w2" --name 'w2.example' >"$W/got" 2>&1
-printf 'witness w1 %s %s\nwitness w2 %s http://127.0.0.1:%s\ngroup g any w1 w2\nquorum g\n' "$(stele-witness key "$W/w1")" "$(url w1)" \
-    "$(stele-witness key "$W/w2")" "$dead" >>"$W/log/policy"
+stele-witness init "$W/w2" --name w2.example >"$W/got" 2>&1
+witness_line w1 >>"$W/log/policy"
+printf 'witness w2 %s http://127.0.0.1:%s\ngroup g any w1 w2\nquorum g\n' "$(stele-witness key "$W/w2")" "$dead" >>"$W/log/policy"
 accepts "the log starts" serve
 make_attestation "$W/builder" 0 20 >"$W/twenty"
 status "20 entries" 200 "$(post "$W/twenty")"

@@ -21,13 +21,11 @@ dumping() { cd "$W/cores" && ulimit -c unlimited && exec "$@"; }
 # dumps: how many core dumps there are.
 dumps() { find "$W/cores" -type f | wc -l | tr -d ' '; }
 
-stele-witness init "$W/w" --name w.example/witness >/dev/null 2>&1
-start w dumping stele-witness serve "$W/w" --listen 127.0.0.1:0
-new_log "witness w $(stele-witness key "$W/w") $(url w)" "quorum w"
-stele-witness add-log "$W/w" "$(stele-log key "$W/log")" >/dev/null 2>&1
-kill -HUP "$(pid_of w)"
+new_log
+new_witness w dumping
+under w
 serve dumping
-same "the control: it signs, and the witness's does" 200 "$(soon 200 post "$W/e0")"
+status "the control: it signs, and the witness's does" 200 "$(post "$W/e0")"
 
 for name in log w; do
     signer=$(child "$(pid_of $name)")

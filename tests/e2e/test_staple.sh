@@ -6,19 +6,7 @@ world
 nix_world
 
 stele keygen a.example/builder --out "$W/a.key" >"$W/out" 2>&1
-stele-log init "$W/log" --origin log.example/stele >"$W/out" 2>&1
-stele-witness init "$W/w1" --name w1.example >"$W/out" 2>&1
-stele-witness add-log "$W/w1" "$(stele-log key "$W/log")" >"$W/out" 2>&1
-start w1 stele-witness serve "$W/w1" --listen 127.0.0.1:0 || exit 1
-log_port=$(free_port)
-{
-    echo "log $(stele-log key "$W/log") http://127.0.0.1:$log_port"
-    echo "witness w1 $(stele-witness key "$W/w1") $(url w1)"
-    echo "quorum w1"
-} >"$W/policy"
-cp "$W/a.key.pub" "$W/builders"
-printf 'origin log.example/stele\npolicy %s\nbuilders %s\n' "$W/policy" "$W/builders" >"$W/log/config"
-start log stele-log serve "$W/log" --listen "127.0.0.1:$log_port" || exit 1
+network "$W/policy" "$W/a.key.pub"
 
 # Builder A builds and delivers; its proofs stay with it.
 printf 'policy policy\nkey a.key\nstate a-state\noutbox a-outbox\n' >"$W/a.conf"
@@ -53,10 +41,7 @@ fi
 echo "# a user who trusts A alone"
 nix-store --generate-binary-cache-key gate-1 "$W/gate.secret" "$W/gate.public"
 static_server cache "$W/cache" || exit 1
-{
-    echo "log $(stele-log key "$W/log")"
-    grep -v '^log ' "$W/policy"
-} >"$W/user-policy"
+without_address log "$W/policy" >"$W/user-policy"
 printf 'builder a %s\nquorum a\n' "$(cat "$W/a.key.pub")" >"$W/trust"
 printf 'policy user-policy\ntrust trust\nstate user-state\nsigning-key gate.secret\nstore-dir %s\nupstream %s\n' \
     "$NIX_STORE_DIR" "$(url cache)" >"$W/user.conf"
@@ -91,7 +76,7 @@ accepts "from the deliverer's proofs, with the log down" stele staple --config "
 same "what stood there and what came are both there" 2 "$(proofs "$W/cache/$part.tlog-proof")"
 accepts "again" stele staple --config "$W/near.conf" "$W/cache" "$app"
 says "nothing is written" ": 0 sidecars written" "$W/out"
-start log stele-log serve "$W/log" --listen "127.0.0.1:$log_port" || exit 1
+serve_network || exit 1
 sed 's/^index .*/index 99/' "$W/good.tlog-proof" >"$W/cache/$part.tlog-proof"
 accepts "beside one that does not verify" stele staple --all "$W/cache" "$app"
 same "both that do are put" 2 "$(proofs "$W/cache/$part.tlog-proof")"

@@ -4,11 +4,9 @@
 . "$(dirname "$0")/log_lib.sh"
 
 figure() { sed -n "s/^$1 //p" "$W/run/posts.out"; }
-stele-witness init "$W/w1" --name w1.example >"$W/got" 2>&1
 new_log
-stele-witness add-log "$W/w1" "$(stele-log key "$W/log")" >"$W/got" 2>&1
-start w1 stele-witness serve "$W/w1" --listen 127.0.0.1:0 || exit 1
-printf 'witness w1 %s %s\nquorum w1\n' "$(stele-witness key "$W/w1")" "$(url w1)" >>"$W/log/policy"
+new_witness w1 || exit 1
+under w1
 make_attestation "$W/builder" 0 18000 >"$W/many"
 accepts "the log starts" serve
 for round in 1 2 3; do

@@ -126,10 +126,7 @@ accepts "the same cache with the true bytes back is accepted" substitute user2 "
 
 tell "7. A cache that serves a proof from a log that only one witness has seen."
 stele-log init "$W/log2" --origin lonely.example/stele >"$W/out" 2>&1
-for w in w1 w2; do
-    stele-witness add-log "$W/$w" "$(stele-log key "$W/log2")" >"$W/out" 2>&1
-    kill -HUP "$(cat "$W/run/$w.pid")"
-done
+for w in w1 w2; do introduce $w log2; done
 log2_port=$(free_port)
 {
     echo "log $(stele-log key "$W/log2") http://127.0.0.1:$log2_port"

@@ -9,19 +9,7 @@ NIX_CONFIG="${NIX_CONFIG}experimental-features = nix-command ca-derivations
 "
 stele keygen ci.example/builder --out "$W/key" >"$W/out" 2>&1
 stele keygen friend.example/builder --out "$W/friend" >"$W/out" 2>&1
-stele-log init "$W/log" --origin log.example/stele >"$W/out" 2>&1
-stele-witness init "$W/w1" --name w1.example >"$W/out" 2>&1
-stele-witness add-log "$W/w1" "$(stele-log key "$W/log")" >"$W/out" 2>&1
-start w1 stele-witness serve "$W/w1" --listen 127.0.0.1:0 || exit 1
-log_port=$(free_port)
-{
-    echo "log $(stele-log key "$W/log") http://127.0.0.1:$log_port"
-    echo "witness w1 $(stele-witness key "$W/w1") $(url w1)"
-    echo "quorum w1"
-} >"$W/policy"
-cat "$W/key.pub" "$W/friend.pub" >"$W/builders"
-printf 'origin log.example/stele\npolicy %s\nbuilders %s\n' "$W/policy" "$W/builders" >"$W/log/config"
-start log stele-log serve "$W/log" --listen "127.0.0.1:$log_port" || exit 1
+network "$W/policy" "$W/key.pub" "$W/friend.pub"
 printf 'policy policy\ntrust trust\nkey key\nstate state\noutbox outbox\nskip unlogged*\nskip floating*\n' >"$W/builder.conf"
 printf 'policy policy\ntrust trust\nstate user-state\n' >"$W/user.conf"
 # trust LINE...: the user's trust file.
@@ -60,7 +48,7 @@ says "and as a graph" '^  n0 -> n[0-9]+ .label="ci"' "$W/dot"
 stop log
 refuses "without the log nothing comes out" "not attested" stele trace "$app"
 says "and it says so" "could be asked|could not" "$W/out"
-start log stele-log serve "$W/log" --listen "127.0.0.1:$log_port" || exit 1
+serve_network || exit 1
 accepts "control: with it it does" stele trace "$app"
 
 # An input that nobody attested, and one that only a stranger did.

@@ -4,11 +4,9 @@
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/log_lib.sh"
 
-stele-witness init "$W/w" --name w.example >/dev/null 2>&1
 new_log
-stele-witness add-log "$W/w" "$(stele-log key "$W/log")" >/dev/null 2>&1
-start w stele-witness serve "$W/w" --listen 127.0.0.1:0 || exit 1
-printf 'witness w %s %s\nquorum w\n' "$(stele-witness key "$W/w")" "$(url w)" >>"$W/log/policy"
+new_witness w || exit 1
+under w
 serve || exit 1
 status "three attestations are logged" 200 "$(post "$W/many")"
 

@@ -57,10 +57,8 @@ if ! command -v systemd-analyze >"$W/got" 2>&1 || ! command -v strace >"$W/got" 
     skipped "no system call is missing" "wants systemd-analyze, strace and the plain build"
 else
     new_log
-    stele-witness init "$W/w1" --name w1.example >"$W/got" 2>&1
-    stele-witness add-log "$W/w1" "$(stele-log key "$W/log")" >"$W/got" 2>&1
-    start w1 strace -f -qq -o "$W/witness.calls" stele-witness serve "$W/w1" --listen 127.0.0.1:0 || exit 1
-    printf 'witness w1 %s %s\nquorum w1\n' "$(stele-witness key "$W/w1")" "$(url w1)" >>"$W/log/policy"
+    new_witness w1 strace -f -qq -o "$W/witness.calls" || exit 1
+    under w1
     start log strace -f -qq -o "$W/log.calls" stele-log serve "$W/log" --listen 127.0.0.1:0 || exit 1
     make_attestation "$W/builder" 0 300 >"$W/many"
     status "the traced log takes entries" 200 "$(post "$W/many")"

@@ -17,11 +17,9 @@ if ! can_trace; then
     exit
 fi
 
-stele-witness init "$W/w" --name w.example/witness >/dev/null 2>&1
-start w stele-witness serve "$W/w" --listen 127.0.0.1:0 || exit 1
-new_log "witness w $(stele-witness key "$W/w") $(url w)" "quorum w"
-stele-witness add-log "$W/w" "$(stele-log key "$W/log")" >"$W/out" 2>&1
-kill -HUP "$(cat "$W/run/w.pid")"
+new_log
+new_witness w || exit 1
+under w
 
 # hit: did the fault come about?
 hit() { grep -Eq '\(INJECTED\)|killed by SIGKILL' "$W/trace" || [ "$(head -c 1 "$W/hit" | tr -d '\0')" = x ]; }
