@@ -88,7 +88,8 @@ store_o := $(patsubst %,$O/log/%.o,store store_open store_read index index_memor
 $O/tests/unit/test_store $O/tests/unit/test_index $O/tests/unit/test_seen: $(store_o)
 $O/tests/unit/test_store: $O/log/store_check.o
 $O/tests/unit/test_audit: $O/log/audit.o
-$O/tests/unit/test_trail: $(trail_o) $(patsubst %,$O/client/%.o,evidence memory config) $O/tests/graph.o $O/tests/memory_log.o
+$O/tests/unit/test_trail $O/tests/unit/test_trail_memory: $(trail_o) $(patsubst %,$O/client/%.o,evidence memory config) \
+	$O/tests/graph.o $O/tests/memory_log.o $O/tests/unit/trail_world.o
 $O/tests/unit/test_evidence: $O/client/evidence.o $O/tests/attestation.o
 $O/tests/unit/test_client_config: $O/client/config.o
 $O/tests/unit/test_json $O/tests/fuzz/fuzz_json: $O/tests/json_peer.o
