@@ -85,7 +85,8 @@ $O/man/%: man/%
 
 # Objects of a program that a unit test links besides the libraries.
 store_o := $(patsubst %,$O/log/%.o,store store_open store_read index index_memory index_runs index_view seen seen_run)
-$O/tests/unit/test_store $O/tests/unit/test_index $O/tests/unit/test_seen: $(store_o)
+$O/tests/unit/test_store $O/tests/unit/test_store_lookups $O/tests/unit/test_index $O/tests/unit/test_seen: $(store_o)
+$O/tests/unit/test_store $O/tests/unit/test_store_lookups: $O/tests/unit/store_world.o
 $O/tests/unit/test_store: $O/log/store_check.o
 $O/tests/unit/test_audit: $O/log/audit.o
 $O/tests/unit/test_trail $O/tests/unit/test_trail_memory: $(trail_o) $(patsubst %,$O/client/%.o,evidence memory config) \
