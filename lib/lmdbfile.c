@@ -6,8 +6,9 @@ enum {
     META_PAGES = 2,
     PAGE_BYTES_MIN = 512,
     PAGE_BYTES_MAX = 32768,
-    PAGE_HEAD_BYTES = 16, /* pgno u64, unused u16, flags u16, lower u16, upper u16; the last two are a u32 of overflow pages */
-    NODE_HEAD_BYTES = 8,  /* two u16 of size or of a page's number, flags u16 (or more of the number), key's size u16 */
+    PAGE_HEAD_BYTES =
+        LMDBFILE_PAGE_HEAD_BYTES, /* pgno u64, unused u16, flags u16, lower u16, upper u16; the last two are a u32 of overflow pages */
+    NODE_HEAD_BYTES = 8,          /* two u16 of size or of a page's number, flags u16 (or more of the number), key's size u16 */
     DB_BYTES = 48,
     META_BYTES = 8 + 8 + 8 + 2 * DB_BYTES + 8 + 8,
     DEPTH_MAX = 32,
@@ -38,6 +39,7 @@ struct meta {
 
 struct file {
     struct span bytes;
+    enum lmdbfile_values values;
     void (*soon)(struct span bytes);
     size_t page_bytes;
     struct meta meta;
@@ -178,19 +180,32 @@ static int compare_keys(const struct tree *tree, struct span a, struct span b)
     return x < y ? -1 : x > y;
 }
 
-/* The pages of a value that is too long for its leaf. */
+uint64_t lmdbfile_value_pages(uint64_t value_bytes, size_t page_bytes)
+{
+    return (PAGE_HEAD_BYTES + value_bytes + page_bytes - 1) / page_bytes;
+}
+
+enum err lmdbfile_check_value(const uint8_t head[LMDBFILE_PAGE_HEAD_BYTES], uint64_t page, uint64_t value_bytes, size_t page_bytes,
+                              struct why *why)
+{
+    if (le64(head) != page || le16(head + 10) != PAGE_OVERFLOW || le32(head + 12) != lmdbfile_value_pages(value_bytes, page_bytes))
+        return bad_page(why, page, "not the overflow pages of the value that lies there");
+    return OK;
+}
+
+/* The pages of a value that is too long for its leaf. What a value of the free list says is wanted here. */
 static enum err check_big(struct file *file, struct tree *tree, struct node *node, struct why *why)
 {
-    uint64_t n = (PAGE_HEAD_BYTES + node->value_bytes + file->page_bytes - 1) / file->page_bytes;
+    uint64_t n = lmdbfile_value_pages(node->value_bytes, file->page_bytes);
     enum err err = take_pages(file, node->page, n, why);
     if (err != OK)
         return err;
     const uint8_t *at = file->bytes.data + node->page * file->page_bytes;
-    if (le64(at) != node->page || le16(at + 10) != PAGE_OVERFLOW || le32(at + 12) != n)
-        return bad_page(why, node->page, "not the overflow pages of the value that lies there");
     node->value = span_of(at + PAGE_HEAD_BYTES, node->value_bytes);
     tree->counted.overflow_pages += n;
-    return OK;
+    return file->values == LMDBFILE_VALUES_LATER && tree->kind == TREE_TABLE
+               ? OK
+               : lmdbfile_check_value(at, node->page, node->value_bytes, file->page_bytes, why);
 }
 
 /* A record of the free list: a transaction, and the pages that it gave up, from the highest down. */
@@ -270,7 +285,8 @@ static enum err check_nodes(struct file *file, const struct tree *tree, const ui
         if (err != OK)
             return err;
         filled += node.bytes;
-        if (file->soon != NULL && (!leaf || node.flags == NODE_BIG) && node.page <= file->meta.last_page)
+        bool wanted = !leaf || (node.flags == NODE_BIG && file->values == LMDBFILE_VALUES_NOW);
+        if (file->soon != NULL && wanted && node.page <= file->meta.last_page)
             file->soon(span_cut(file->bytes, node.page * file->page_bytes, file->page_bytes));
         /* The first key of a branch says nothing, and is empty: whatever is below the second is there. */
         if (!leaf && i == 0) {
@@ -343,9 +359,10 @@ static enum err all_taken(const struct file *file, struct why *why)
     return OK;
 }
 
-enum err lmdbfile_check(struct span bytes, void (*soon)(struct span bytes), struct lmdbfile_stat *out, struct why *why)
+enum err lmdbfile_check(struct span bytes, enum lmdbfile_values values, void (*soon)(struct span bytes), struct lmdbfile_stat *out,
+                        struct why *why)
 {
-    struct file file = { .bytes = bytes, .soon = soon };
+    struct file file = { .bytes = bytes, .values = values, .soon = soon };
     if (bytes.len < PAGE_HEAD_BYTES + META_BYTES)
         return fail(why, ERR_MALFORMED, "%zu bytes are no LMDB file", bytes.len);
     /* The page size is the padding of the first table in a meta page. */

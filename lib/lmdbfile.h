@@ -18,8 +18,17 @@ struct lmdbfile_stat {
     size_t page_bytes;
 };
 
+/* The first page of each large value is looked at by lmdbfile_check, or by whoever comes to read the values anyway. */
+enum lmdbfile_values { LMDBFILE_VALUES_NOW, LMDBFILE_VALUES_LATER };
+
 /* ERR_MALFORMED names the page; ERR_ENV where memory is short: it takes a bit a page. `file` is the whole file. `soon`, where not
  * NULL, is called with bytes of it that will be looked at, some time before: so many that a disk can fetch them together. */
-enum err lmdbfile_check(struct span file, void (*soon)(struct span bytes), struct lmdbfile_stat *out, struct why *why);
+enum err lmdbfile_check(struct span file, enum lmdbfile_values values, void (*soon)(struct span bytes), struct lmdbfile_stat *out,
+                        struct why *why);
+/* Is `page`, which starts with these bytes, the first one of a large value of this length? ERR_MALFORMED. */
+enum { LMDBFILE_PAGE_HEAD_BYTES = 16 };
+uint64_t lmdbfile_value_pages(uint64_t value_bytes, size_t page_bytes);
+enum err lmdbfile_check_value(const uint8_t head[LMDBFILE_PAGE_HEAD_BYTES], uint64_t page, uint64_t value_bytes, size_t page_bytes,
+                              struct why *why);
 
 #endif

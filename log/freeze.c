@@ -39,7 +39,7 @@ static enum err read_data(const struct log_config *config, const struct head *pu
     struct store *store;
     struct store_view view;
     struct hash root;
-    enum err err = store_check_files(config->dir, why);
+    enum err err = store_check_files(config->dir, false, why);
     if (err == OK)
         err = store_open(&store, &(struct store_config){ .dir = config->dir, .origin = span_str(config->origin), .reading = true },
                          why);

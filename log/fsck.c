@@ -16,6 +16,7 @@
 #include "log/entry.h"
 #include "log/folder.h"
 #include "log/fsck.h"
+#include "log/limits.h"
 #include "log/lost_lists.h"
 
 struct fsck {
@@ -35,7 +36,8 @@ struct fsck {
 struct reader {
     struct fsck *fsck;
     struct store_view view;
-    struct buf scratch, payload;
+    struct store_room room;
+    struct buf payload;
     uint64_t runs, keys;
 };
 
@@ -63,7 +65,7 @@ static void reader_close(void *ctx)
     reader->fsck->keys += reader->keys;
     pthread_mutex_unlock(&reader->fsck->lock);
     store_view_end(&reader->view);
-    buf_free(&reader->scratch);
+    store_room_free(&reader->room);
     buf_free(&reader->payload);
     free(reader);
 }
@@ -71,13 +73,13 @@ static void reader_close(void *ctx)
 static enum err read_bundle(void *ctx, uint64_t number, unsigned width, struct span *bundle, struct why *why)
 {
     struct reader *reader = ctx;
-    return store_view_whole_bundle(&reader->view, number, width, &reader->scratch, bundle, &reader->runs, why);
+    return store_view_whole_bundle(&reader->view, number, width, &reader->room, bundle, &reader->runs, why);
 }
 
 static enum err read_tile(void *ctx, const struct tile *tile, struct span *bytes, struct why *why)
 {
     struct reader *reader = ctx;
-    return store_view_whole_tile(&reader->view, tile, bytes, why);
+    return store_view_whole_tile(&reader->view, tile, &reader->room, bytes, why);
 }
 
 static void damaged_list(void *ctx, const struct hash *list)
@@ -162,7 +164,7 @@ static enum err open_store(struct fsck *fsck, struct why *why)
     if (err == OK && !there)
         err = fail(why, ERR_REFUSED, "there is no data in %s", fsck->config.dir);
     if (err == OK)
-        err = store_check_files(fsck->config.dir, why);
+        err = store_check_files(fsck->config.dir, true, why);
     if (err != OK)
         return err;
     return store_open(&fsck->store,
@@ -184,7 +186,7 @@ static enum err check_tree(struct fsck *fsck, struct why *why)
     if (err != OK)
         return err;
     fsck->audit.source = &source;
-    fsck->audit.threads = cores < 1 ? 1 : (unsigned)cores;
+    fsck->audit.threads = (cores < 1 ? 1 : (unsigned)cores) * CHECK_THREADS_A_CORE;
     fsck->audit.size = fsck->view.size;
     err = fsck->full ? store_view_indexed(&fsck->view, &fsck->indexed, why) : OK;
     store_view_end(&fsck->view); /* nobody writes: the next one is the same */

@@ -74,7 +74,7 @@ enum {
     RECOVER_FILE_BYTES_MAX = 1 << 30,   /* of proof bundles */
     RECOVER_FILES_MAX = 1 << 20,
 
-    CHECK_AHEAD_BUNDLES = 32, /* fsck: so far ahead entries are fetched from the disk, 16 MB of 2 KB entries */
+    CHECK_THREADS_A_CORE = 4, /* fsck: while some wait for the disk, others hash */
     LOCK_PATIENCE_MS = 2000,  /* a log that was just killed still has its signer for a moment */
     FROZEN_BYTES_MAX = 512,   /* what submitters to a frozen log are told */
 

@@ -62,8 +62,9 @@ struct store_config {
     void (*undescribe)(struct store_entry *entry); /* frees what `describe` allocated */
 };
 
-/* Is the structure of the files in DIR/data and DIR/index whole? With the folder's lock held. ERR_REFUSED, ERR_ENV. */
-enum err store_check_files(const char *dir, struct why *why);
+/* Is the structure of the files in DIR/data and DIR/index whole? With the folder's lock held. `all_read`: by a caller that goes on to
+ * read every entry, tile and list with the functions for `fsck`, which do their part of it. ERR_REFUSED, ERR_ENV. */
+enum err store_check_files(const char *dir, bool all_read, struct why *why);
 /* Opens DIR/data, DIR/index and DIR/seen, creating them where there are none, and indexes what is not yet. ERR_ENV; ERR_REFUSED where
  * a file's structure is damaged (not looked at where `reading`), or they belong to another origin or have a schema that this
  * program does not know. */
@@ -144,14 +145,21 @@ struct store_walk {
 void store_walk_start(struct store_walk *walk, struct store_view *view, uint64_t index);
 enum err store_walk_next(struct store_walk *walk, struct span *entry, struct why *why);
 
-/* For `fsck` (log/store_check.c). The first `width` entries of a bundle, which has no more, in so many runs, added to *runs; in
- * `scratch` where they are not in one piece. And a tile of exactly this width. ERR_REFUSED. */
-enum err store_view_whole_bundle(struct store_view *view, uint64_t number, unsigned width, struct buf *scratch, struct span *bundle,
-                                 uint64_t *runs, struct why *why);
-enum err store_view_whole_tile(struct store_view *view, const struct tile *tile, struct span *bytes, struct why *why);
+/* For `fsck` (log/store_check.c). A thread's own room for what it reads; all zeros is empty. */
+struct store_room {
+    struct buf scratch;
+    struct kv_room run, tile;
+};
+void store_room_free(struct store_room *room);
+/* The first `width` entries of a bundle, which has no more, in so many runs, added to *runs; and a tile of exactly this width. Each is
+ * there until the next one of its kind. ERR_REFUSED; ERR_ENV. */
+enum err store_view_whole_bundle(struct store_view *view, uint64_t number, unsigned width, struct store_room *room,
+                                 struct span *bundle, uint64_t *runs, struct why *why);
+enum err store_view_whole_tile(struct store_view *view, const struct tile *tile, struct store_room *room, struct span *bytes,
+                               struct why *why);
 /* After all: is there nothing else? ERR_REFUSED. */
 enum err store_view_check_counts(struct store_view *view, uint64_t runs, struct why *why);
-/* Calls `damaged` for every stored input list that does not hash to its key. */
+/* Calls `damaged` for every stored input list that does not hash to its key. ERR_REFUSED where one is no whole value. */
 enum err store_view_check_lists(struct store_view *view, void (*damaged)(void *ctx, const struct hash *list), void *ctx,
                                 struct why *why);
 /* The entries below *indexed are in the stored indices; 0 where this copy has none. */

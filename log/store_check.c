@@ -5,36 +5,28 @@
 #include "log/limits.h"
 #include "log/store_internal.h"
 
-/* Bundles are looked at in their order, more or less: one that will be, some time from now, may come from the disk meanwhile. Where
- * it is none, whoever comes to it says so. */
-static void fetch_ahead(struct store_view *view, uint64_t number)
+static enum err load(struct store_view *view, struct span *value, struct kv_room *room, struct why *why)
 {
-    uint8_t key[8];
-    struct span run;
-    bool found;
-    struct why why;
-    put_be64(key, number * TILE_WIDTH);
-    if (number * TILE_WIDTH < view->size && kv_get(&view->txn, TABLE_ENTRY, span_of(key, sizeof key), &run, &found, &why) == OK &&
-        found)
-        kv_fetch(run);
+    enum err err = kv_load(&view->txn, value, room, why);
+    return err == ERR_MALFORMED ? ERR_REFUSED : err;
 }
 
-enum err store_view_whole_bundle(struct store_view *view, uint64_t number, unsigned width, struct buf *scratch, struct span *bundle,
-                                 uint64_t *runs, struct why *why)
+enum err store_view_whole_bundle(struct store_view *view, uint64_t number, unsigned width, struct store_room *room,
+                                 struct span *bundle, uint64_t *runs, struct why *why)
 {
     uint64_t at = number * TILE_WIDTH, end = at + width;
+    struct buf *scratch = &room->scratch;
     buf_clear(scratch);
-    fetch_ahead(view, number + CHECK_AHEAD_BUNDLES);
     while (at < end) {
         uint8_t key[8];
         struct span run;
         bool found;
         put_be64(key, at);
         enum err err = kv_get(&view->txn, TABLE_ENTRY, span_of(key, sizeof key), &run, &found, why);
+        if (err == OK && found)
+            err = load(view, &run, &room->run, why);
         if (err != OK)
             return err;
-        if (found)
-            kv_fetch(run);
         uint64_t entries = found ? run_entries(run) : 0;
         if (entries == 0 || entries > end - at)
             return fail(why, ERR_REFUSED, "entry %llu is missing, cut, or where it does not belong", (unsigned long long)at);
@@ -50,7 +42,8 @@ enum err store_view_whole_bundle(struct store_view *view, uint64_t number, unsig
     return buf_done(scratch, why);
 }
 
-enum err store_view_whole_tile(struct store_view *view, const struct tile *tile, struct span *bytes, struct why *why)
+enum err store_view_whole_tile(struct store_view *view, const struct tile *tile, struct store_room *room, struct span *bytes,
+                               struct why *why)
 {
     uint8_t key[TILE_KEY_BYTES];
     bool found;
@@ -58,7 +51,14 @@ enum err store_view_whole_tile(struct store_view *view, const struct tile *tile,
     if (err == OK && (!found || bytes->len != 32 * (size_t)tile->width))
         err = fail(why, ERR_REFUSED, "tile %llu of level %u is %s", (unsigned long long)tile->index, tile->level,
                    found ? "of a wrong length" : "missing");
-    return err;
+    return err == OK ? load(view, bytes, &room->tile, why) : err;
+}
+
+void store_room_free(struct store_room *room)
+{
+    buf_free(&room->scratch);
+    kv_room_free(&room->run);
+    kv_room_free(&room->tile);
 }
 
 static enum err check_count(struct store_view *view, unsigned table, uint64_t want, struct why *why)
@@ -84,18 +84,22 @@ enum err store_view_check_lists(struct store_view *view, void (*damaged)(void *c
                                 struct why *why)
 {
     struct kv_cursor cursor;
+    struct kv_room room = { NULL, 0 };
     struct span key, value;
     bool found;
     enum err err = kv_cursor_open(&cursor, &view->txn, TABLE_INPUTS, span_of("", 0), 0, why);
     if (err != OK)
         return err;
     while ((err = kv_cursor_next(&cursor, &key, &value, &found, why)) == OK && found) {
+        if ((err = load(view, &value, &room, why)) != OK)
+            break;
         struct hash list = { { 0 } }, hash = sha256_of(value.len < 8 ? value : span_cut(value, 8, value.len - 8));
         memcpy(list.b, key.data, key.len < sizeof list.b ? key.len : sizeof list.b);
         if (value.len < 8 || key.len != sizeof list.b || !hash_eq(&list, &hash))
             damaged(ctx, &list);
     }
     kv_cursor_close(&cursor);
+    kv_room_free(&room);
     return err;
 }
 

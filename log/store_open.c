@@ -69,18 +69,18 @@ static enum err read_meta(struct store *store, const struct store_config *config
 }
 
 /* Is DIR/NAME whole? `way_out` says what to do where it is not. */
-static enum err check_file(const char *dir, const char *name, bool large_values, const char *way_out, struct why *why)
+static enum err check_file(const char *dir, const char *name, enum kv_values values, const char *way_out, struct why *why)
 {
     struct why reason;
     char *path = path_join(dir, name);
-    enum err err = path == NULL ? fail(&reason, ERR_ENV, "out of memory") : kv_check(path, large_values, &reason);
+    enum err err = path == NULL ? fail(&reason, ERR_ENV, "out of memory") : kv_check(path, values, &reason);
     free(path);
     if (err == ERR_MALFORMED)
         return fail(why, ERR_REFUSED, "%s. %s", reason.text, way_out);
     return err == OK ? OK : fail(why, err, "%s", reason.text);
 }
 
-enum err store_check_files(const char *dir, struct why *why)
+enum err store_check_files(const char *dir, bool all_read, struct why *why)
 {
     struct buf way_out = BUF_EMPTY;
     buf_fmt(&way_out,
@@ -90,10 +90,10 @@ enum err store_check_files(const char *dir, struct why *why)
     buf_byte(&way_out, '\0');
     enum err err = buf_done(&way_out, why);
     if (err == OK)
-        err = check_file(dir, "data", true, (const char *)way_out.data, why);
+        err = check_file(dir, "data", all_read ? KV_VALUES_LATER : KV_VALUES_LARGE, (const char *)way_out.data, why);
     buf_free(&way_out);
     if (err == OK)
-        err = check_file(dir, "index", false, "The indices follow from the entries: remove DIR/index, and start", why);
+        err = check_file(dir, "index", KV_VALUES_SMALL, "The indices follow from the entries: remove DIR/index, and start", why);
     return err;
 }
 
@@ -281,7 +281,7 @@ enum err store_open(struct store **out, const struct store_config *config, struc
     struct store *store = calloc(1, sizeof *store);
     enum err err = data == NULL || index == NULL || seen == NULL || store == NULL ? fail(why, ERR_ENV, "out of memory") : OK;
     if (err == OK && !config->reading)
-        err = store_check_files(config->dir, why);
+        err = store_check_files(config->dir, false, why);
     if (err == OK)
         err = open_data(store, config, data, why);
     if (err == OK)

@@ -2,31 +2,13 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <lmdb.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/sys/file.h"
-
-struct kv {
-    MDB_env *env;
-    char *path;
-    MDB_dbi tables[KV_TABLES_MAX];
-    size_t tables_n;
-    /* LMDB moves the map when it grows: readers hold this for reading, growth for writing. Growth comes first, so that
-     * a steady stream of readers cannot put it off. */
-    pthread_rwlock_t map_lock;
-    pthread_mutex_t write_lock; /* held by a whole kv_write, growth included */
-    pthread_mutex_t dead_lock;
-    unsigned writes; /* under write_lock */
-    bool read_only;
-    bool dead;
-    struct why why_dead;
-};
+#include "lib/sys/kv_internal.h"
 
 enum {
     MAP_BYTES_MIN = 1 << 16,
@@ -69,8 +51,7 @@ bool kv_dead(struct kv *kv, struct why *why)
     return dead;
 }
 
-/* A failed LMDB call. All but a lack of slots, which says nothing about the data, ends the writing. */
-static enum err kv_fail(struct kv *kv, const char *what, int code, struct why *why)
+enum err kv_fail(struct kv *kv, const char *what, int code, struct why *why)
 {
     struct why own;
     fail(&own, ERR_ENV, "%s: %s: %s", kv->path, what, mdb_strerror(code));
@@ -103,6 +84,10 @@ static enum err open_tables(struct kv *kv, const struct kv_config *config, struc
         }
     }
     kv->tables_n = config->tables_n;
+    if ((code = mdb_dbi_open(txn, NULL, 0, &kv->main)) != 0) {
+        mdb_txn_abort(txn);
+        return kv_fail(kv, "tables", code, why);
+    }
     code = mdb_txn_commit(txn);
     return code == 0 ? OK : commit_failed(kv, code, why);
 }
@@ -182,6 +167,8 @@ static enum err open_whole(struct kv *kv, const struct kv_config *config, struct
         err = open_env(kv, config, config->path, config->read_only ? MDB_RDONLY : 0, why);
     if (err == OK && !config->read_only)
         err = settle(kv, why);
+    if (err == OK && config->read_only)
+        kv_direct_open(kv);
     free(data);
     return err;
 }
@@ -204,6 +191,7 @@ enum err kv_open(struct kv **out, const struct kv_config *config, struct why *wh
     struct kv *kv = calloc(1, sizeof *kv);
     if (kv == NULL)
         return fail(why, ERR_ENV, "out of memory");
+    kv->direct = -1;
     kv_explain_crashes();
     init_locks(kv);
     enum err err = open_whole(kv, config, why);
@@ -221,6 +209,8 @@ void kv_close(struct kv *kv)
         return;
     if (kv->env != NULL)
         mdb_env_close(kv->env);
+    if (kv->direct >= 0)
+        close(kv->direct);
     pthread_rwlock_destroy(&kv->map_lock);
     pthread_mutex_destroy(&kv->write_lock);
     pthread_mutex_destroy(&kv->dead_lock);
@@ -373,13 +363,6 @@ enum err kv_get(struct kv_txn *txn, unsigned table, struct span key, struct span
     if (code == 0)
         *value = span_val(v);
     return code == 0 || code == MDB_NOTFOUND ? OK : kv_fail(txn->kv, "get", code, why);
-}
-
-void kv_fetch(struct span value)
-{
-    static const uintptr_t page_bytes = 4096;
-    uintptr_t from = (uintptr_t)value.data & ~(page_bytes - 1);
-    madvise((void *)from, (uintptr_t)value.data + value.len - from, MADV_WILLNEED);
 }
 
 enum err kv_count(struct kv_txn *txn, unsigned table, uint64_t *count, struct why *why)

@@ -31,9 +31,13 @@ struct kv_config {
 };
 
 /* Is the structure of the file whole (lib/lmdbfile.h)? To be asked before kv_open, with no process writing: LMDB crashes on, or
- * writes over, what a damaged page leads it to. OK too where there is no file. Where most of the file are large values, of which
- * only the first page matters, the rest is not read. ERR_MALFORMED, naming the page; ERR_ENV. */
-enum err kv_check(const char *path, bool large_values, struct why *why);
+ * writes over, what a damaged page leads it to. OK too where there is no file. ERR_MALFORMED, naming the page; ERR_ENV. */
+enum kv_values {
+    KV_VALUES_SMALL, /* most of them: the file is read from end to end */
+    KV_VALUES_LARGE, /* only the first page of each is read */
+    KV_VALUES_LATER, /* nor that: every value will be read with kv_load, which looks at it; until then nothing is written */
+};
+enum err kv_check(const char *path, enum kv_values values, struct why *why);
 
 /* A process that a fault ends says on stderr what it may mean (kv_open sees to it). */
 void kv_explain_crashes(void);
@@ -68,8 +72,18 @@ enum err kv_write(struct kv *kv, enum err (*body)(void *ctx, struct kv_txn *txn,
 
 /* *value is borrowed: until the end of a read transaction, until the next write in a write transaction. */
 enum err kv_get(struct kv_txn *txn, unsigned table, struct span key, struct span *value, bool *found, struct why *why);
-/* A large value is to be read whole: the system fetches it from the disk at once, not page by page. */
-void kv_fetch(struct span value);
+/* Room for values that did not come from the map; a thread's own. All zeros is empty. */
+struct kv_room {
+    void *at;
+    size_t bytes;
+};
+void kv_room_free(struct kv_room *room);
+/* For a walk over everything, where each large value is read whole, once: one that is not all in memory is read from the disk by one
+ * request, past the page cache, into `room`, and *value then is there until the next call with this room. So such a walk
+ * does not wait page by page, and throws nothing out of memory that others use. Where the store is not `read_only`, or its file system
+ * cannot do that, it comes by way of the map. ERR_MALFORMED where its first page is not one of such a value; ERR_ENV where the disk
+ * does not give it. */
+enum err kv_load(struct kv_txn *txn, struct span *value, struct kv_room *room, struct why *why);
 /* How many keys a table has. */
 enum err kv_count(struct kv_txn *txn, unsigned table, uint64_t *count, struct why *why);
 /* The greatest key that is at most `key`. */

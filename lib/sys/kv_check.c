@@ -8,9 +8,9 @@
 
 #include "lib/lmdbfile.h"
 #include "lib/sys/file.h"
-#include "lib/sys/kv.h"
+#include "lib/sys/kv_internal.h"
 
-static enum err check_file(int fd, const char *file, bool large_values, struct why *why)
+static enum err check_file(int fd, const char *file, enum kv_values values, struct why *why)
 {
     struct stat st;
     struct lmdbfile_stat stat;
@@ -22,14 +22,15 @@ static enum err check_file(int fd, const char *file, bool large_values, struct w
     void *at = mmap(NULL, len, PROT_READ, MAP_SHARED, fd, 0);
     if (at == MAP_FAILED)
         return fail(why, ERR_ENV, "cannot read %s: %s", file, strerror(errno));
-    if (large_values)
+    if (values != KV_VALUES_SMALL)
         madvise(at, len, MADV_RANDOM);
-    enum err err = lmdbfile_check(span_of(at, len), large_values ? kv_fetch : NULL, &stat, why);
+    enum err err = lmdbfile_check(span_of(at, len), values == KV_VALUES_LATER ? LMDBFILE_VALUES_LATER : LMDBFILE_VALUES_NOW,
+                                  values == KV_VALUES_SMALL ? NULL : kv_fetch, &stat, why);
     munmap(at, len);
     return err == OK ? OK : fail_in(why, err, "%s is damaged", file);
 }
 
-enum err kv_check(const char *path, bool large_values, struct why *why)
+enum err kv_check(const char *path, enum kv_values values, struct why *why)
 {
     char *file = path_join(path, "data.mdb");
     if (file == NULL)
@@ -37,7 +38,7 @@ enum err kv_check(const char *path, bool large_values, struct why *why)
     int fd = open(file, O_RDONLY | O_CLOEXEC);
     enum err err = OK;
     if (fd >= 0)
-        err = check_file(fd, file, large_values, why);
+        err = check_file(fd, file, values, why);
     else if (errno != ENOENT)
         err = fail(why, ERR_ENV, "cannot open %s: %s", file, strerror(errno));
     if (fd >= 0)

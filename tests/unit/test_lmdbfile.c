@@ -36,12 +36,19 @@ static int teardown(void **state)
     return rmdir(dir);
 }
 
-static struct kv *open_kv(void)
+static struct kv *open_as(bool read_only)
 {
     struct kv *kv = NULL;
     struct why why;
-    struct kv_config config = { .path = dir, .tables = tables, .tables_n = 3, .map_bytes = 1 << 20, .readers_max = 4 };
+    struct kv_config config = {
+        .path = dir, .tables = tables, .tables_n = 3, .map_bytes = 1 << 20, .readers_max = 4, .read_only = read_only
+    };
     return kv_open(&kv, &config, &why) == OK ? kv : NULL;
+}
+
+static struct kv *open_kv(void)
+{
+    return open_as(false);
 }
 
 struct work {
@@ -96,7 +103,35 @@ static enum err check(const struct buf *file, struct why *why)
 {
     struct lmdbfile_stat stat;
     whole = span_buf(file);
-    return lmdbfile_check(whole, soon_in_file, &stat, why);
+    return lmdbfile_check(whole, LMDBFILE_VALUES_NOW, soon_in_file, &stat, why);
+}
+
+/* The same for one who goes on to read all values. */
+static enum err check_and_load(const struct buf *file, struct why *why)
+{
+    struct lmdbfile_stat stat;
+    struct kv_room room = { NULL, 0 };
+    struct kv_txn txn;
+    whole = span_buf(file);
+    enum err err = lmdbfile_check(whole, LMDBFILE_VALUES_LATER, soon_in_file, &stat, why);
+    if (err != OK)
+        return err;
+    assert_int_equal(file_replace_soft(path_of("data.mdb"), 0600, whole, why), OK);
+    struct kv *kv = open_as(true);
+    assert_int_equal(kv_read(kv, &txn, why), OK);
+    for (unsigned table = 0; table < 3 && err == OK; table++) {
+        struct kv_cursor cursor;
+        struct span key, value;
+        bool found;
+        assert_int_equal(kv_cursor_open(&cursor, &txn, table, span_of("", 0), 0, why), OK);
+        while (kv_cursor_next(&cursor, &key, &value, &found, why) == OK && found && err == OK)
+            err = kv_load(&txn, &value, &room, why);
+        kv_cursor_close(&cursor);
+    }
+    kv_read_end(&txn);
+    kv_close(kv);
+    kv_room_free(&room);
+    return err;
 }
 
 /* Reads all that the tables hold; the number of keys. */
@@ -129,14 +164,14 @@ static void what_lmdb_writes_is_taken(void **state)
     struct buf file = BUF_EMPTY;
     struct lmdbfile_stat stat;
     struct why why;
-    assert_int_equal(kv_check(dir, true, &why), OK); /* no file */
+    assert_int_equal(kv_check(dir, KV_VALUES_LARGE, &why), OK); /* no file */
     make_file(&file);
     assert_int_equal(check(&file, &why), OK);
     assert_true(soon_calls > 2);
-    assert_int_equal(lmdbfile_check(span_buf(&file), NULL, &stat, &why), OK);
+    assert_int_equal(lmdbfile_check(span_buf(&file), LMDBFILE_VALUES_NOW, NULL, &stat, &why), OK);
     assert_int_equal(stat.page_bytes, 4096);
     assert_true(stat.free_pages > 2 && stat.free_pages < stat.pages && stat.pages <= file.len / 4096);
-    assert_int_equal(kv_check(dir, false, &why), OK);
+    assert_int_equal(kv_check(dir, KV_VALUES_SMALL, &why), OK);
     buf_free(&file);
 }
 
@@ -149,15 +184,15 @@ static void taken_after_every_commit(void **state)
     for (unsigned i = 0; i < 300; i++) {
         struct work work = { .from = i * 7919 % 500, .n = i % 17, .len = i * 677 % 9000, .deletes = i % 3 == 2 };
         assert_int_equal(kv_write(kv, do_work, &work, &why), OK);
-        if (kv_check(dir, true, &why) != OK)
+        if (kv_check(dir, KV_VALUES_LARGE, &why) != OK)
             print_message("# after commit %u: %s\n", i, why.text);
-        assert_int_equal(kv_check(dir, false, &why), OK);
+        assert_int_equal(kv_check(dir, KV_VALUES_SMALL, &why), OK);
     }
     char copy[96];
     snprintf(copy, sizeof copy, "%s/copy", dir);
     assert_int_equal(mkdir(copy, 0700), 0);
     assert_int_equal(kv_copy(kv, copy, &why), OK);
-    assert_int_equal(kv_check(copy, true, &why), OK);
+    assert_int_equal(kv_check(copy, KV_VALUES_LARGE, &why), OK);
     unlink(path_of("copy/data.mdb"));
     rmdir(copy);
     kv_close(kv);
@@ -171,7 +206,7 @@ static void a_file_that_is_cut_is_found(void **state)
     struct why why;
     make_file(&file);
     for (size_t len = 0; len < file.len; len += 512)
-        assert_int_equal(lmdbfile_check(span_of(file.data, len), NULL, &stat, &why), ERR_MALFORMED);
+        assert_int_equal(lmdbfile_check(span_of(file.data, len), LMDBFILE_VALUES_NOW, NULL, &stat, &why), ERR_MALFORMED);
     buf_free(&file);
 }
 
@@ -208,7 +243,7 @@ static void assert_harmless(const struct buf *file, uint64_t keys, bool writes)
         assert_int_equal(read_all(kv), keys + 3);
     }
     kv_close(kv);
-    assert_int_equal(kv_check(dir, false, &why), OK);
+    assert_int_equal(kv_check(dir, KV_VALUES_SMALL, &why), OK);
 }
 
 /* The property that matters: whatever bit flips, it is found, or LMDB reads, and writes, without harm. */
@@ -225,10 +260,13 @@ static void a_flipped_bit_is_found_or_harmless(void **state)
     for (size_t page = 0; page < file.len; page += 4096)
         for (size_t at = page; at < page + 4096; at += at < page + 160 ? 3 : 397) { /* densely in heads and tables of nodes */
             file.data[at] ^= (uint8_t)(1U << at % 8);
-            if (check(&file, &why) != OK)
+            if (check(&file, &why) != OK) {
                 found++;
-            else
+                assert_int_equal(check_and_load(&file, &why), ERR_MALFORMED);
+            } else {
+                assert_int_equal(check_and_load(&file, &why), OK);
                 assert_harmless(&file, keys, ++harmless % 8 == 0);
+            }
             file.data[at] ^= (uint8_t)(1U << at % 8);
         }
     print_message("# %u flipped bits found, %u harmless: bytes of values and keys, and free pages\n", found, harmless);
