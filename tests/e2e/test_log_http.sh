@@ -85,7 +85,7 @@ for path in /attestations /outputs; do
     same "  says what it takes" POST "$(header allow)"
 done
 for path in / /checkpoint/ /Checkpoint /tile /tile/ /tile/entries/ /healthz/x /attestations/x /%63heckpoint /output; do
-    status "no such thing: $path" "$([ "$path" = /output ] && echo 404 || echo 404)" "$(get $path)"
+    status "no such thing: $path" 404 "$(get $path)"
     same "  in a problem's form" application/problem+json "$(header content-type)"
 done
 

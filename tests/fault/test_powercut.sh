@@ -85,6 +85,7 @@ hold() {
     powercut sites "$trace" "$root" "$base" >"$W/$name.sites" || exit 1
     while read -r site place count program what; do
         who=$(callers "$program" "$what")
+        places "$program" "$what" >>"$W/recorded"
         if ! short; then
             taken_out "$site" "$@"
             echo "# $count times $who: without this call $said"
@@ -125,6 +126,24 @@ callers() {
     # shellcheck disable=SC2046 # words
     functions=$(addr2line -f -i -e "$1" $(echo "$2" | grep -o '0x[0-9a-f]*' | head -n 4) | sed -n 'p;n' | head -n 5)
     echo "$(echo "$2" | sed 's/ 0x.*//')" "in" $functions
+}
+
+# places PROGRAM "WHAT... ADDRESS...": "FUNCTION FILE" of each of them.
+places() {
+    # shellcheck disable=SC2046 # words
+    addr2line -f -i -e "$1" $(echo "$2" | grep -o '0x[0-9a-f]*') | paste - - | sed 's|\t.*/| |; s/:.*//'
+}
+
+# none_left_out: what was taken out, one by one, are all the syncs that there are: each function of the sources that calls for one is
+# in some recording. dir_sync_all is the client's.
+none_left_out() {
+    awk '/^[a-z].*\(/ && !/;$/ { name = $0; sub(/\(.*/, "", name); sub(/.*[ *]/, "", name) }
+         /[^a-z_](fsync|fdatasync|syncfs|msync|sync_file_range|mdb_env_sync|mdb_txn_commit)\(/ {
+             file = FILENAME; sub(/.*\//, "", file); print name, file }' \
+        "$here"/../../lib/sys/*.c "$here"/../../log/*.c "$here"/../../witness/*.c | grep -v '^dir_sync_all ' | sort -u >"$W/syncs"
+    accepts "the sources have syncs" grep -qx "append heads.c" "$W/syncs"
+    accepts "and no function that syncs was left out of the recordings" test -z "$(grep -Fxv -f "$W/recorded" "$W/syncs")"
+    grep -Fxv -f "$W/recorded" "$W/syncs" | sed 's/^/# left out: /'
 }
 
 # spare WHO: these may be taken out. They are LMDB's, which knows no other way to commit.
@@ -262,4 +281,5 @@ if ! short; then
     hold many "$W/base" "$here/cut/hold_witness.sh" "$W/given-w"
 fi
 none_superfluous
+none_left_out
 done_testing
