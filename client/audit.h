@@ -26,14 +26,14 @@ enum audit_class {
 /* One proven attestation that names a path. */
 struct audit_fact {
     struct trust_evidence evidence;
-    const struct audit_fact *next;
+    struct audit_fact *next;
 };
 
 /* One path of a batch. */
 struct audit_item {
     struct nixdb_info info;
     struct local_path path;
-    const struct audit_fact *facts;
+    struct audit_fact *facts;
     enum audit_class class;
     enum trust_verdict verdict;
     struct why why;

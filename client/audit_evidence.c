@@ -9,6 +9,7 @@
 struct taking {
     struct audit *audit;
     struct audit_batch *batch;
+    struct prover *prover;
     const char *source;
 };
 
@@ -96,13 +97,10 @@ static enum err take_item(void *ctx, const struct evidence_item *evidence, struc
 
 static enum err prove(struct taking *taking, struct span bundles, struct why *why)
 {
-    struct prove prove = { .policy = &taking->audit->local.policy,
-                           .source = taking->source,
-                           .threads = prove_threads(),
-                           .config = &taking->audit->local.config,
-                           .take = take_item,
-                           .ctx = taking };
-    return prove_bundles(&prove, bundles, why);
+    enum err err = prover_put(taking->prover, span_of(NULL, 0), bundles, taking->source, why);
+    while (err == OK && prover_full(taking->prover))
+        err = prover_take(taking->prover, true, why);
+    return err;
 }
 
 static enum err take_answer(void *ctx, struct span hash_parts, struct span bundles, struct why *why)
@@ -173,15 +171,42 @@ static enum err ask_logs(struct taking *taking, bool *looked_up, struct why *why
     return err;
 }
 
+/* What came from a log before one of its heads told that it forked counts no more than what came after. */
+static void drop_forked(const struct taking *taking)
+{
+    const struct policy *policy = &taking->audit->local.policy;
+    for (size_t log = 0; log < policy->logs_n; log++)
+        for (size_t i = 0; prover_forked(taking->prover, log) && i < taking->batch->n; i++) {
+            struct audit_fact **at = &taking->batch->items[i].facts;
+            while (*at != NULL)
+                if (span_eq((*at)->evidence.origin, policy->logs[log].key.name))
+                    *at = (*at)->next;
+                else
+                    at = &(*at)->next;
+        }
+}
+
 enum err audit_gather(struct audit *audit, struct audit_batch *batch, struct why *why)
 {
-    struct taking taking = { audit, batch, "" };
+    struct taking taking = { .audit = audit, .batch = batch };
+    struct prove prove = { .policy = &audit->local.policy,
+                           .threads = prove_threads(),
+                           .config = &audit->local.config,
+                           .take = take_item,
+                           .ctx = &taking };
     bool looked_up = false;
     enum err err = audit_index(batch, why);
+    if (err == OK)
+        err = prover_new(&taking.prover, &prove, why);
     if (err == OK)
         err = near_proofs(&taking, why);
     if (err == OK && audit->local.look_up)
         err = ask_logs(&taking, &looked_up, why);
+    while (err == OK && prover_busy(taking.prover))
+        err = prover_take(taking.prover, true, why);
+    if (err == OK)
+        drop_forked(&taking);
+    prover_free(taking.prover);
     audit->not_asked += looked_up ? 0 : batch->n;
     for (size_t i = 0; i < batch->n; i++)
         batch->items[i].path.path.looked_up = looked_up;

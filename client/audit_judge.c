@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "client/prove.h"
-#include "client/trail_fetch.h"
+#include "client/trail_follow.h"
 #include "client/trail_memory.h"
 
 /* `inputs attested`: the trail of one path, followed at the first question about it. */

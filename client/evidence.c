@@ -53,7 +53,7 @@ void evidence_free(struct evidence *evidence)
     free(evidence->items);
     free(evidence->places);
     evidence_heads_free(&evidence->own_heads);
-    *evidence = (struct evidence){ 0 };
+    *evidence = (struct evidence){ .lean = evidence->lean };
 }
 
 /* A growing list of pointers: room for one more. */
@@ -98,8 +98,8 @@ static enum err check_head(struct evidence_head *head, struct span note, const s
 }
 
 /* The proof's checkpoint under the policy, found among those that were met: bundles share theirs, mostly the last one. */
-static enum err find_head(struct evidence_heads *heads, struct span note, const struct policy *policy,
-                          const struct evidence_head **out, struct why *why)
+static enum err find_head(struct evidence_heads *heads, struct span note, const struct policy *policy, struct evidence_head **out,
+                          struct why *why)
 {
     for (size_t i = heads->n; i-- > 0;)
         if (span_eq(note, span_of(heads->items[i]->note, heads->items[i]->note_len))) {
@@ -234,9 +234,10 @@ enum err evidence_add_one(struct evidence *evidence, struct span *rest, const ch
     enum err err = proof_next_of_many(&proof, rest, last_note(heads_of(evidence)), &item->entry, &item->why_not);
     if (err == OK) {
         item->index = proof.index;
-        item->proof_text = span_dup_str(proof.text);
+        item->proof_text = evidence->lean ? NULL : span_dup_str(proof.text);
         item->proof_len = proof.text.len;
-        err = item->proof_text == NULL ? ERR_ENV : prove(evidence, item, &proof, policy, &item->why_not);
+        bool kept = evidence->lean || item->proof_text != NULL;
+        err = kept ? prove(evidence, item, &proof, policy, &item->why_not) : ERR_ENV;
     } else {
         *rest = span_of(NULL, 0);
     }

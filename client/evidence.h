@@ -18,6 +18,7 @@ struct evidence_head {
     struct why why_not;
     struct policy_view view;  /* borrows from `note`; whole where proven or quorum_short */
     char *origin, *witnesses; /* names in the policy, comma separated; NULL where not proven */
+    bool shown;               /* for whoever shows it to the head memory */
 };
 /* All that were met, newest last: for bundle after bundle under one policy, by one thread. Zeros to begin with. */
 struct evidence_heads {
@@ -33,9 +34,9 @@ struct evidence_item {
     bool proven;        /* proof, quorum and envelope hold and the statement parses */
     struct why why_not; /* where not proven */
     uint64_t index;
-    const struct evidence_head *head; /* NULL where it did not come so far */
+    struct evidence_head *head; /* NULL where it did not come so far */
     const char *origin;
-    char *proof_text; /* this proof alone, verbatim */
+    char *proof_text; /* this proof alone, verbatim; NULL in lean evidence */
     size_t proof_len;
     struct vkey key;               /* that signed; borrows from `entry` */
     struct buf entry, payload;     /* the envelope and its payload */
@@ -51,6 +52,7 @@ struct evidence_item {
 struct evidence {
     struct evidence_item **items;
     size_t n;
+    bool lean; /* set by the caller: the proofs' texts are not kept */
     struct evidence_item **places; /* the proven ones, by origin and index: a hash table */
     size_t places_cap, proven_n;
     struct evidence_heads own_heads; /* where `heads` is NULL */

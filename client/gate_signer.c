@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include "client/judge_trail.h"
+#include "client/trail_follow.h"
 #include "client/trail_memory.h"
 #include "lib/sys/key.h"
 #include "lib/wire.h"
@@ -13,6 +14,7 @@ struct gate_signer {
     struct child *child;
     char *public_key;
     pthread_mutex_t following; /* one trail at a time */
+    struct buf wants;          /* of its last step */
 };
 
 /* The child's side. */
@@ -253,6 +255,7 @@ void gate_signer_stop(struct gate_signer *signer)
     if (signer->child != NULL)
         child_stop(signer->child);
     pthread_mutex_destroy(&signer->following);
+    buf_free(&signer->wants);
     free(signer->public_key);
     free(signer);
 }
@@ -352,27 +355,24 @@ static enum err ask(struct gate_signer *signer, uint64_t op, struct span argumen
     return err;
 }
 
+static enum err step(void *ctx, struct trail_wants *wants, struct why *why)
+{
+    struct gate_signer *signer = ctx;
+    uint64_t state = TRAIL_BROKEN;
+    enum err err = ask(signer, OP_STEP, span_str(""), &signer->wants, why);
+    struct span rest = span_buf(&signer->wants);
+    if (err == OK && (!wire_take_u64(&rest, &state) || !wire_take(&rest, &wants->outputs) || !wire_take(&rest, &wants->lists) ||
+                      !wire_take(&rest, &wants->infos)))
+        err = fail(why, ERR_ENV, "the gate's signer gave a cut answer");
+    wants->state = (enum trail_state)state;
+    return err;
+}
+
 static enum err follow(struct gate_signer *signer, const struct trail_sources *sources, struct buf *troubles, struct why *why)
 {
-    const struct trail_sink sink = { feed_proofs, feed_list, feed_info, feed_not_asked, signer };
-    struct buf reply = BUF_EMPTY;
-    struct trail_wants wants;
-    enum err err;
-    do {
-        uint64_t state;
-        err = ask(signer, OP_STEP, span_str(""), &reply, why);
-        struct span rest = span_buf(&reply);
-        if (err == OK && (!wire_take_u64(&rest, &state) || !wire_take(&rest, &wants.outputs) || !wire_take(&rest, &wants.lists) ||
-                          !wire_take(&rest, &wants.infos)))
-            err = fail(why, ERR_ENV, "the gate's signer gave a cut answer");
-        if (err != OK)
-            break;
-        wants.state = (enum trail_state)state;
-        if (wants.state == TRAIL_WANTS)
-            err = trail_fetch(sources, &wants, &sink, troubles, why);
-    } while (err == OK && wants.state == TRAIL_WANTS);
-    buf_free(&reply);
-    return err;
+    const struct trail_elsewhere end = { step, { feed_proofs, feed_list, feed_info, feed_not_asked, signer } };
+    enum trail_state state;
+    return trail_follow_elsewhere(sources, &end, &state, troubles, why);
 }
 
 enum err gate_signer_follow(struct gate_signer *signer, const struct judge_question *question, const struct trail_sources *sources,

@@ -23,6 +23,8 @@ enum err memory_hear(const struct client_config *config, const struct checkpoint
                      struct why *what, struct why *why);
 /* Has a fork of `origin` ever been seen? */
 bool memory_forked(const struct client_config *config, struct span origin);
+/* ERR_REFUSED, saying so. */
+enum err memory_refuse_forked(struct span origin, struct why *why);
 /* Heads of `origin` that are not tied to the remembered one. */
 size_t memory_loose(const struct client_config *config, struct span origin);
 

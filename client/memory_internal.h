@@ -15,6 +15,5 @@ enum err memory_lock(const struct client_config *config, int *fd, struct why *wh
 /* A fork under the quorum: keeps and tells it, ERR_REFUSED. OK where it is none: a note does not verify under the policy, whose key
  * for this log is another one than it was. */
 enum err memory_fork_found(const struct client_config *config, struct forkfile *file, struct why *why);
-enum err memory_refuse_forked(struct span origin, struct why *why);
 
 #endif

@@ -6,7 +6,7 @@
 
 #include "client/local.h"
 #include "client/prove.h"
-#include "client/trail_fetch.h"
+#include "client/trail_follow.h"
 #include "client/verbs.h"
 #include "lib/sys/cli.h"
 
@@ -75,7 +75,7 @@ static enum err ask_for_strangers(struct tracing *tracing, struct trail *trail, 
             buf_fmt(&tracing->troubles, "  log %.*s: %s\n", SPAN_FMT(tracing->local.policy.logs[i].key.name), trouble.text);
     }
     buf_free(&parts);
-    return err;
+    return err == OK ? trail_absorb(trail, why) : err;
 }
 
 static void show_progress(size_t asked)

@@ -20,14 +20,19 @@ enum err trail_new(struct trail **out, const struct trail_config *config, struct
         trail->config.memory = NULL;
     for (size_t i = 0; i < sizeof trail->statements / sizeof *trail->statements; i++)
         trail->statements[i] = (struct statement){ .foreign = i >= 4, .claim = (enum claim)(i % 4), .inputs_recorded = true };
-    *out = trail;
-    return OK;
+    enum err err = trail_prover(trail, why);
+    if (err == OK)
+        *out = trail;
+    else
+        trail_free(trail);
+    return err;
 }
 
 void trail_free(struct trail *trail)
 {
     if (trail == NULL)
         return;
+    prover_free(trail->prover);
     struct table *tables[] = { &trail->places,       &trail->nodes,    &trail->builds, &trail->steps,        &trail->inputs,
                                &trail->references,   &trail->queue,    &trail->wanted, &trail->lists_wanted, &trail->lists_asked,
                                &trail->infos_wanted, &trail->evidence, &trail->reasons };
@@ -252,11 +257,15 @@ enum err trail_feed_list(struct trail *trail, struct span hex, struct span list,
     size_t n = 0;
     bool right = hex_decode(hex, hash.b, sizeof hash.b) && hash_eq(&hash, &own) && input_list_parse(list, &inputs, &n, NULL) == OK;
     enum err err = OK;
-    for (uint32_t i = 0; i < trail->lists_asked.n && err == OK; i++) {
-        uint32_t number = number_at(&trail->lists_asked, i);
+    for (uint32_t i = 0; i < trail->lists_asked.n && err == OK;) {
+        uint32_t *asked = trail->lists_asked.items, number = asked[i];
         struct trail_build *build = build_at(trail, number);
-        if (!build->list_wanted || !hash_eq(&build->list, &hash))
+        if (!hash_eq(&build->list, &hash)) {
+            i++;
             continue;
+        }
+        asked[i] = asked[--trail->lists_asked.n];
+        trail->open--;
         build->list_wanted = false;
         build->list_missing = !right;
         if (right)
@@ -290,6 +299,7 @@ static enum err take_info(struct trail *trail, uint32_t number, struct span text
     struct narinfo narinfo = { 0 };
     struct trail_info *info = arena_room(&trail->arena, sizeof *info);
     enum err err = OK;
+    trail->open -= place->info_asked && !place->info_answered;
     place->info_answered = true;
     if (info == NULL)
         return out_of_memory(why);
@@ -326,6 +336,7 @@ enum err trail_answered(struct trail *trail, struct span hash_part, struct why *
 {
     enum err err = OK;
     for (uint32_t i = trail_place_part(trail, hash_part); i != NONE && err == OK; i = place_at(trail, i)->same_part) {
+        trail->open -= place_at(trail, i)->asked && !place_at(trail, i)->answered;
         place_at(trail, i)->answered = true;
         if (place_at(trail, i)->referenced)
             err = claim_versions(trail, i, why);
@@ -335,29 +346,36 @@ enum err trail_answered(struct trail *trail, struct span hash_part, struct why *
     return err;
 }
 
+/* Hash parts of places, or of those whose narinfo is wanted. */
+static void render_parts(struct trail *trail, bool info)
+{
+    struct table *wanted = info ? &trail->infos_wanted : &trail->wanted;
+    struct buf *text = info ? &trail->infos : &trail->asks;
+    buf_clear(text);
+    for (uint32_t n = 0; n < TRAIL_ASK_MAX && wanted->n > 0;) {
+        struct trail_place *place = place_at(trail, number_at(wanted, --wanted->n));
+        if (info ? place->info_answered : place->answered)
+            continue; /* by the answer for another path with this hash part */
+        *(info ? &place->info_asked : &place->asked) = true;
+        trail->open++;
+        n++;
+        buf_span(text, place->path.hash_part);
+        buf_byte(text, '\n');
+    }
+}
+
 static enum err render_wants(struct trail *trail, struct trail_wants *out, struct why *why)
 {
-    struct {
-        struct table *numbers;
-        struct buf *text;
-    } asks[] = { { &trail->wanted, &trail->asks }, { &trail->infos_wanted, &trail->infos } };
-    for (size_t a = 0; a < 2; a++) {
-        buf_clear(asks[a].text);
-        for (uint32_t n = 0; n < TRAIL_ASK_MAX && asks[a].numbers->n > 0; n++) {
-            uint32_t number = number_at(asks[a].numbers, --asks[a].numbers->n);
-            buf_span(asks[a].text, place_at(trail, number)->path.hash_part);
-            buf_byte(asks[a].text, '\n');
-        }
-    }
+    render_parts(trail, false);
+    render_parts(trail, true);
     buf_clear(&trail->lists);
-    for (uint32_t i = 0; i < trail->lists_wanted.n; i++) {
-        hex_encode(&trail->lists, span_of(build_at(trail, number_at(&trail->lists_wanted, i))->list.b, 32));
+    for (; trail->lists_wanted.n > 0; trail->lists_wanted.n--, trail->open++) {
+        uint32_t number = number_at(&trail->lists_wanted, trail->lists_wanted.n - 1);
+        if (!table_push_number(&trail->lists_asked, number))
+            return out_of_memory(why);
+        hex_encode(&trail->lists, span_of(build_at(trail, number)->list.b, 32));
         buf_byte(&trail->lists, '\n');
     }
-    struct table asked = trail->lists_asked;
-    trail->lists_asked = trail->lists_wanted;
-    trail->lists_wanted = asked;
-    trail->lists_wanted.n = 0;
     *out = (struct trail_wants){ TRAIL_WANTS, span_buf(&trail->asks), span_buf(&trail->lists), span_buf(&trail->infos) };
     return trail->asks.failed || trail->lists.failed || trail->infos.failed ? out_of_memory(why) : OK;
 }
@@ -411,8 +429,8 @@ static enum err keep(struct trail *trail, struct why *why)
 enum err trail_step(struct trail *trail, struct trail_wants *wants, struct why *why)
 {
     bool closer = false;
-    enum err err = OK;
     *wants = (struct trail_wants){ .state = TRAIL_BROKEN };
+    enum err err = prover_take(trail->prover, false, why);
     for (;;) {
         while (err == OK && trail->queue.n > 0 && !trail->too_large)
             err = expand(trail, number_at(&trail->queue, --trail->queue.n), why);
@@ -423,8 +441,16 @@ enum err trail_step(struct trail *trail, struct trail_wants *wants, struct why *
             return OK;
         }
         if (wants_some(trail)) {
-            trail->rounds++;
+            trail->rounds += trail->open == 0;
             return render_wants(trail, wants, why);
+        }
+        if (prover_busy(trail->prover) && !(trail->notified && trail->open > 0)) {
+            err = prover_take(trail->prover, true, why);
+            continue;
+        }
+        if (trail->open > 0) {
+            wants->state = TRAIL_WANTS;
+            return OK;
         }
         err = trail_settle(trail, why);
         if (err != OK || node_at(trail, trail->root)->basis != NOTHING || closer)

@@ -9,12 +9,13 @@
  * and vouched paths end the trail. What rests on itself is not complete.
  *
  * No file, no network, one thread unless more are asked for: the gate's signer can use it behind its sandbox. The caller
- * fetches what is wanted (client/trail_fetch.h does, from logs and caches), round by round, a round a step of depth:
+ * fetches what is wanted (client/trail_fetch.h does, from logs and caches):
  *
  *     trail_new(&trail, &config); trail_ask(trail, &path);
  *     trail_feed_proofs(trail, hash part of the path, bundles that are at hand …)     if it has some
  *     while (trail_step(trail, &wants) == OK && wants.state == TRAIL_WANTS)
- *         … trail_feed_proofs, trail_feed_list, trail_feed_info: everything that is wanted, also where there is none
+ *         … trail_feed_proofs, trail_feed_list, trail_feed_info: everything that is wanted, also where there is none. Not all of
+ *         it at once: after every bit another step may want more, so that whoever fetches never has to wait.
  *     TRAIL_COMPLETE, or TRAIL_BROKEN and trail_why
  *
  * No recursion; bounded in paths, inputs and work (the limits in client/trail.c): what goes beyond is broken, and says so.
@@ -51,8 +52,9 @@ enum err trail_new(struct trail **out, const struct trail_config *config, struct
 void trail_free(struct trail *trail);
 /* The path asked about, as its narinfo or the database describes it; once. */
 enum err trail_ask(struct trail *trail, const struct trust_path *path, struct why *why);
-/* Proof bundles about any paths, in any order: each is verified here, and what does not hold is passed over. `asked` are the
- * hash parts, one a line, for which everything that this source has is among `bundles`; they are not wanted again. */
+/* Proof bundles about any paths, in any order: each is verified here, by the trail's threads while the caller goes on, and what
+ * does not hold is passed over. `asked` are the hash parts, one a line, of which everything was fed now or before; they are not
+ * wanted again. */
 enum err trail_feed_proofs(struct trail *trail, struct span asked, struct span bundles, const char *source, struct why *why);
 /* Some log of the policy could not be asked: under `divergence refuse` nothing that it may contradict counts. */
 void trail_not_asked(struct trail *trail);
@@ -60,7 +62,13 @@ void trail_not_asked(struct trail *trail);
 enum err trail_feed_list(struct trail *trail, struct span hex, struct span list, struct why *why);
 /* A narinfo of this hash part (its signatures are verified here), or an empty span where there is none. */
 enum err trail_feed_info(struct trail *trail, struct span hash_part, struct span narinfo, struct why *why);
-/* Goes as far as it can with what it has: what is wanted next, or the verdict. What is complete goes into the memory. */
+/* Waits until all that was fed is verified. */
+enum err trail_absorb(struct trail *trail, struct why *why);
+/* From now on `verified` is called, by whatever thread, when another step may get further without being fed: then no step waits
+ * for the trail's threads while something that was wanted is not fed yet. NULL: as before. */
+void trail_notify(struct trail *trail, void (*verified)(void *ctx), void *ctx);
+/* Goes as far as it can with what it has: what is wanted besides what was wanted before, or the verdict. It wants nothing where
+ * it cannot go on before some of that is fed. What is complete goes into the memory. */
 enum err trail_step(struct trail *trail, struct trail_wants *wants, struct why *why);
 /* For trust_judge, once there is a verdict: does the trail of an attestation of the path asked about come out? */
 struct trust_inputs trail_inputs(struct trail *trail);

@@ -31,9 +31,6 @@ struct trail_sink {
  * could not be asked. ERR_ENV where memory is short, or what the sink returns. */
 enum err trail_fetch(const struct trail_sources *sources, const struct trail_wants *wants, const struct trail_sink *sink,
                      struct buf *troubles, struct why *why);
-/* All rounds of a trail of this process. `progress` (may be NULL) is told of each. */
-enum err trail_follow(const struct trail_sources *sources, struct trail *trail, enum trail_state *out,
-                      void (*progress)(size_t asked), struct buf *troubles, struct why *why);
 /* Lines "builder HEX" for every builder of the trust file, as POST /outputs takes them. */
 void trail_builders(struct buf *out, const struct trust *trust);
 

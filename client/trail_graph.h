@@ -6,6 +6,7 @@
 #ifndef STELE_CLIENT_TRAIL_GRAPH_H
 #define STELE_CLIENT_TRAIL_GRAPH_H
 
+#include "client/prove.h"
 #include "client/trail.h"
 #include "client/trail_memory.h"
 #include "lib/arena.h"
@@ -16,7 +17,7 @@
 enum {
     TRAIL_PLACES_MAX = 400000,
     TRAIL_INPUTS_MAX = 4000000,     /* of all attestations followed, with the references of all paths */
-    TRAIL_ROUNDS_MAX = 20000,       /* questions asked one after another: the depth of a trail */
+    TRAIL_ROUNDS_MAX = 20000,       /* questions asked when all before were answered: the depth of a trail */
     TRAIL_CLOSURE_LINES = 20000000, /* hashed for closure digests: some seconds */
     TRAIL_CLOSURE_TRIES = 64,       /* combinations, where paths of a closure are complete in several versions */
     TRAIL_ASK_MAX = 10000,          /* hash parts in one POST /outputs */
@@ -54,7 +55,7 @@ struct trail_place {
     uint32_t same_part;            /* the next place with this hash part: routes name paths by it */
     uint32_t strangers;            /* proven attestations by keys that the trust file does not name */
     const struct trail_info *info; /* NULL: none */
-    bool wanted, answered, info_wanted, info_answered, referenced;
+    bool wanted, asked, answered, info_wanted, info_asked, info_answered, referenced;
     bool built; /* a builder of the trust file says that it built it */
 };
 
@@ -113,6 +114,7 @@ struct table {
 
 struct trail {
     struct trail_config config;
+    struct prover *prover;
     struct arena arena;
     struct table places, nodes, builds, steps, inputs, references; /* references: uint32_t, places */
     uint32_t *place_slots, *build_slots;                           /* hash tables: the first place of a hash part, builds */
@@ -125,7 +127,9 @@ struct trail {
     struct trust_path asked;
     uint32_t root;
     uint32_t rounds, bad_proofs;
+    uint32_t open;                  /* asked for and not fed yet: places, lists and narinfos */
     bool too_large, unasked;        /* unasked: some log could not be asked */
+    bool notified;                  /* somebody is told what the prover has verified */
     struct why bad_proof;           /* the first that did not hold */
     struct statement statements[8]; /* what trust_judge reads of a statement, by `foreign` and claim */
     struct table evidence;          /* scratch */
@@ -188,6 +192,8 @@ void trail_node_why(const struct trail *trail, uint32_t node, struct why *why);
 void trail_build_why(const struct trail *trail, uint32_t build, struct why *why);
 /* Is it one of the bytes asked for that may count? */
 bool trail_step_counts(const struct trail_step *step, const struct trail_node *node);
+/* Makes trail->prover. */
+enum err trail_prover(struct trail *trail, struct why *why);
 /* Finds all that is complete. */
 enum err trail_settle(struct trail *trail, struct why *why);
 /* All attestations of the paths with this hash part are here. */

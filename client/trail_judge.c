@@ -14,6 +14,14 @@ static const struct statement *statement_of(const struct trail *trail, const str
     return &trail->statements[4 * build->foreign + (size_t)build->claim];
 }
 
+/* Once all is settled, what speaks for these bytes has a trail that comes out; of a log that forked nothing speaks at all. */
+static bool speaks(const struct trail *trail, const struct trail_step *step, const struct hash *nar_hash, bool settled)
+{
+    const struct trail_build *build = build_at(trail, step->build);
+    return !prover_forked(trail->prover, build->origin) &&
+           (!settled || build->state == BUILD_COMPLETE || !hash_eq(&step->subject.nar_hash, nar_hash));
+}
+
 /* The attestations that may speak, as trust_judge wants them; *steps (in trail->reasons' second half) names their steps. */
 static enum err list_evidence(struct trail *trail, uint32_t place, const struct hash *nar_hash, bool settled, uint32_t *n,
                               struct why *why)
@@ -22,7 +30,7 @@ static enum err list_evidence(struct trail *trail, uint32_t place, const struct 
     for (uint32_t i = place_at(trail, place)->step; i != NONE; i = step_at(trail, i)->next) {
         const struct trail_step *step = step_at(trail, i);
         const struct trail_build *build = build_at(trail, step->build);
-        if (settled && build->state != BUILD_COMPLETE && hash_eq(&step->subject.nar_hash, nar_hash))
+        if (!speaks(trail, step, nar_hash, settled))
             continue;
         trail->evidence.n = trail->reasons.n = *n;
         if (!table_room(&trail->evidence, sizeof(struct trust_evidence), 1) ||
@@ -69,7 +77,7 @@ static void take_reasons(struct trail *trail, const struct trail_node *node, boo
     uint32_t n = 0;
     for (uint32_t i = place_at(trail, node->place)->step; i != NONE; i = step_at(trail, i)->next) {
         struct trail_step *step = step_at(trail, i);
-        if (settled && build_at(trail, step->build)->state != BUILD_COMPLETE && hash_eq(&step->subject.nar_hash, &node->nar_hash))
+        if (!speaks(trail, step, &node->nar_hash, settled))
             continue;
         enum trust_reason reason = ((const enum trust_reason *)trail->reasons.items)[n++];
         if (!settled)

@@ -1,8 +1,6 @@
 /* Proofs into a trail: verified, and taken apart into builds and steps. */
 #include "client/trail_graph.h"
 
-#include "client/prove.h"
-
 enum err trail_take_inputs(struct trail *trail, uint32_t number, const struct input *inputs, size_t n, struct why *why)
 {
     struct trail_build *build = build_at(trail, number);
@@ -125,27 +123,44 @@ static enum err take_item(void *ctx, const struct evidence_item *item, struct wh
     return OK;
 }
 
-/* A proof of an attestation that is known already, by several of its outputs: nothing of it needs verifying again. */
-static bool is_known(void *ctx, const struct proof *proof)
+static enum err take_answered(void *ctx, struct span asked, struct why *why)
 {
-    const struct trail *trail = ctx;
-    struct span rest = proof->checkpoint, origin;
-    uint32_t number = span_line(&rest, &origin) ? origin_number(trail, origin) : NONE;
-    return number != NONE && trail_build_find(trail, number, proof->index) != NONE;
+    struct span part;
+    enum err err = OK;
+    while (err == OK && span_line(&asked, &part))
+        err = trail_answered(ctx, part, why);
+    return err;
+}
+
+enum err trail_prover(struct trail *trail, struct why *why)
+{
+    struct prove prove = { .policy = trail->config.policy,
+                           .threads = trail->config.threads,
+                           .config = trail->config.heads,
+                           .take = take_item,
+                           .answered = take_answered,
+                           .ctx = trail };
+    return prover_new(&trail->prover, &prove, why);
 }
 
 enum err trail_feed_proofs(struct trail *trail, struct span asked, struct span bundles, const char *source, struct why *why)
 {
-    struct prove prove = { .policy = trail->config.policy,
-                           .source = source,
-                           .threads = trail->config.threads,
-                           .config = trail->config.heads,
-                           .take = take_item,
-                           .known = is_known,
-                           .ctx = trail };
-    struct span part;
-    enum err err = prove_bundles(&prove, bundles, why);
-    while (err == OK && span_line(&asked, &part))
-        err = trail_answered(trail, part, why);
+    enum err err = prover_put(trail->prover, asked, bundles, source, why);
+    while (err == OK && prover_full(trail->prover))
+        err = prover_take(trail->prover, true, why);
+    return err;
+}
+
+void trail_notify(struct trail *trail, void (*verified)(void *ctx), void *ctx)
+{
+    trail->notified = verified != NULL;
+    prover_notify(trail->prover, verified, ctx);
+}
+
+enum err trail_absorb(struct trail *trail, struct why *why)
+{
+    enum err err = OK;
+    while (err == OK && prover_busy(trail->prover))
+        err = prover_take(trail->prover, true, why);
     return err;
 }

@@ -129,7 +129,7 @@ static enum err take_item(const struct verifying *verifying, struct job *job, co
 /* Bundle after bundle: a file of many needs the memory of one. */
 static enum err verify_file(const struct verifying *verifying, struct evidence_heads *heads, struct job *job)
 {
-    struct evidence evidence = { .heads = heads };
+    struct evidence evidence = { .heads = heads, .lean = true };
     struct buf text = BUF_EMPTY;
     enum err err = file_read(job->file, BUNDLES_BYTES_MAX, &text, &job->why);
     struct span rest = span_buf(&text);

@@ -7,7 +7,7 @@
 #include "client/gather.h"
 #include "client/judge_trail.h"
 #include "client/memory.h"
-#include "client/trail_fetch.h"
+#include "client/trail_follow.h"
 #include "client/verbs.h"
 #include "client/why_last.h"
 #include "lib/sys/cli.h"

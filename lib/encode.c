@@ -70,16 +70,18 @@ void base64_encode_to(struct span data, uint8_t *at)
     at[3] = '=';
 }
 
-/* A character's six bits plus one; 0 where it stands in no alphabet. The log decodes every payload with this, hence a table. */
+/* A character's six bits, and GOOD; 0 where it stands in no alphabet. The log decodes every payload with this, hence a table. */
+enum { GOOD = 0x80 };
 #define BASE64_TABLE(c62, c63)                                                                                                     \
     {                                                                                                                              \
-        ['A'] = 1, ['B'] = 2, ['C'] = 3, ['D'] = 4, ['E'] = 5, ['F'] = 6, ['G'] = 7, ['H'] = 8, ['I'] = 9, ['J'] = 10, ['K'] = 11, \
-        ['L'] = 12, ['M'] = 13, ['N'] = 14, ['O'] = 15, ['P'] = 16, ['Q'] = 17, ['R'] = 18, ['S'] = 19, ['T'] = 20, ['U'] = 21,    \
-        ['V'] = 22, ['W'] = 23, ['X'] = 24, ['Y'] = 25, ['Z'] = 26, ['a'] = 27, ['b'] = 28, ['c'] = 29, ['d'] = 30, ['e'] = 31,    \
-        ['f'] = 32, ['g'] = 33, ['h'] = 34, ['i'] = 35, ['j'] = 36, ['k'] = 37, ['l'] = 38, ['m'] = 39, ['n'] = 40, ['o'] = 41,    \
-        ['p'] = 42, ['q'] = 43, ['r'] = 44, ['s'] = 45, ['t'] = 46, ['u'] = 47, ['v'] = 48, ['w'] = 49, ['x'] = 50, ['y'] = 51,    \
-        ['z'] = 52, ['0'] = 53, ['1'] = 54, ['2'] = 55, ['3'] = 56, ['4'] = 57, ['5'] = 58, ['6'] = 59, ['7'] = 60, ['8'] = 61,    \
-        ['9'] = 62, [c62] = 63, [c63] = 64                                                                                         \
+        ['A'] = 0x80, ['B'] = 0x81, ['C'] = 0x82, ['D'] = 0x83, ['E'] = 0x84, ['F'] = 0x85, ['G'] = 0x86, ['H'] = 0x87,            \
+        ['I'] = 0x88, ['J'] = 0x89, ['K'] = 0x8a, ['L'] = 0x8b, ['M'] = 0x8c, ['N'] = 0x8d, ['O'] = 0x8e, ['P'] = 0x8f,            \
+        ['Q'] = 0x90, ['R'] = 0x91, ['S'] = 0x92, ['T'] = 0x93, ['U'] = 0x94, ['V'] = 0x95, ['W'] = 0x96, ['X'] = 0x97,            \
+        ['Y'] = 0x98, ['Z'] = 0x99, ['a'] = 0x9a, ['b'] = 0x9b, ['c'] = 0x9c, ['d'] = 0x9d, ['e'] = 0x9e, ['f'] = 0x9f,            \
+        ['g'] = 0xa0, ['h'] = 0xa1, ['i'] = 0xa2, ['j'] = 0xa3, ['k'] = 0xa4, ['l'] = 0xa5, ['m'] = 0xa6, ['n'] = 0xa7,            \
+        ['o'] = 0xa8, ['p'] = 0xa9, ['q'] = 0xaa, ['r'] = 0xab, ['s'] = 0xac, ['t'] = 0xad, ['u'] = 0xae, ['v'] = 0xaf,            \
+        ['w'] = 0xb0, ['x'] = 0xb1, ['y'] = 0xb2, ['z'] = 0xb3, ['0'] = 0xb4, ['1'] = 0xb5, ['2'] = 0xb6, ['3'] = 0xb7,            \
+        ['4'] = 0xb8, ['5'] = 0xb9, ['6'] = 0xba, ['7'] = 0xbb, ['8'] = 0xbc, ['9'] = 0xbd, [c62] = 0xbe, [c63] = 0xbf             \
     }
 static const uint8_t standard[256] = BASE64_TABLE('+', '/');
 static const uint8_t url_safe[256] = BASE64_TABLE('-', '_');
@@ -95,15 +97,13 @@ size_t base64_decoded_len(struct span text)
 static bool base64_last(const uint8_t table[256], const uint8_t in[4], uint8_t *out, size_t left)
 {
     uint8_t a = table[in[0]], b = table[in[1]], c = table[in[2]];
-    if (a == 0 || b == 0 || in[3] != '=')
+    if ((a & b & GOOD) == 0 || in[3] != '=')
         return false;
-    out[0] = (uint8_t)((a - 1) << 2 | (b - 1) >> 4);
+    out[0] = (uint8_t)((a & 63) << 2 | (b & 63) >> 4);
     if (left == 1)
-        return in[2] == '=' && ((b - 1) & 15) == 0;
-    if (c == 0)
-        return false;
-    out[1] = (uint8_t)((b - 1) << 4 | (c - 1) >> 2);
-    return ((c - 1) & 3) == 0;
+        return in[2] == '=' && (b & 15) == 0;
+    out[1] = (uint8_t)((b & 15) << 4 | (c & 63) >> 2);
+    return (c & GOOD) != 0 && (c & 3) == 0;
 }
 
 /* `len` is base64_decoded_len(text). */
@@ -112,16 +112,16 @@ static bool base64_decode_with(const uint8_t table[256], struct span text, uint8
     if (text.len % 4 != 0)
         return false;
     const uint8_t *in = text.data;
+    uint8_t good = GOOD;
     for (; len >= 3; len -= 3, in += 4, out += 3) {
         uint8_t a = table[in[0]], b = table[in[1]], c = table[in[2]], d = table[in[3]];
-        if (a == 0 || b == 0 || c == 0 || d == 0)
-            return false;
-        uint32_t three = (uint32_t)(a - 1) << 18 | (uint32_t)(b - 1) << 12 | (uint32_t)(c - 1) << 6 | (uint32_t)(d - 1);
+        good &= a & b & c & d;
+        uint32_t three = (uint32_t)(a & 63) << 18 | (uint32_t)(b & 63) << 12 | (uint32_t)(c & 63) << 6 | (d & 63);
         out[0] = (uint8_t)(three >> 16);
         out[1] = (uint8_t)(three >> 8);
         out[2] = (uint8_t)three;
     }
-    return len == 0 || base64_last(table, in, out, len);
+    return good != 0 && (len == 0 || base64_last(table, in, out, len));
 }
 
 static bool base64_append(const uint8_t table[256], struct span text, struct buf *out)

@@ -60,6 +60,27 @@ static enum err take_checkpoint(struct proof *out, struct span at, size_t len, s
     return err == OK ? checkpoint_parse(&checkpoint, note.text, why) : err;
 }
 
+bool proof_outline_next(struct proof_outline *out, struct span *rest)
+{
+    struct span at = *rest, line;
+    size_t len = 0;
+    if (!span_line(&at, &line) || !span_is(line, HEADER_LINE) || !span_line(&at, &line))
+        return false;
+    if (span_starts(line, "extra ") && !span_line(&at, &line))
+        return false;
+    if (!span_skip(&line, "index ") || !span_decimal(line, TREE_SIZE_MAX, &out->index))
+        return false;
+    while (line.len > 0)
+        if (!span_line(&at, &line))
+            return false;
+    if (checkpoint_length(at, &len, NULL) != OK)
+        return false;
+    out->checkpoint = span_cut(at, 0, len);
+    out->text = span_cut(*rest, 0, rest->len - at.len + len);
+    *rest = span_cut(at, len, at.len - len);
+    return true;
+}
+
 enum err proof_next_of_many(struct proof *out, struct span *rest, struct span known, struct buf *extra, struct why *why)
 {
     struct span start = *rest, at = *rest;

@@ -17,6 +17,16 @@ struct proof {
     struct span text;       /* the whole proof, verbatim */
 };
 
+/* One of many, by its lines alone: nothing is decoded, and a proof that has an outline may still be malformed. */
+struct proof_outline {
+    uint64_t index;
+    struct span checkpoint, text; /* as in struct proof */
+};
+
+/* Takes the next proof's outline out of `rest`; false, and nothing taken, where its lines are none of a proof's. For any proof
+ * that proof_next takes it is the same text. */
+bool proof_outline_next(struct proof_outline *out, struct span *rest);
+
 /* Exactly one proof. ERR_MALFORMED, naming the line. */
 enum err proof_parse(struct proof *out, struct span text, struct why *why);
 /* Takes the next proof out of `rest`, which must not be empty. */

@@ -7,6 +7,7 @@
 #include "lib/sys/http_server.h"
 #include "log/admission.h"
 #include "log/hot.h"
+#include "log/limits.h"
 #include "log/pipeline.h"
 
 struct routes {
@@ -14,7 +15,8 @@ struct routes {
     struct workers *lookups; /* answer what may take long */
     struct admission admission;
     struct hot *hot;
-    struct http_server *_Atomic server; /* for its counts; NULL until it runs */
+    struct tile_cache *_Atomic caches[LOOKUP_THREADS]; /* of the look-ups: one for each of their threads, once it had any to do */
+    struct http_server *_Atomic server;                /* for its counts; NULL until it runs */
 };
 
 /* struct http_server_config.handle, with a struct routes as its ctx. */
@@ -28,6 +30,7 @@ void route_health(struct routes *routes, struct http_request *request, struct sp
 void route_metrics(struct routes *routes, struct http_request *request, struct span rest);
 
 /* The look-ups (routes_lookup.c). */
+void routes_free_caches(struct routes *routes);
 void route_output(struct routes *routes, struct http_request *request, struct span rest);
 void route_outputs(struct routes *routes, struct http_request *request, struct span rest);
 void route_derivation(struct routes *routes, struct http_request *request, struct span rest);

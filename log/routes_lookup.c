@@ -9,6 +9,7 @@
 /* What an answer is put together with: a snapshot for as many look-ups as one may serve, and the tiles' nodes, which the proofs of
  * neighbours share. */
 struct looking {
+    struct routes *routes;
     struct store *store;
     struct published_view shown;
     struct store_view view;
@@ -17,14 +18,39 @@ struct looking {
     struct tile_cache *cache;
 };
 
-/* Unless `many` proofs are to come, which share some, no nodes are kept. False where the request was answered already. */
-static bool start_looking(struct looking *looking, struct routes *routes, struct http_request *request, bool many)
+/* One that no other thread has, with what it holds of earlier answers. NULL where memory is short: every proof then hashes its
+ * tiles anew. */
+static struct tile_cache *take_cache(struct routes *routes)
 {
-    *looking = (struct looking){ .store = routes->pipeline->store };
+    struct tile_cache *cache = NULL;
+    for (size_t i = 0; i < LOOKUP_THREADS && cache == NULL; i++)
+        cache = atomic_exchange(&routes->caches[i], NULL);
+    return cache != NULL ? cache : calloc(1, sizeof *cache);
+}
+
+static void give_cache(struct routes *routes, struct tile_cache *cache)
+{
+    for (size_t i = 0; i < LOOKUP_THREADS && cache != NULL; i++) {
+        struct tile_cache *none = NULL;
+        if (atomic_compare_exchange_strong(&routes->caches[i], &none, cache))
+            return;
+    }
+    free(cache);
+}
+
+void routes_free_caches(struct routes *routes)
+{
+    for (size_t i = 0; i < LOOKUP_THREADS; i++)
+        free(atomic_exchange(&routes->caches[i], NULL));
+}
+
+/* False where the request was answered already. */
+static bool start_looking(struct looking *looking, struct routes *routes, struct http_request *request)
+{
+    *looking = (struct looking){ .routes = routes, .store = routes->pipeline->store };
     if (!routes_take_published(routes, request, &looking->shown))
         return false;
-    if (many)
-        looking->cache = calloc(1, sizeof *looking->cache); /* without it every proof hashes its tiles anew */
+    looking->cache = take_cache(routes);
     return true;
 }
 
@@ -39,7 +65,7 @@ static void end_view(struct looking *looking)
 static void end_looking(struct looking *looking)
 {
     end_view(looking);
-    free(looking->cache);
+    give_cache(looking->routes, looking->cache);
     published_release(&looking->shown);
 }
 
@@ -93,7 +119,7 @@ static void answer_one(struct routes *routes, struct http_request *request, stru
     struct looking looking;
     struct why why;
     bool cut;
-    if (!start_looking(&looking, routes, request, lookup->by == STORE_BUILDER))
+    if (!start_looking(&looking, routes, request))
         return;
     struct buf body = BUF_EMPTY;
     enum err err = look_up(&looking, lookup, &body, &cut, &why);
@@ -183,7 +209,7 @@ void route_outputs(struct routes *routes, struct http_request *request, struct s
         http_reply_problem(request, err == ERR_REFUSED ? 413 : 400, 0, "%s", why.text);
         return;
     }
-    if (!start_looking(&looking, routes, request, true))
+    if (!start_looking(&looking, routes, request))
         return;
     struct buf body = BUF_EMPTY;
     err = look_up_list(&looking, &list, &body, &answered, &why);

@@ -225,6 +225,7 @@ static void stop(struct serving *serving)
         pipeline_stop(&serving->pipeline);
     published_free(serving->pipeline.published);
     hot_free(serving->routes.hot);
+    routes_free_caches(&serving->routes);
     store_close(serving->pipeline.store);
     signer_stop(serving->pipeline.signer);
     buf_free(&serving->key_text);

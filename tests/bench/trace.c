@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 #include "client/prove.h"
-#include "client/trail_fetch.h"
+#include "client/trail_follow.h"
 #include "client/trail_memory.h"
 #include "lib/sys/clock.h"
 #include "tests/graph.h"

@@ -1,7 +1,8 @@
 /*
  * Proof bundles a second, on one core and on two: verify N
  * Makes a log of N attestations, two witnesses and a policy in memory, and verifies a bundle each: proof, inclusion, envelope
- * signature and statement; checkpoint and cosignatures once, for they are shared. In turn with the limit: the N signatures alone.
+ * signature and statement; checkpoint and cosignatures once, for they are shared. In turn with the limit: the N signatures alone, on
+ * one core and on two: what a virtual host gives two of its processors at once is no part of the figure that is wanted.
  * `_cpu` figures are by the CPU time of the thread that works, so that others on the machine do not count; medians of ROUNDS.
  */
 #include <pthread.h>
@@ -43,7 +44,7 @@ struct share {
 static void *verify_share(void *ctx)
 {
     const struct share *share = ctx;
-    struct evidence evidence = { 0 };
+    struct evidence evidence = { .lean = true }; /* as `stele verify` has it */
     struct span rest = share->bundles;
     struct why why;
     size_t n = 0;
@@ -62,6 +63,23 @@ struct signed_one {
     struct buf message;
     struct envelope envelope;
 };
+
+struct signatures {
+    pthread_t thread;
+    const struct signed_one *items;
+    size_t n;
+};
+
+static void *verify_signatures(void *ctx)
+{
+    const struct signatures *signatures = ctx;
+    for (size_t i = 0; i < signatures->n; i++) {
+        const struct signed_one *one = &signatures->items[i];
+        must(ed25519_verify(one->envelope.sig, span_buf(&one->message), one->envelope.key.key) ? OK : ERR_REFUSED,
+             &(struct why){ "a signature does not verify" });
+    }
+    return NULL;
+}
 
 static double cpu_s(void)
 {
@@ -82,33 +100,48 @@ static double median(double *values)
     return values[ROUNDS / 2];
 }
 
-static void measure(struct signed_one *signatures, size_t n, const struct share *all, struct share halves[THREADS])
+/* How long the two halves take at once. */
+static double together_us(void *(*run)(void *), pthread_t *threads[THREADS], void *halves[THREADS])
 {
-    double limit[ROUNDS], bundles[ROUNDS], share[ROUNDS], one[ROUNDS], speedup[ROUNDS];
+    uint64_t from_us = clock_monotonic_us();
+    for (size_t t = 0; t < THREADS; t++)
+        pthread_create(threads[t], NULL, run, halves[t]);
+    for (size_t t = 0; t < THREADS; t++)
+        pthread_join(*threads[t], NULL);
+    return (double)(clock_monotonic_us() - from_us);
+}
+
+/* How long one takes alone; *cpu by the time of its thread. */
+static double alone_us(void *(*run)(void *), const void *all, double *cpu)
+{
+    uint64_t from_us = clock_monotonic_us();
+    double from_s = cpu_s();
+    run((void *)(uintptr_t)all);
+    *cpu = cpu_s() - from_s;
+    return (double)(clock_monotonic_us() - from_us);
+}
+
+static void measure(const struct signatures *signatures, struct signatures signed_halves[THREADS], const struct share *all,
+                    struct share halves[THREADS])
+{
+    double limit[ROUNDS], bundles[ROUNDS], share[ROUNDS], one[ROUNDS], speedup[ROUNDS], limit_speedup[ROUNDS], n = (double)all->n;
     for (size_t r = 0; r < ROUNDS; r++) {
-        double from_s = cpu_s();
-        for (size_t i = 0; i < n; i++)
-            must(ed25519_verify(signatures[i].envelope.sig, span_buf(&signatures[i].message), signatures[i].envelope.key.key)
-                     ? OK
-                     : ERR_REFUSED,
-                 &(struct why){ "a signature does not verify" });
-        limit[r] = (double)n / (cpu_s() - from_s);
-        uint64_t from_us = clock_monotonic_us();
-        from_s = cpu_s();
-        verify_share((void *)(uintptr_t)all);
-        bundles[r] = (double)n / (cpu_s() - from_s);
+        double cpu;
+        double us = alone_us(verify_signatures, signatures, &cpu);
+        limit[r] = n / cpu;
+        limit_speedup[r] =
+            us / together_us(verify_signatures, (pthread_t *[]){ &signed_halves[0].thread, &signed_halves[1].thread },
+                             (void *[]){ &signed_halves[0], &signed_halves[1] });
+        us = alone_us(verify_share, all, &cpu);
+        bundles[r] = n / cpu;
         share[r] = 100 * bundles[r] / limit[r];
-        uint64_t one_us = clock_monotonic_us() - from_us;
-        one[r] = (double)n * 1e6 / (double)one_us;
-        from_us = clock_monotonic_us();
-        for (size_t t = 0; t < THREADS; t++)
-            pthread_create(&halves[t].thread, NULL, verify_share, &halves[t]);
-        for (size_t t = 0; t < THREADS; t++)
-            pthread_join(halves[t].thread, NULL);
-        speedup[r] = (double)one_us / (double)(clock_monotonic_us() - from_us);
+        one[r] = n * 1e6 / us;
+        speedup[r] = us / together_us(verify_share, (pthread_t *[]){ &halves[0].thread, &halves[1].thread },
+                                      (void *[]){ &halves[0], &halves[1] });
     }
-    printf("limit_cpu_s %.0f\nbundles_cpu_s %.0f\nshare_percent %.1f\nbundles_s %.0f\ntwo_cores %.2f\n", median(limit),
-           median(bundles), median(share), median(one), median(speedup));
+    printf("limit_cpu_s %.0f\nbundles_cpu_s %.0f\nshare_percent %.1f\nbundles_s %.0f\n", median(limit), median(bundles),
+           median(share), median(one));
+    printf("two_cores %.2f\nlimit_two_cores %.2f\n", median(speedup), median(limit_speedup));
 }
 
 int main(int argc, char **argv)
@@ -144,7 +177,10 @@ int main(int argc, char **argv)
         { .policy = &log.policy, .bundles = span_cut(all.bundles, 0, half_at), .n = n / THREADS },
         { .policy = &log.policy, .bundles = span_cut(all.bundles, half_at, bundles.len - half_at), .n = n - n / THREADS },
     };
-    measure(signatures, n, &all, halves);
+    struct signatures all_signatures = { .items = signatures, .n = n };
+    struct signatures signed_halves[THREADS] = { { .items = signatures, .n = n / THREADS },
+                                                 { .items = signatures + n / THREADS, .n = n - n / THREADS } };
+    measure(&all_signatures, signed_halves, &all, halves);
     printf("bundle_bytes %zu\n", bundles.len / n);
     return 0;
 }

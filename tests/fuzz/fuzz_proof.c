@@ -1,4 +1,4 @@
-/* Proof bundles: the pieces rejoin to the input, and each renders to itself. */
+/* Proof bundles: the pieces rejoin to the input, each renders to itself, and its outline is that of the same piece. */
 #include <assert.h>
 #include <stdlib.h>
 
@@ -10,7 +10,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     struct span input = span_of(data, len);
     struct why why;
-    struct span rest = input;
+    struct span rest = input, outlined = input;
     while (rest.len > 0) {
         struct proof proof;
         struct buf extra = BUF_EMPTY, again = BUF_EMPTY;
@@ -18,6 +18,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         if (proof_next(&proof, &rest, &why) != OK)
             return 0;
         assert(proof.text.data == from && proof.text.data + proof.text.len == rest.data);
+        struct proof_outline outline;
+        assert(proof_outline_next(&outline, &outlined) && outlined.data == rest.data && outline.index == proof.index);
+        assert(span_eq(outline.text, proof.text) && span_eq(outline.checkpoint, proof.checkpoint));
         bool has = proof_extra(&proof, &extra);
         struct span bytes = span_buf(&extra);
         assert(has == proof.has_extra);
