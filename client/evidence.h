@@ -52,7 +52,7 @@ struct evidence_item {
 struct evidence {
     struct evidence_item **items;
     size_t n;
-    bool lean; /* set by the caller: the proofs' texts are not kept */
+    bool lean;                     /* set by the caller: the proofs' texts are not kept */
     struct evidence_item **places; /* the proven ones, by origin and index: a hash table */
     size_t places_cap, proven_n;
     struct evidence_heads own_heads; /* where `heads` is NULL */

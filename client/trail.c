@@ -346,45 +346,6 @@ enum err trail_answered(struct trail *trail, struct span hash_part, struct why *
     return err;
 }
 
-/* Hash parts of places, or of those whose narinfo is wanted. */
-static void render_parts(struct trail *trail, bool info)
-{
-    struct table *wanted = info ? &trail->infos_wanted : &trail->wanted;
-    struct buf *text = info ? &trail->infos : &trail->asks;
-    buf_clear(text);
-    for (uint32_t n = 0; n < TRAIL_ASK_MAX && wanted->n > 0;) {
-        struct trail_place *place = place_at(trail, number_at(wanted, --wanted->n));
-        if (info ? place->info_answered : place->answered)
-            continue; /* by the answer for another path with this hash part */
-        *(info ? &place->info_asked : &place->asked) = true;
-        trail->open++;
-        n++;
-        buf_span(text, place->path.hash_part);
-        buf_byte(text, '\n');
-    }
-}
-
-static enum err render_wants(struct trail *trail, struct trail_wants *out, struct why *why)
-{
-    render_parts(trail, false);
-    render_parts(trail, true);
-    buf_clear(&trail->lists);
-    for (; trail->lists_wanted.n > 0; trail->lists_wanted.n--, trail->open++) {
-        uint32_t number = number_at(&trail->lists_wanted, trail->lists_wanted.n - 1);
-        if (!table_push_number(&trail->lists_asked, number))
-            return out_of_memory(why);
-        hex_encode(&trail->lists, span_of(build_at(trail, number)->list.b, 32));
-        buf_byte(&trail->lists, '\n');
-    }
-    *out = (struct trail_wants){ TRAIL_WANTS, span_buf(&trail->asks), span_buf(&trail->lists), span_buf(&trail->infos) };
-    return trail->asks.failed || trail->lists.failed || trail->infos.failed ? out_of_memory(why) : OK;
-}
-
-static bool wants_some(const struct trail *trail)
-{
-    return trail->wanted.n > 0 || trail->lists_wanted.n > 0 || trail->infos_wanted.n > 0;
-}
-
 /* Where the trail does not come out: what was taken from memory, or not asked of a cache, may make the difference. */
 static enum err look_closer(struct trail *trail, struct why *why)
 {
@@ -440,9 +401,9 @@ enum err trail_step(struct trail *trail, struct trail_wants *wants, struct why *
             trail->too_large = true;
             return OK;
         }
-        if (wants_some(trail)) {
+        if (trail_wants_some(trail)) {
             trail->rounds += trail->open == 0;
-            return render_wants(trail, wants, why);
+            return trail_render_wants(trail, wants, why);
         }
         if (prover_busy(trail->prover) && !(trail->notified && trail->open > 0)) {
             err = prover_take(trail->prover, true, why);

@@ -204,3 +204,42 @@ enum err trail_want(struct trail *trail, uint32_t number, bool info, struct why 
     *wanted = true;
     return table_push_number(info ? &trail->infos_wanted : &trail->wanted, number) ? OK : fail(why, ERR_ENV, "out of memory");
 }
+
+/* Hash parts of places, or of those whose narinfo is wanted. */
+static void render_parts(struct trail *trail, bool info)
+{
+    struct table *wanted = info ? &trail->infos_wanted : &trail->wanted;
+    struct buf *text = info ? &trail->infos : &trail->asks;
+    buf_clear(text);
+    for (uint32_t n = 0; n < TRAIL_ASK_MAX && wanted->n > 0;) {
+        struct trail_place *place = place_at(trail, number_at(wanted, --wanted->n));
+        if (info ? place->info_answered : place->answered)
+            continue; /* by the answer for another path with this hash part */
+        *(info ? &place->info_asked : &place->asked) = true;
+        trail->open++;
+        n++;
+        buf_span(text, place->path.hash_part);
+        buf_byte(text, '\n');
+    }
+}
+
+enum err trail_render_wants(struct trail *trail, struct trail_wants *out, struct why *why)
+{
+    render_parts(trail, false);
+    render_parts(trail, true);
+    buf_clear(&trail->lists);
+    for (; trail->lists_wanted.n > 0; trail->lists_wanted.n--, trail->open++) {
+        uint32_t number = number_at(&trail->lists_wanted, trail->lists_wanted.n - 1);
+        if (!table_push_number(&trail->lists_asked, number))
+            return fail(why, ERR_ENV, "out of memory");
+        hex_encode(&trail->lists, span_of(build_at(trail, number)->list.b, 32));
+        buf_byte(&trail->lists, '\n');
+    }
+    *out = (struct trail_wants){ TRAIL_WANTS, span_buf(&trail->asks), span_buf(&trail->lists), span_buf(&trail->infos) };
+    return trail->asks.failed || trail->lists.failed || trail->infos.failed ? fail(why, ERR_ENV, "out of memory") : OK;
+}
+
+bool trail_wants_some(const struct trail *trail)
+{
+    return trail->wanted.n > 0 || trail->lists_wanted.n > 0 || trail->infos_wanted.n > 0;
+}

@@ -200,5 +200,8 @@ enum err trail_settle(struct trail *trail, struct why *why);
 enum err trail_answered(struct trail *trail, struct span hash_part, struct why *why);
 /* Wants that place's attestations, or its narinfo. */
 enum err trail_want(struct trail *trail, uint32_t place, bool info, struct why *why);
+bool trail_wants_some(const struct trail *trail);
+/* What is wanted, as trail_step gives it: asked for from now on, and open until it is fed. */
+enum err trail_render_wants(struct trail *trail, struct trail_wants *out, struct why *why);
 
 #endif
