@@ -15,8 +15,10 @@ struct committer {
     struct job *first, **end;
     size_t queued;
     bool stopping;
+    bool committing; /* a thread has what follows in its hands */
+    bool alone;      /* the last one had one request, and found none queued behind it */
     atomic_bool dead;
-    /* The thread's own, one batch. */
+    /* One batch. */
     struct job *jobs[SIGNER_BATCH_MAX];
     struct signer_request requests[SIGNER_BATCH_MAX];
     struct signer_answer answers[SIGNER_BATCH_MAX];
@@ -151,22 +153,35 @@ static void commit(struct committer *committer, size_t n)
     }
 }
 
+/* Under the lock, with nobody committing: commits what is queued. */
+static void commit_queued(struct committer *committer)
+{
+    struct job *list = committer->first;
+    bool one = committer->queued == 1;
+    committer->committing = true;
+    committer->first = NULL;
+    committer->end = &committer->first;
+    committer->queued = 0;
+    pthread_mutex_unlock(&committer->lock);
+    while (list != NULL)
+        commit(committer, take_batch(committer, &list));
+    pthread_mutex_lock(&committer->lock);
+    committer->committing = false;
+    committer->alone = one && committer->first == NULL;
+}
+
 static void *commit_loop(void *ctx)
 {
     struct committer *committer = ctx;
-    for (bool stopping = false; !stopping;) {
-        pthread_mutex_lock(&committer->lock);
-        while (committer->first == NULL && !committer->stopping)
+    pthread_mutex_lock(&committer->lock);
+    for (;;) {
+        while (committer->committing || (committer->first == NULL && !committer->stopping))
             pthread_cond_wait(&committer->changed, &committer->lock);
-        struct job *list = committer->first;
-        stopping = list == NULL;
-        committer->first = NULL;
-        committer->end = &committer->first;
-        committer->queued = 0;
-        pthread_mutex_unlock(&committer->lock);
-        while (list != NULL)
-            commit(committer, take_batch(committer, &list));
+        if (committer->first == NULL)
+            break;
+        commit_queued(committer);
     }
+    pthread_mutex_unlock(&committer->lock);
     return NULL;
 }
 
@@ -187,16 +202,26 @@ enum err committer_start(struct committer **out, struct logs *logs, struct why *
     return OK;
 }
 
+/* Under the lock. */
+static void enqueue(struct committer *committer, struct job *job)
+{
+    atomic_fetch_add(&job->log->queued, 1);
+    job->next = NULL;
+    *committer->end = job;
+    committer->end = &job->next;
+    committer->queued++;
+}
+
 bool committer_queue(struct committer *committer, struct job *job)
 {
     pthread_mutex_lock(&committer->lock);
     bool room = committer->queued < QUEUE_REQUESTS_MAX;
     if (room) {
-        atomic_fetch_add(&job->log->queued, 1);
-        job->next = NULL;
-        *committer->end = job;
-        committer->end = &job->next;
-        if (committer->queued++ == 0)
+        enqueue(committer, job);
+        bool first = !committer->committing && committer->queued == 1;
+        if (first && committer->alone)
+            commit_queued(committer);
+        if (first && committer->first != NULL)
             pthread_cond_signal(&committer->changed);
     }
     pthread_mutex_unlock(&committer->lock);

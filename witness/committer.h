@@ -1,6 +1,7 @@
 /*
- * The one thread that asks the signer: it takes everything queued, so that many requests share one fdatasync, and answers
- * each.
+ * Who asks the signer. Under load that is one thread, which takes everything queued, so that many requests share one fdatasync, and
+ * answers each. A request that comes alone is committed by the thread that brings it: to hand it over and back would take as long
+ * as to sign it.
  */
 #ifndef STELE_WITNESS_COMMITTER_H
 #define STELE_WITNESS_COMMITTER_H
@@ -20,7 +21,7 @@ struct job {
 
 struct committer;
 enum err committer_start(struct committer **out, struct logs *logs, struct why *why);
-/* Takes the job, answers its request in time, and frees it. False, and nothing taken, where the queue is full. */
+/* Takes the job, answers its request, at once or in time, and frees it. False, and nothing taken, where the queue is full. */
 bool committer_queue(struct committer *committer, struct job *job);
 /* False once the signer died or its disk failed: nothing is cosigned until a restart. */
 bool committer_works(const struct committer *committer);

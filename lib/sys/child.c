@@ -48,12 +48,10 @@ static bool read_exactly(int fd, uint8_t *out, size_t len)
     return true;
 }
 
-/* The parent may not have chosen to ignore SIGPIPE: a child that died is an error there, not the parent's end. In the child it
- * is ignored, and its sandbox has no send. */
-static bool write_exactly(int fd, const uint8_t *bytes, size_t len, bool in_child)
+static bool write_exactly(int fd, const uint8_t *bytes, size_t len)
 {
     while (len > 0) {
-        ssize_t put = in_child ? write(fd, bytes, len) : send(fd, bytes, len, MSG_NOSIGNAL);
+        ssize_t put = write(fd, bytes, len);
         if (put < 0 && errno == EINTR)
             continue;
         if (put <= 0)
@@ -75,18 +73,47 @@ static bool read_frame(int fd, struct buf *out)
     return at != NULL && read_exactly(fd, at, len);
 }
 
-/* The child's frames are `status` (an enum err) and the bytes, so that a refusal to go on has a reason. */
-static bool write_frame(int fd, const uint8_t *status, struct span bytes)
+/* The parent's frames. Length and bytes go at once: the child wakes once. The parent may not have chosen to ignore SIGPIPE: a child
+ * that died is an error there, not the parent's end. */
+static bool send_frame(int fd, struct span bytes)
 {
-    uint8_t head[5];
-    size_t len = bytes.len + (status != NULL);
-    if (len > CHILD_FRAME_BYTES_MAX)
+    uint8_t head[4];
+    struct iovec parts[2] = { { head, sizeof head }, { (void *)(uintptr_t)bytes.data, bytes.len } };
+    struct msghdr message = { .msg_iov = parts, .msg_iovlen = 2 };
+    put_be32(head, (uint32_t)bytes.len);
+    for (size_t left = sizeof head + bytes.len; left > 0;) {
+        ssize_t sent = sendmsg(fd, &message, MSG_NOSIGNAL);
+        if (sent < 0 && errno == EINTR)
+            continue;
+        if (sent <= 0)
+            return false;
+        left -= (size_t)sent;
+        for (size_t i = 0, rest = (size_t)sent; i < 2; i++) {
+            size_t of_part = rest < parts[i].iov_len ? rest : parts[i].iov_len;
+            parts[i].iov_base = (uint8_t *)parts[i].iov_base + of_part;
+            parts[i].iov_len -= of_part;
+            rest -= of_part;
+        }
+    }
+    return true;
+}
+
+/* The child's frames have an enum err before the bytes, so that a refusal to go on has a reason. There is room for both, and for
+ * the length, at the start of `frame`. */
+enum { REPLY_HEAD_BYTES = 5 };
+static bool start_reply(struct buf *frame)
+{
+    buf_clear(frame);
+    return buf_grow(frame, REPLY_HEAD_BYTES) != NULL;
+}
+
+static bool write_reply(int fd, enum err status, struct buf *frame)
+{
+    if (frame->failed || frame->len - 4 > CHILD_FRAME_BYTES_MAX)
         return false;
-    put_be32(head, (uint32_t)len);
-    if (status != NULL)
-        head[4] = *status;
-    bool in_child = status != NULL;
-    return write_exactly(fd, head, in_child ? 5 : 4, in_child) && write_exactly(fd, bytes.data, bytes.len, in_child);
+    put_be32(frame->data, (uint32_t)(frame->len - 4));
+    frame->data[4] = (uint8_t)status;
+    return write_exactly(fd, frame->data, frame->len);
 }
 
 /* What the child may still ask of the kernel: use what is open, memory, time, and end. */
@@ -127,6 +154,8 @@ static enum err sandbox(struct why *why)
         return OK;
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
     int failed = filter == NULL ? -ENOMEM : seccomp_attr_set(filter, SCMP_FLTATR_API_TSKIP, 1);
+    if (failed == 0)
+        failed = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1); /* for the threads that `start` made, too */
     for (size_t i = 0; i < sizeof allowed / sizeof *allowed && failed == 0; i++)
         failed = seccomp_rule_add(filter, SCMP_ACT_ALLOW, allowed[i], 0);
     if (failed == 0)
@@ -164,20 +193,22 @@ static void run_child(const struct child_role *role, pid_t parent, int fd)
     struct buf request = BUF_EMPTY, reply = BUF_EMPTY;
     struct why why = { "" };
     enum err err = harden(parent, &fd, &why);
+    if (!start_reply(&reply))
+        _exit(1);
     if (err == OK)
         err = role->start(role->ctx, &reply, &why);
     if (err == OK)
         err = sandbox(&why);
-    do {
-        uint8_t status = (uint8_t)err;
-        if (!write_frame(fd, &status, err == OK ? span_buf(&reply) : span_str(why.text)) || err != OK)
-            break;
+    while (err == OK && write_reply(fd, OK, &reply)) {
         buf_clear(&request);
-        buf_clear(&reply);
-        if (!read_frame(fd, &request))
+        if (!read_frame(fd, &request) || !start_reply(&reply))
             break;
         err = role->serve(role->ctx, span_buf(&request), &reply, &why);
-    } while (true);
+    }
+    if (err != OK && start_reply(&reply)) {
+        buf_str(&reply, why.text);
+        write_reply(fd, err, &reply);
+    }
     _exit(err == OK ? 0 : 1);
 }
 
@@ -245,7 +276,7 @@ enum err child_call(struct child *child, struct span request, struct buf *reply,
                     CHILD_FRAME_BYTES_MAX);
     pthread_mutex_lock(&child->lock);
     enum err err = child->dead ? died(child, why) : OK;
-    if (err == OK && !write_frame(child->socket, NULL, request))
+    if (err == OK && !send_frame(child->socket, request))
         err = died(child, why);
     if (err == OK && take_reply(child, reply, why) != OK)
         err = ERR_ENV;

@@ -1,5 +1,5 @@
 /*
- * The heads file: the last head signed for each origin, durable before anything is signed (spec/files.md).
+ * The heads file: the last head signed for each origin, durable before the signature leaves (spec/files.md).
  *
  * Append-only. A header of 128 bytes ("stele heads v1\n", zeros), then records of 128 bytes, big-endian:
  *   origin_hash[32] = SHA-256(origin)   size u64   root[32]   time_s u64   number u64   batch u64   check[32]

@@ -6,7 +6,7 @@
 #include "lib/cosignature.h"
 #include "lib/sys/child.h"
 #include "lib/sys/clock.h"
-#include "lib/sys/key.h"
+#include "lib/sys/signing.h"
 #include "lib/wire.h"
 
 enum {
@@ -20,6 +20,7 @@ struct signer_state {
     struct signer_config config;
     struct secret_key *key;
     struct heads *heads;
+    struct signing *signing;
 };
 
 struct signer {
@@ -49,6 +50,8 @@ static enum err start(void *ctx, struct buf *hello, struct why *why)
     enum err err = secret_key_load(&state->key, state->config.key_path, state->config.type, why);
     if (err == OK)
         err = heads_open(&state->heads, state->config.heads_path, why);
+    if (err == OK)
+        err = signing_start(&state->signing, state->key, state->config.type, why);
     if (err != OK)
         return err;
     struct vkey key = secret_key_vkey(state->key);
@@ -121,17 +124,6 @@ static void judge(const struct signer_state *state, struct job *jobs, size_t i)
     job->record = !same || (state->config.type == SIG_COSIGNATURE && job->time_s != last_s);
 }
 
-static enum err sign(const struct signer_state *state, const struct job *job, bool first, uint8_t sig[64], struct why *why)
-{
-    if (state->config.type == SIG_ED25519)
-        return secret_key_sign(state->key, job->text, sig, why);
-    uint8_t cosignature[COSIGNATURE_BYTES];
-    enum err err = secret_key_cosign(state->key, job->time_s, job->text, first, cosignature, why);
-    if (err == OK)
-        memcpy(sig, cosignature + 8, 64);
-    return err;
-}
-
 static bool take_job(struct span *request, struct job *job)
 {
     struct span proof;
@@ -188,37 +180,48 @@ static bool take_head(struct span *rest, struct head *out)
     return true;
 }
 
+/* The signatures are made while the heads are made durable: one takes about as long as the other. None leaves before both are. */
+static enum err make_durable_and_sign(struct signer_state *state, const struct job *jobs, struct signature *signatures, size_t n,
+                                      struct why *why)
+{
+    struct why why_not_signed;
+    for (size_t i = 0; i < n; i++)
+        signatures[i] = (struct signature){ .wanted = jobs[i].verdict == HEAD_OK && !jobs[i].clock_behind,
+                                            .text = jobs[i].text,
+                                            .time_s = jobs[i].time_s };
+    signing_begin(state->signing, signatures, n);
+    enum err err = make_durable(state, jobs, n, why), err_signing = signing_end(state->signing, &why_not_signed);
+    return err != OK || err_signing == OK ? err : fail(why, err_signing, "%s", why_not_signed.text);
+}
+
+static void put_answer(struct buf *reply, const struct job *job, const struct signature *signature)
+{
+    wire_put_u64(reply, job->verdict);
+    wire_put_u64(reply, job->clock_behind);
+    put_head(reply, &job->last);
+    wire_put_u64(reply, job->time_s);
+    wire_put(reply, span_of(signature->sig, sizeof signature->sig));
+    wire_put(reply, span_str(job->why.text));
+}
+
 static enum err serve_sign(struct signer_state *state, struct span request, struct buf *reply, struct why *why)
 {
-    struct job *jobs;
     uint64_t n;
     if (!wire_take_u64(&request, &n) || n == 0 || n > SIGNER_BATCH_MAX)
         return fail(why, ERR_MALFORMED, "a request to the signer is cut");
-    jobs = calloc(n, sizeof *jobs);
-    if (jobs == NULL)
-        return fail(why, ERR_ENV, "out of memory");
-    enum err err = OK;
+    struct job *jobs = calloc(n, sizeof *jobs);
+    struct signature *signatures = calloc(n, sizeof *signatures);
+    enum err err = jobs == NULL || signatures == NULL ? fail(why, ERR_ENV, "out of memory") : OK;
     for (size_t i = 0; i < n && err == OK; i++) {
         err = take_job(&request, &jobs[i]) ? parse_text(&jobs[i], why) : fail(why, ERR_MALFORMED, "a request to the signer is cut");
         if (err == OK)
             judge(state, jobs, i);
     }
     if (err == OK)
-        err = make_durable(state, jobs, n, why);
-    bool first = true;
-    for (size_t i = 0; i < n && err == OK; i++) {
-        uint8_t sig[64] = { 0 };
-        bool signs = jobs[i].verdict == HEAD_OK && !jobs[i].clock_behind;
-        if (signs)
-            err = sign(state, &jobs[i], first, sig, why);
-        first &= !signs;
-        wire_put_u64(reply, jobs[i].verdict);
-        wire_put_u64(reply, jobs[i].clock_behind);
-        put_head(reply, &jobs[i].last);
-        wire_put_u64(reply, jobs[i].time_s);
-        wire_put(reply, span_of(sig, sizeof sig));
-        wire_put(reply, span_str(jobs[i].why.text));
-    }
+        err = make_durable_and_sign(state, jobs, signatures, n, why);
+    for (size_t i = 0; i < n && err == OK; i++)
+        put_answer(reply, &jobs[i], &signatures[i]);
+    free(signatures);
     free(jobs);
     return err == OK ? buf_done(reply, why) : err;
 }

@@ -42,8 +42,9 @@ enum err signer_start(struct signer **out, const struct signer_config *config, s
 void signer_stop(struct signer *signer);
 /* The signer's public key; borrows from the signer. */
 const struct vkey *signer_key(const struct signer *signer);
-/* Judges, makes durable with one sync, and signs up to SIGNER_BATCH_MAX requests, in order. ERR_ENV where the signer
- * died or its file failed: nothing more can be signed until a restart. Safe from several threads. */
+/* Judges up to SIGNER_BATCH_MAX requests, in order, makes their heads durable with one sync, and signs them; no signature leaves
+ * the signer before that sync has returned. ERR_ENV where the signer died or its file failed: nothing more can be signed until a
+ * restart. Safe from several threads. */
 enum err signer_sign(struct signer *signer, const struct signer_request *requests, size_t n, struct signer_answer *answers,
                      struct why *why);
 /* The last head signed for `origin`; *found is false where there is none, and then only `suspended` is told. */

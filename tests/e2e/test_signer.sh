@@ -36,10 +36,11 @@ for name in log w; do
     same "$name: it can gain no privileges" 1 "$(field "$signer" NoNewPrivs)"
     same "$name: it dumps no core, whatever the limit was" 0 "$(awk '/^Max core file size/ { print $5 }' "/proc/$signer/limits")"
     if [ "${STELE_BUILD%asan}" != "$STELE_BUILD" ]; then
-        skipped "$name: it is behind a seccomp filter" "left out under the sanitizers"
+        skipped "$name: each of its threads is behind a seccomp filter" "left out under the sanitizers"
         skipped "$name: the key lies in guarded memory alone" "the sanitizers' shadow is too large to look through"
     else
-        same "$name: it is behind a seccomp filter" 2 "$(field "$signer" Seccomp)"
+        same "$name: each of its threads is behind a seccomp filter" "2 2 " \
+            "$(cat /proc/"$signer"/task/*/status | sed -n 's/^Seccomp:[[:space:]]*//p' | tr '\n' ' ')"
         memory_probe process "$key" "$signer" >"$W/out" 2>&1
         says "$name: the key lies in guarded memory alone, if anybody may look" '^guarded [1-9][0-9]* open 0$|^unreadable$' "$W/out"
         memory_probe process "$key" "$(pid_of $name)" >"$W/out" 2>&1

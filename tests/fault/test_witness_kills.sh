@@ -20,7 +20,7 @@ if short; then kills=60 calls=2; else kills=600 calls=40; fi
 run "killed at any moment, $kills times" random $kills
 if can_trace; then
     # The signer's file and its answers; the server's answers, its notes on disk, its threads' waits.
-    for call in pwrite64 fdatasync write read sendto sendmsg; do
+    for call in pwrite64 fdatasync write read sendmsg; do
         run "killed at its calls of $call" inject $call signal=KILL $calls
     done
     for error in EIO ENOSPC; do

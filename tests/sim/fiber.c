@@ -146,11 +146,11 @@ static void release(struct fiber *fiber)
     free(fiber);
 }
 
-void sim_kill_fibers(struct machine *machine)
+void sim_kill_fibers(struct machine *machine, bool self)
 {
     for (struct fiber **at = &fibers; *at != NULL;) {
         struct fiber *fiber = *at;
-        if (fiber->machine != machine) {
+        if (fiber->machine != machine || (fiber == sim_running && !self)) {
             at = &fiber->next;
             continue;
         }

@@ -23,6 +23,7 @@ static void *process(void *arg)
         sim_say("%s ends: %s", machine->name, why.text);
     machine->up = false;
     machine->life++;
+    sim_kill_fibers(machine, false); /* a thread of its signer's, which ends with it */
     net_forget(machine);
     disk_close_all(machine);
     sim_wake(&machine->up, true);
@@ -44,7 +45,7 @@ static void end(struct machine *machine)
 {
     machine->up = false;
     machine->life++;
-    sim_kill_fibers(machine);
+    sim_kill_fibers(machine, true);
     net_forget(machine);
     disk_close_all(machine);
     sim_wake(&machine->up, true);

@@ -27,8 +27,9 @@ uint64_t sim_now_us(void);
 /* Starts a fiber that belongs to `machine` (NULL: to the world, which never dies). */
 struct fiber *sim_spawn(struct machine *machine, void *(*run)(void *), void *arg);
 struct machine *sim_machine(void); /* whose fiber runs; NULL for the world's */
-/* The running fiber's process is not its machine's any more (it was killed): its fibers never run again. */
-void sim_kill_fibers(struct machine *machine);
+/* The running fiber's process is not its machine's any more (it was killed): its fibers never run again; the running one
+ * only where `self` is false. */
+void sim_kill_fibers(struct machine *machine, bool self);
 /* Others may run here. */
 void sim_yield(void);
 /* Waits until sim_wake(on), or the time comes (sim_now_us; SIM_NEVER_US: never); false where it was the time. */
