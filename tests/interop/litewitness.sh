@@ -5,9 +5,9 @@
 GOPATH=$(go env GOPATH 2>/dev/null) GOCACHE=$(go env GOCACHE 2>/dev/null)
 export GOPATH GOCACHE GOFLAGS="-mod=readonly -buildvcs=false"
 
-# lite_build DIR: the folder tests/interop; $W/interop and $W/litewitness.
+# lite_build DIR [TAG]: the folder tests/interop; $W/interop and $W/litewitness.
 lite_build() {
-    (cd "$1" && go build -o "$W/interop" . && go build -o "$W/litewitness" filippo.io/torchwood/cmd/litewitness) >"$W/out" 2>&1
+    (cd "$1" && go build ${2:+-tags "$2"} -o "$W/interop" . && go build -o "$W/litewitness" filippo.io/torchwood/cmd/litewitness) >"$W/out" 2>&1
 }
 # lite_start: sets lite_url and lite_vkey. It runs as "lite", the agent as "agent".
 lite_start() {

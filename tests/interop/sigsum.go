@@ -1,3 +1,5 @@
+//go:build sigsum
+
 package main
 
 import (
@@ -16,6 +18,10 @@ import (
 	"sigsum.org/sigsum-go/pkg/types"
 )
 
+type sigsumLog struct{}
+
+func init() { sigsum = sigsumLog{} }
+
 // A Sigsum log's key, the same in each run, and its origin.
 func sigsumKey() (*crypto.Ed25519Signer, string) {
 	seed := crypto.PrivateKey(crypto.HashBytes([]byte("a Sigsum log")))
@@ -24,15 +30,15 @@ func sigsumKey() (*crypto.Ed25519Signer, string) {
 	return signer, types.SigsumCheckpointOrigin(&public)
 }
 
-func sigsumVkey() string {
+func (sigsumLog) vkey() string {
 	signer, origin := sigsumKey()
 	public := signer.Public()
 	id := checkpoint.NewLogKeyId(origin, &public)
 	return fmt.Sprintf("%s+%x+%s", origin, id[:], base64.StdEncoding.EncodeToString(append([]byte{1}, public[:]...)))
 }
 
-// driveSigsum asks our witness at url, whose vkey is given, as a Sigsum log does: with sigsum-go's tree, requests and client.
-func driveSigsum(url, vkey string) {
+// drive asks our witness at url, whose vkey is given, as a Sigsum log does: with sigsum-go's tree, requests and client.
+func (sigsumLog) drive(url, vkey string) {
 	signer, origin := sigsumKey()
 	fields := strings.SplitN(vkey, "+", 3)
 	raw, err := base64.StdEncoding.DecodeString(fields[2])
