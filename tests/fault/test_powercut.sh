@@ -224,6 +224,26 @@ done
 stop log
 hold witness - "$here/cut/hold_witness.sh" "$W/given-w"
 
+if ! short; then
+    echo "# a witness of many heads, whose file of heads is written anew at the start"
+    start w stele-witness serve "$root/w" --listen "127.0.0.1:$witness_port"
+    start log stele-log serve "$log_dir" --listen "127.0.0.1:$port"
+    accepts "1,100 heads more" submit heads 40000 1100 1
+    stop log
+    stop w
+    cp -r "$root" "$W/base"
+    recording many
+    cp -r "$W/base/w" "$root/w"
+    said init
+    said add-log
+    serve_recorded w
+    serve_recorded log
+    accepts "a few on top" submit few 50000 5 1
+    stop log
+    stop w
+    hold many "$W/base" "$here/cut/hold_witness.sh" "$W/given-w"
+fi
+
 echo "# a log that lost its data: recovered, backed up, frozen"
 log_dir=$W/whole
 stele-log init "$log_dir" --origin log.example/whole >"$W/out" 2>&1
@@ -261,25 +281,6 @@ short && states=20 without=30
 hold moved "$W/moved-base" "$here/cut/hold_moved.sh" "$W/given-m"
 states=$whole_states without=$whole_without
 
-if ! short; then
-    echo "# a witness of many heads, whose file of heads is written anew at the start"
-    start w stele-witness serve "$root/w" --listen "127.0.0.1:$witness_port"
-    start log stele-log serve "$log_dir" --listen "127.0.0.1:$port"
-    accepts "1,100 heads more" submit heads 40000 1100 1
-    stop log
-    stop w
-    cp -r "$root" "$W/base"
-    recording many
-    cp -r "$W/base/w" "$root/w"
-    said init
-    said add-log
-    serve_recorded w
-    serve_recorded log
-    accepts "a few on top" submit few 50000 5 1
-    stop log
-    stop w
-    hold many "$W/base" "$here/cut/hold_witness.sh" "$W/given-w"
-fi
 none_superfluous
 none_left_out
 done_testing
