@@ -1,6 +1,8 @@
 #include "witness/committer.h"
 
+#include <signal.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "lib/sys/report.h"
 #include "witness/evidence.h"
@@ -17,7 +19,8 @@ struct committer {
     bool stopping;
     bool committing; /* a thread has what follows in its hands */
     bool alone;      /* the last one had one request, and found none queued behind it */
-    atomic_bool dead;
+    atomic_bool dead, due;
+    uint64_t heads_left; /* until it is */
     /* One batch. */
     struct job *jobs[SIGNER_BATCH_MAX];
     struct signer_request requests[SIGNER_BATCH_MAX];
@@ -130,6 +133,21 @@ static size_t take_batch(struct committer *committer, struct job **list)
     return n;
 }
 
+/* Of the heads of a batch that is answered. */
+static void count_heads(struct committer *committer, size_t n)
+{
+    uint64_t heads = 0;
+    for (size_t i = 0; i < n; i++)
+        heads += committer->answers[i].verdict == HEAD_OK && !committer->answers[i].clock_behind;
+    if (atomic_load(&committer->due))
+        return;
+    committer->heads_left -= heads < committer->heads_left ? heads : committer->heads_left;
+    if (committer->heads_left == 0) {
+        atomic_store(&committer->due, true);
+        kill(getpid(), SIGHUP); /* serve.c waits for it */
+    }
+}
+
 static void commit(struct committer *committer, size_t n)
 {
     struct why why;
@@ -151,6 +169,8 @@ static void commit(struct committer *committer, size_t n)
         atomic_fetch_sub(&job->log->queued, 1);
         job_free(job);
     }
+    if (signs)
+        count_heads(committer, n);
 }
 
 /* Under the lock, with nobody committing: commits what is queued. */
@@ -185,12 +205,13 @@ static void *commit_loop(void *ctx)
     return NULL;
 }
 
-enum err committer_start(struct committer **out, struct logs *logs, struct why *why)
+enum err committer_start(struct committer **out, struct logs *logs, uint64_t heads_max, struct why *why)
 {
     struct committer *committer = calloc(1, sizeof *committer);
     if (committer == NULL)
         return fail(why, ERR_ENV, "out of memory");
     committer->logs = logs;
+    committer->heads_left = heads_max;
     committer->end = &committer->first;
     pthread_mutex_init(&committer->lock, NULL);
     pthread_cond_init(&committer->changed, NULL);
@@ -226,6 +247,11 @@ bool committer_queue(struct committer *committer, struct job *job)
     }
     pthread_mutex_unlock(&committer->lock);
     return room;
+}
+
+bool committer_is_due(const struct committer *committer)
+{
+    return atomic_load(&committer->due);
 }
 
 bool committer_works(const struct committer *committer)

@@ -20,7 +20,9 @@ struct job {
 };
 
 struct committer;
-enum err committer_start(struct committer **out, struct logs *logs, struct why *why);
+/* After `heads_max` heads the process gets a SIGHUP, once, and committer_is_due is true. */
+enum err committer_start(struct committer **out, struct logs *logs, uint64_t heads_max, struct why *why);
+bool committer_is_due(const struct committer *committer);
 /* Takes the job, answers its request, at once or in time, and frees it. False, and nothing taken, where the queue is full. */
 bool committer_queue(struct committer *committer, struct job *job);
 /* False once the signer died or its disk failed: nothing is cosigned until a restart. */

@@ -57,6 +57,8 @@ static enum err take_defaults(struct witness_config *config, const char *dir, co
     }
     if (config->address_rate > ADDRESS_RATE_MAX)
         return fail(why, ERR_MALFORMED, "%s: `address-rate` is from 0 to %d", file, ADDRESS_RATE_MAX);
+    if (config->heads_max < HEADS_MAX_MIN)
+        return fail(why, ERR_MALFORMED, "%s: `heads-max` is %d or more", file, HEADS_MAX_MIN);
     if (address_party(config->proxy) == 0)
         return fail(why, ERR_MALFORMED, "%s: `proxy` is no address", file);
     return OK;
@@ -71,11 +73,12 @@ enum err witness_config_load(struct witness_config *config, const char *dir, str
         { "bastion-ca", false, config_take_str, offsetof(struct witness_config, bastion_ca) },
         { "requests-per-day", false, config_take_count, offsetof(struct witness_config, qpd) },
         { "address-rate", false, config_take_count, offsetof(struct witness_config, address_rate) },
+        { "heads-max", false, config_take_count, offsetof(struct witness_config, heads_max) },
         { "proxy", false, config_take_str, offsetof(struct witness_config, proxy) },
     };
     struct buf text = BUF_EMPTY;
     char *path = path_join(dir, "config");
-    *config = (struct witness_config){ .address_rate = ADDRESS_RATE };
+    *config = (struct witness_config){ .address_rate = ADDRESS_RATE, .heads_max = HEADS_MAX };
     enum err err = path == NULL ? fail(why, ERR_ENV, "out of memory") : file_read(path, CONFIG_BYTES_MAX, &text, why);
     if (err == OK)
         err = config_parse(span_buf(&text), path, keys, sizeof keys / sizeof keys[0], config, why);

@@ -15,6 +15,7 @@ struct witness_config {
                                    * NULL, where not given: the system's roots */
     uint64_t qpd;                 /* `requests-per-day`: of a log without a limit of its own; 0, the default: none */
     uint64_t address_rate;        /* `address-rate`: requests a second; 0: no limit */
+    uint64_t heads_max;           /* `heads-max`: after so many cosignatures the heads file is written anew */
     char *proxy;                  /* `proxy`: the address whose X-Forwarded-For counts; 127.0.0.1 where not given */
 };
 

@@ -2,6 +2,7 @@
  * `stele-witness serve`: what is started in which order, and ended. The lock comes first, because two signers over one heads
  * file would each forget what the other signed; then the signer, forked before there is a thread or a socket.
  */
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +30,7 @@ struct serving {
     struct notes_flusher *flusher;
     struct lists *lists;
     struct http_server *server;
+    int socket; /* that was handed over; -1 for none */
     sigset_t signals;
 };
 
@@ -48,6 +50,7 @@ static enum err start_http(struct serving *serving, struct why *why)
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     struct http_server_config config = {
         .listen = serving->config.listen,
+        .listen_fd = serving->socket < 0 ? 0 : serving->socket,
         .threads = cores < 2                  ? 2
                    : cores > HTTP_THREADS_MAX ? HTTP_THREADS_MAX
                                               : (unsigned)cores,
@@ -102,7 +105,7 @@ static enum err start(struct serving *serving, struct why *why)
     if (err == OK)
         err = notes_flusher_start(&serving->flusher, logs, why);
     if (err == OK)
-        err = committer_start(&serving->witness.committer, logs, why);
+        err = committer_start(&serving->witness.committer, logs, serving->config.heads_max, why);
     if (err == OK)
         err = start_bastions(serving, why); /* before HTTP: the page shows them */
     if (err == OK)
@@ -137,9 +140,9 @@ static void reread(struct serving *serving)
 /* Nothing new is taken, what was taken is answered, what was said is written down. */
 static void stop(struct serving *serving)
 {
+    lists_stop(serving->lists); /* which may take a while, in which others are served */
     if (serving->server != NULL)
         http_server_stop(serving->server, STOP_GRACE_MS);
-    lists_stop(serving->lists);
     bastions_stop(serving->witness.bastions, STOP_GRACE_MS);
     committer_stop(serving->witness.committer);
     notes_flusher_stop(serving->flusher);
@@ -151,6 +154,33 @@ static void stop(struct serving *serving)
     free(serving->dir);
 }
 
+/* DIR/heads has become long: a start writes it anew. Who connects meanwhile waits. */
+static enum err start_anew(struct serving *serving, struct why *why)
+{
+    char *dir = serving->dir;
+    char *argv[] = { (char *)(uintptr_t) "stele-witness", (char *)(uintptr_t) "serve", dir, NULL };
+    int fd = fcntl(http_server_socket(serving->server), F_DUPFD_CLOEXEC, 3);
+    report(REPORT_INFO, "starting-anew", "why=%s", report_quote("heads-max: DIR/heads is to be written anew"));
+    serving->dir = NULL;
+    stop(serving);
+    enum err err = fd < 0 ? fail(why, ERR_ENV, "cannot keep the socket") : service_start_anew(fd, argv, why);
+    free(dir);
+    return err;
+}
+
+/* The address in place of the configuration's: an option, or where the socket listens that was handed over. */
+static enum err listen_at(struct serving *serving, const char *option, char *handed, struct why *why)
+{
+    char *instead = handed;
+    if (handed == NULL && option != NULL && (instead = span_dup_str(span_str(option))) == NULL)
+        return fail(why, ERR_ENV, "out of memory");
+    if (instead != NULL) {
+        free(serving->config.listen);
+        serving->config.listen = instead;
+    }
+    return handed != NULL && option != NULL ? fail(why, ERR_USAGE, "--listen, and a socket that was handed over: give one") : OK;
+}
+
 enum err cmd_serve(int argc, char **argv, struct why *why)
 {
     const char *listen = NULL;
@@ -159,27 +189,30 @@ enum err cmd_serve(int argc, char **argv, struct why *why)
         { 0 },
     };
     struct cli_args args;
+    char *handed = NULL;
     enum err err = cli_parse(options, 1, 1, argc, argv, &args, why);
     if (err != OK)
         return err;
-    struct serving serving = { .dir = span_dup_str(span_str(args.items[0])) };
+    struct serving serving = { .dir = span_dup_str(span_str(args.items[0])), .socket = -1 };
     free(args.items);
     if (serving.dir == NULL)
         return fail(why, ERR_ENV, "out of memory");
     err = witness_config_load(&serving.config, serving.dir, why);
-    if (err == OK && listen != NULL) {
-        free(serving.config.listen);
-        if ((serving.config.listen = span_dup_str(span_str(listen))) == NULL)
-            err = fail(why, ERR_ENV, "out of memory");
-    }
+    if (err == OK)
+        err = service_socket(&serving.socket, &handed, why);
+    if (err == OK)
+        err = listen_at(&serving, listen, handed, why);
     report_start("stele-witness", REPORT_INFO);
     service_block_signals(&serving.signals);
     files_open_many(); /* every connection is a descriptor */
     if (err == OK)
         err = start(&serving, why);
     int which = 0;
-    while (err == OK && sigwait(&serving.signals, &which) == 0 && which == SIGHUP)
+    while (err == OK && sigwait(&serving.signals, &which) == 0 && which == SIGHUP) {
+        if (committer_is_due(serving.witness.committer))
+            return start_anew(&serving, why);
         reread(&serving);
+    }
     if (err == OK)
         report(REPORT_INFO, "stopping", "signal=%d", which);
     stop(&serving);

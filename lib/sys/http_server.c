@@ -195,6 +195,11 @@ unsigned http_server_port(const struct http_server *server)
     return server->port;
 }
 
+int http_server_socket(const struct http_server *server)
+{
+    return server->listen_fd;
+}
+
 void http_server_counts(struct http_server *server, struct http_server_counts *out)
 {
     pthread_mutex_lock(&server->connections_lock);

@@ -32,6 +32,7 @@ struct http_server_config {
 /* *out is set before the first request comes. */
 enum err http_server_start(struct http_server **out, const struct http_server_config *config, struct why *why);
 unsigned http_server_port(const struct http_server *server);
+int http_server_socket(const struct http_server *server); /* that listens; the server's */
 /* Stops accepting, lets requests under way be answered for up to `grace_ms`, closes. Frees. What is not answered by then
  * gets 503; the answer that its owner still owes is dropped, and until then only its method, path, body and remote address
  * may be read. */

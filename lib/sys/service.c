@@ -1,8 +1,10 @@
 #include "lib/sys/service.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <netdb.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -107,9 +109,10 @@ static bool listening_at(int fd, char **address)
     return *address != NULL;
 }
 
+enum { FIRST_FD = 3 }; /* SD_LISTEN_FDS_START */
+
 enum err service_socket(int *fd, char **address, struct why *why)
 {
-    enum { FIRST_FD = 3 }; /* SD_LISTEN_FDS_START */
     const char *pid_text = getenv("LISTEN_PID"), *n_text = getenv("LISTEN_FDS");
     uint64_t pid = 0, n = 0;
     bool ours =
@@ -128,4 +131,15 @@ enum err service_socket(int *fd, char **address, struct why *why)
         return fail(why, ERR_ENV, "descriptor %d, from the service manager, is no TCP socket that listens", FIRST_FD);
     *fd = FIRST_FD;
     return OK;
+}
+
+enum err service_start_anew(int fd, char *const argv[], struct why *why)
+{
+    char pid[16];
+    snprintf(pid, sizeof pid, "%ld", (long)getpid());
+    if ((fd != FIRST_FD && dup2(fd, FIRST_FD) < 0) || fcntl(FIRST_FD, F_SETFD, 0) != 0 || setenv("LISTEN_PID", pid, 1) != 0 ||
+        setenv("LISTEN_FDS", "1", 1) != 0)
+        return fail(why, ERR_ENV, "cannot keep the socket: %s", strerror(errno));
+    execv("/proc/self/exe", argv);
+    return fail(why, ERR_ENV, "cannot start anew: %s", strerror(errno));
 }

@@ -22,4 +22,8 @@ void service_block_signals(sigset_t *signals);
  * The variables are removed, so that no child takes the socket for its own: to be called once, before any fork. */
 enum err service_socket(int *fd, char **address, struct why *why);
 
+/* Starts this program anew in place of the process, on the socket, which listens on while it does: as service_socket hands it over.
+ * Call where no thread is left. ERR_ENV; does not return otherwise. */
+enum err service_start_anew(int fd, char *const argv[], struct why *why);
+
 #endif

@@ -27,6 +27,12 @@ enum err http_server_start(struct http_server **out, const struct http_server_co
     return OK;
 }
 
+int http_server_socket(const struct http_server *server)
+{
+    (void)server;
+    return -1;
+}
+
 unsigned http_server_port(const struct http_server *server)
 {
     (void)server;
