@@ -46,7 +46,7 @@ units     := $(notdir $(wildcard systemd/*.service systemd/*.socket systemd/*.pa
 pages     := $(addprefix $O/man/,$(notdir $(wildcard man/*.[158])) $(notdir $(basename $(wildcard man/*.in))))
 programs  := $O/bin/stele-log $O/bin/stele-witness $O/bin/stele $O/bin/stele-hook $O/bin/stele-diff-hook
 
-.PHONY: all man deps demo check conformance check-build check-coverage check-nix check-vectors print-warnings lint coverage fuzz fault sim tsan bench bench-growth install deb clean help
+.PHONY: all man deps demo check conformance check-build check-coverage check-nix check-vectors print-warnings lint coverage fuzz fault sim tsan bench install deb clean help
 all: $(programs)
 
 $O/lib/libstele.a: $(lib_o)
@@ -202,16 +202,11 @@ fault: deps
 	@$(MAKE) --no-print-directory -s all $(e2e_t) $(fault_t) $(preload_t) $O/tests/bench/grow
 	@tests/fault/run.sh
 
-bench: deps
+# One table and the plots, into OUT; the growing log up to GROWTH entries (ten million: a quarter of an hour more, and 22 GB in TMPDIR).
+bench:
+	@tests/packages/install.sh bench
 	@$(MAKE) --no-print-directory -s all $(bench_t)
-	@tests/bench/run.sh $O
-	@tests/bench/growth.sh $O
-	@tests/bench/gate.sh $O
-
-# To ten million entries: a quarter of an hour, and 22 GB in TMPDIR.
-bench-growth: deps
-	@$(MAKE) --no-print-directory -s all $(bench_t)
-	@tests/bench/growth.sh $O $(or $(GROWTH),10000000)
+	@tests/bench/all.sh $O $(or $(OUT),tests/bench) $(or $(GROWTH),1000000)
 
 install: all $(pages)
 	install -d $(DESTDIR)$(PREFIX)/bin
@@ -230,7 +225,7 @@ install: all $(pages)
 	install -m 644 README.md CHANGELOG.md spec/*.md $(DESTDIR)$(PREFIX)/share/doc/stele
 	install -m 644 spec/vectors/* $(DESTDIR)$(PREFIX)/share/doc/stele/vectors
 
-# The Debian package, from a copy of the sources, into build/deb; wants dpkg-dev and debhelper.
+# The Debian package, from a copy of the sources, into build/deb.
 deb:
 	@tests/deb.sh build/deb
 
@@ -249,8 +244,7 @@ help:
 	@echo 'make fault               faults injected one by one: syscalls that fail, kills, flipped bits, a full disk, power cuts'
 	@echo 'make sim                 log, signer and witnesses on a simulated disk, clock and network: SEEDS=1000, FIRST=1'
 	@echo 'make tsan                the servers and the gate under load, watched for data races'
-	@echo 'make bench               throughput and latency beside the limits of this machine, growth to a million entries'
-	@echo 'make bench-growth        to ten million, or GROWTH=ENTRIES; 22 GB in TMPDIR'
+	@echo 'make bench               throughput and latency beside the limits of this machine, into tests/bench: OUT=, GROWTH=1000000 entries'
 	@echo 'make man                 the manual pages, into build/plain/man'
 	@echo 'make deb                 the Debian package, into build/deb'
 	@echo 'make install             DESTDIR=, PREFIX=/usr/local'

@@ -1,8 +1,9 @@
 #!/bin/sh
 # deb.sh OUT: builds the Debian package from a copy of this folder, into OUT, and looks at what is in it: the long form of
-# tests/unit/check_debian.sh. Wants dpkg-dev, debhelper and what debian/control names.
+# tests/unit/check_debian.sh.
 set -eu
 cd "$(dirname "$0")/.."
+tests/packages/install.sh deb
 mkdir -p "$1"
 out=$(cd "$1" && pwd)
 version=$(sed -n '1s/.*(\(.*\)).*/\1/p' debian/changelog)

@@ -12,15 +12,7 @@ all=
     set -- lib/*.c lib/sys/*.c log/*.c witness/*.c client/*.c
 }
 
-missing=
-for package in $(sed -n '/^# make lint/,$s/^#: //p' tests/packages/debian.txt); do
-    [ "$(dpkg-query -W -f '${Status}' "$package" 2>/dev/null)" = "install ok installed" ] || missing="$missing $package"
-done
-if [ -n "$missing" ]; then
-    echo "missing packages; as root, run:" >&2
-    echo "  apt-get install --no-install-recommends$missing" >&2
-    exit 1
-fi
+tests/packages/install.sh lint || exit 1
 
 # What a failing function returns, the readers of one file cannot see: tests/lint.h tells them.
 flags='-std=c17 -D_DEFAULT_SOURCE -D_POSIX_C_SOURCE=200809L -DSTELE_VERSION="" -I. -include tests/lint.h'

@@ -1,9 +1,11 @@
 #!/bin/sh
 # Installs the packages of debian.txt that are missing: with apt as root, otherwise by printing the exact line.
+#   install.sh [SET...]    those that all need, and those of the sets
 set -eu
 list=$(dirname "$0")/debian.txt
+wanted=$(grep -v '^#' "$list"; for set; do sed -n "s/^#$set: //p" "$list"; done)
 missing=
-for package in $(grep -v '^#' "$list"); do
+for package in $wanted; do
     case $(dpkg-query -W -f '${Status}' "$package" 2>/dev/null) in
     "install ok installed") ;;
     *) missing="$missing $package" ;;
