@@ -143,11 +143,13 @@ static void flush_all(struct logs *logs)
     pthread_rwlock_rdlock(&logs->lock);
     size_t n = logs->n;
     struct log **items = calloc(n + 1, sizeof *items);
-    if (items != NULL && n > 0)
+    if (items == NULL)
+        n = 0; /* the next turn may find memory */
+    if (n > 0)
         memcpy(items, logs->items, n * sizeof *items);
     pthread_rwlock_unlock(&logs->lock);
     /* Without the lock while files are written: a log once known stays. */
-    for (size_t i = 0; items != NULL && i < n; i++) {
+    for (size_t i = 0; i < n; i++) {
         flush_one(logs, items[i]);
         evidence_flush(logs, items[i]);
     }
