@@ -9,12 +9,10 @@ export STELE_BUILD
 . "$here/../e2e/lib.sh"
 here=$(cd "$here/../e2e" && pwd)
 . "$here/gate_lib.sh"
+. "$here/../bench/lib.sh"
 paths=${2:-200} rounds=${3:-7} mebibytes=${4:-1024}
 
-row() { printf '%-46s %12s   %s\n' "$1" "$2" "$3"; }
-calc() { awk "BEGIN { printf \"$1\", $2 }"; }
 median() { sort -n "$1" | awk '{ v[NR] = $1 } END { print NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2 }'; }
-now_ms() { echo $(($(date +%s%N) / 1000000)); }
 # cpu_ms: what the gate's front and its signer have used.
 cpu_ms() {
     gate_pid=$(cat "$W/run/gate.pid")
@@ -83,7 +81,7 @@ static_server cache "$W/cache" || exit 1
 proxy
 cache_key=$(cat "$W/cache.public")
 
-printf '\nSubstituting a closure of %s paths, %s rounds\n' "$(nix-store -qR "$top" | wc -l)" "$rounds"
+part "Substituting a closure of $(nix-store -qR "$top" | wc -l) paths, $rounds rounds"
 round=0
 while [ $round -lt "$rounds" ]; do
     round=$((round + 1))
@@ -107,7 +105,7 @@ figures() {
 for compression in none xz zstd; do figures $compression; done
 [ "$mebibytes" = 0 ] && exit 0
 
-printf '\nOne NAR of %s MiB\n' "$mebibytes"
+part "One NAR of $mebibytes MiB"
 round=0
 while [ $round -lt "$rounds" ]; do
     round=$((round + 1))

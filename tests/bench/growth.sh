@@ -1,20 +1,15 @@
 #!/bin/sh
-# What an entry costs as the log grows tenfold, again and again: `growth.sh BUILD [SIZE]`, up to SIZE entries (default 1,000,000; ten
-# million take 22 GB of TMPDIR). tests/bench/grow fills a log of each size by the store's own way; then the log itself is
-# started without witnesses, once with its files out of the page cache, and given posts; then fsck goes over it.
+# Part of `make bench`: what an entry costs as the log grows tenfold, again and again: `growth.sh BUILD [SIZE]`, up to SIZE entries
+# (default 1,000,000; ten million take 22 GB of TMPDIR). tests/bench/grow fills a log of each size by the store's own way; then the
+# log itself is started without witnesses, once with its files out of the page cache, and given posts; then fsck goes over it.
 # Entries from 1,000,000 on are not signed by a builder, so there `fsck --full` is left out.
 here=$(dirname "$0")
 STELE_BUILD=$(cd "$1" && pwd)
 export STELE_BUILD
 . "$here/../e2e/lib.sh"
+. "$here/../bench/lib.sh"
 world
-bench=$STELE_BUILD/tests/bench
-last=${2:-1000000} signed=1000000 seconds=${BENCH_SECONDS:-5}
-
-figure() { awk -v name="$1" '$1 == name { print $2 }' "$2"; }
-calc() { awk "BEGIN { printf \"$1\", $2 }"; }
-row() { printf '%-50s %14s   %s\n' "$1" "$2" "$3"; }
-now_ms() { echo $(($(date +%s%N) / 1000000)); }
+last=${2:-1000000} signed=1000000
 
 # serve: starts the log on a free port; $took_ms is how long it took to answer.
 serve() {
@@ -27,43 +22,31 @@ serve() {
         kill -0 $pid 2>/dev/null || { tail "$W/run/log.err" >&2 && exit 1; }
         sleep 0.01
     done
-    took_ms=$(($(now_ms) - from_ms))
-}
-# cpu_ticks: what the log and its signer have used.
-cpu_ticks() {
-    for p in $pid $(cat "/proc/$pid/task/$pid/children"); do cat "/proc/$p/stat"; done | awk '{ n += $14 + $15 } END { print n }'
+    took_ms=$(($(now_ms) - from_ms)) base=$(url log)
 }
 # out_of_cache: the log's files, as after a boot.
 out_of_cache() {
     find "$W/log" -type f -exec dd if={} iflag=nocache count=0 status=none \;
 }
-# limits: what this machine can do, measured anew before each row: what else it does changes from minute to minute.
-limits() {
-    "$bench/limits" "$W" >"$W/limits" || exit 1
-    verify=$(figure verify_all_s "$W/limits") verify_us=$(figure verify_cpu_us "$W/limits")
-}
-# post WHAT CLIENTS PER_REQUEST: beside the verifications' own CPU time, and that beside what it was at 100,000 entries.
-post() {
-    limits
-    before=$(cpu_ticks)
-    "$bench/load" post "$(url log)" "$2" "$seconds" "$W/key" "$3" >"$W/load" || exit 1
-    cpu=$(calc %.3f "($(cpu_ticks) - $before) / $(getconf CLK_TCK) / ($(figure answered "$W/load") * $3) * 1000")
-    rate=$(figure entries_s "$W/load")
-    times=$(calc %.3f "$cpu * 1000 / $verify_us")
-    [ $size != 100000 ] || eval "times_$3=$times"
-    eval "base=\${times_$3:-}"
-    row "  posted, $1" "$rate/s" \
-        "p50 $(figure p50_ms "$W/load") p99 $(figure p99_ms "$W/load") ms; $(calc %.0f "100 * $rate / $verify") % of verification"
-    row "  CPU per 1,000" "$cpu s" \
-        "$(calc %.2f "$times") times the verifications' own${base:+; $(calc %.2f "$times / $base") of that at 100,000 (wanted: at most 1.2)}"
+# posted NAME CLIENTS PER_REQUEST: the CPU time of an entry beside that of its verification, and that beside what it was at 100,000
+# entries: what else this machine does changes from minute to minute.
+posted() {
+    measure_limits
+    load "$2" "$3"
+    row "$1" "$entries/s" "$times; $(calc %.0f "100 * $entries / $verify") % of verification"
+    own=$(calc %.3f "$cpu_us / $verify_us")
+    [ $size != 100000 ] || eval "own_at_100k_$3=$own"
+    eval "own_at_100k=\${own_at_100k_$3:-}"
+    row "  CPU per 1,000" "$(calc %.4f "$cpu_us / 1000") s" "$(calc %.2f "$own") times the verifications' own\
+${own_at_100k:+; $(calc %.2f "$own / $own_at_100k") times that at 100,000 (wanted: at most 1.2)}"
 }
 # check NAME WANTED [--full]
 check() {
-    limits
+    measure_limits
     from_ms=$(now_ms)
     stele-log fsck "$W/log" $3 >"$W/out" 2>&1 || { cat "$W/out" >&2 && exit 1; }
-    rate=$(calc %.0f "$entries * 1000 / ($(now_ms) - $from_ms)")
-    row "  $1" "$rate/s" "$(calc %.0f "100 * $rate / $verify") % of verification (wanted: $2)"
+    rate=$(calc %.0f "$tree_size * 1000 / ($(now_ms) - $from_ms)")
+    row "$1" "$rate/s" "$(calc %.0f "100 * $rate / $verify") % of verification (wanted: $2)"
 }
 
 stele keygen bench.example/builder --out "$W/key" --type builder >"$W/out" 2>&1 || exit 1
@@ -79,21 +62,24 @@ for size in 10000 100000 1000000 10000000 100000000; do
     "$bench/grow" "$W/log" "$W/key" $size 1024 $signed >"$W/grow" 2>>"$W/run/log.err" || { tail "$W/run/log.err" >&2 && exit 1; }
     cpu=$(figure cpu_us_entry "$W/grow") entry=$(figure entry_bytes "$W/grow")
     [ $size = 100000 ] && at_100k=$cpu
-    row "growth: $size entries of $entry bytes" "" ""
-    row "  store and indices, of the last half" "$cpu us CPU" \
-        "${at_100k:+$(calc %.2f "$cpu / $at_100k") of that at 100,000; }$(figure written_bytes_entry "$W/grow") bytes written an entry"
+    part "Growth: a log of $size entries of $entry bytes, published without witnesses"
+    limits
+    row "store and indices, of the last half" "$cpu us CPU" \
+        "${at_100k:+$(calc %.2f "$cpu / $at_100k") times that at 100,000 (wanted: at most 1.2); }$(figure written_bytes_entry "$W/grow") bytes written an entry"
     used=$(du -s --block-size=1 "$W/log" | cut -f1)
-    row "  on disk" "$(calc %.0f "$used / $size") bytes" "$(calc %.2f "$used / $size / $entry") of an entry's own"
+    row "on disk" "$(calc %.0f "$used / $size") bytes" "$(calc %.2f "$used / $size / $entry") times an entry's own (wanted: at most 1.3)"
     out_of_cache
     serve
     cold_ms=$took_ms
     stop log
     serve
-    row "  start to first answer" "$took_ms ms" "$cold_ms ms with nothing in the page cache"
-    post "one a request, 64 clients" 64 1
-    post "JSON lines of 256, 8 clients" 8 256
-    row "  memory besides mapped pages" "$(calc %.0f "$(awk '$1 == "RssAnon:" { print $2 }' /proc/$pid/status) / 1024") MiB" ""
-    entries=$(curl -s "$(url log)/metrics" | awk '$1 == "stele_log_tree_size" { print $2 }')
+    row "start to first answer" "$took_ms ms" "$cold_ms ms with nothing in the page cache"
+    posted "one a request, 64 clients" 64 1
+    set -- "$entries" "$took_p50" "$took_p99"
+    posted "JSON lines of 256, 8 clients" 8 256
+    point growth.dat $size "$@" "$entries" "$took_p50" "$took_p99"
+    row "memory besides mapped pages" "$(calc %.0f "$(awk '$1 == "RssAnon:" { print $2 }' /proc/$pid/status) / 1024") MiB" "(wanted: under 128)"
+    tree_size=$(curl -s "$(url log)/metrics" | awk '$1 == "stele_log_tree_size" { print $2 }')
     stop log
     check "fsck: entries and tree" "300,000/s" ""
     [ $size -le $signed ] || continue

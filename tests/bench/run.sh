@@ -1,32 +1,16 @@
 #!/bin/sh
-# `make bench`: the log and two witnesses on loopback, each figure beside what this machine can do at most in the same run, and
-# beside what is wanted of it. Every figure is shared with the load generator: on two cores nothing here runs alone.
-# BENCH_SECONDS: how long a row runs (default 5). BENCH_ENTRIES: the size of the large log (default 1,000,000).
+# Part of `make bench`: the log and two witnesses on loopback, each figure beside what this machine can do at most in the same run,
+# and beside what is wanted of it. Every figure is shared with the load generator: on two cores nothing here runs alone.
+# BENCH_ENTRIES: the size of the large log (default 1,000,000).
 here=$(dirname "$0")
 STELE_BUILD=$(cd "$1" && pwd)
 export STELE_BUILD
 . "$here/../e2e/lib.sh"
 here=$(cd "$here" && pwd)
 . "$here/../interop/litewitness.sh"
+. "$here/lib.sh"
 world
-bench=$STELE_BUILD/tests/bench
-seconds=${BENCH_SECONDS:-5}
 large=${BENCH_ENTRIES:-1000000}
-
-# figure NAME FILE: a value of a generator's output.
-figure() { awk -v name="$1" '$1 == name { print $2 }' "$2"; }
-calc() { awk "BEGIN { printf \"$1\", $2 }"; }
-row() { printf '%-46s %12s   %s\n' "$1" "$2" "$3"; }
-# limits: what all that follows is held against, measured anew before each part.
-limits() {
-    "$bench/limits" "$W" >"$W/limits" || exit 1
-    verify=$(figure verify_all_s "$W/limits") verify_us=$(figure verify_cpu_us "$W/limits")
-    sync_p50=$(figure fdatasync_p50_ms "$W/limits") sync_p99=$(figure fdatasync_p99_ms "$W/limits")
-    row "limit: Ed25519 verifications, $(figure cores "$W/limits") cores" "$verify/s" "$verify_us us of CPU each"
-    row "limit: fdatasync" "$(figure fdatasync_s "$W/limits")/s" "p50 $sync_p50 p99 $sync_p99 ms"
-}
-# part TITLE
-part() { printf '\n%s\n' "$1"; }
 
 # new_log NAME: a log that both witnesses know.
 new_log() {
@@ -45,26 +29,6 @@ serve() {
     } >"$W/$1/policy"
     start "$1" stele-log serve "$W/$1" --listen 127.0.0.1:0 || exit 1
     base=$(url "$1") pid=$(cat "$W/run/$1.pid")
-}
-# cpu_ticks: what the log's processes, server and signer, have used.
-cpu_ticks() {
-    for p in $pid $(cat "/proc/$pid/task/$pid/children"); do cat "/proc/$p/stat"; done | awk '{ n += $14 + $15 } END { print n }'
-}
-# load CLIENTS PER_REQUEST [RATE]: sets entries (a second) and cpu_us (an entry).
-load() {
-    before=$(cpu_ticks)
-    "$bench/load" post "$base" "$1" "$seconds" "$W/key" "$2" ${3:+"$3"} >"$W/load" || exit 1
-    entries=$(figure entries_s "$W/load")
-    cpu_us=$(calc %.1f "($(cpu_ticks) - $before) * 1000000 / $(getconf CLK_TCK) / ($(figure answered "$W/load") * $2)")
-    times="p50 $(figure p50_ms "$W/load") p99 $(figure p99_ms "$W/load") ms"
-    refused=$(figure refused "$W/load")
-    [ "$refused" = 0 ] || times="$times, $refused refused"
-}
-# post NAME CLIENTS PER_REQUEST WANTED_PERCENT CPU_WANTED
-post() {
-    load "$2" "$3"
-    row "$1" "$entries/s" "$times; $(calc %.0f "100 * $entries / $verify") % of verification${4:+ (wanted: $4)}"
-    row "  CPU per 1,000" "$(calc %.4f "$cpu_us / 1000") s" "$(calc %.2f "$cpu_us / $verify_us") times the verifications' own${5:+ (wanted: at most $5)}"
 }
 # timed NAME RATE P50_WANTED P99_WANTED
 timed() {
@@ -105,11 +69,17 @@ for w in w1 w2; do start $w stele-witness serve "$W/$w" --listen 127.0.0.1:0 || 
 part "Submissions: proofs under two witnesses, about 1.9 KB an attestation"
 limits
 serve log
-post "one a request, 1 client" 1 1
-post "one a request, 64 clients" 64 1 33 2.2
+# over_load CLIENTS [PERCENT_WANTED CPU_WANTED]
+over_load() {
+    post "one a request, $1 client$([ "$1" = 1 ] || echo s)" "$1" 1 ${2:+"$2" "$3"}
+    point load.dat "$1" "$entries" "$took_p50" "$took_p99"
+}
+for clients in 1 4 16; do over_load $clients; done
+over_load 64 33 2.2
 max=$entries small_us=$cpu_us
 row "  Tessera, batches of 64 or 20 ms" "6580/s" "p50 66 p99 117 ms to publication"
-post "one a request, 1,024 clients" 1024 1 42 2.2
+over_load 256
+over_load 1024 42 2.2
 row "  Tessera, batches of 256 or 1 s" "15100/s" "p99 577 ms to publication; 0.095 s of CPU per 1,000"
 post "JSON lines of 256, 8 clients" 8 256 62 1.7
 small_lines_us=$cpu_us
