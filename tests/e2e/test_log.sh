@@ -128,6 +128,11 @@ cp "$W/other.pub" "$W/both"; cat "$W/builder.pub" >>"$W/both"; cp "$W/both" "$W/
 kill -HUP "$(cat "$W/run/log.pid")"
 soon 200 post "$W/foreign" >"$W/got"
 same "after SIGHUP the other builder may submit" "305 " "$(indices)"
+cp "$W/log/policy" "$W/policy"; echo "quorum nobody" >>"$W/log/policy"
+kill -HUP "$(cat "$W/run/log.pid")"
+says "a policy that cannot be read is reported with its line" 'policy-not-reread.*policy line [0-9]+' "$W/run/log.err"
+cp "$W/policy" "$W/log/policy"
+status "and leaves what was in use" 200 "$(post "$W/foreign")"
 pid=$(cat "$W/run/log.pid")
 kill -TERM "$pid"
 wait "$pid"

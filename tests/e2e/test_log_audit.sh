@@ -28,6 +28,12 @@ echo "# a log as it should be"
 accepts "the log is right" audit "$(url log)" --full
 says "all of it" "log.example/test: 6001 entries, 6001 of them read now, .* each with its signature" "$W/out"
 accepts "under its key alone" stele-log fsck --from "$(url log)/" --key "$vkey"
+if command -v script >"$W/got"; then
+    script -qec "stele-log fsck --from $(url log) --key $vkey" /dev/null >"$W/tty" 2>&1
+    says "on a terminal it shows how far it is" 'checking entries  \[[#.]{30}\] 4096/6001' "$W/tty"
+else
+    skipped "on a terminal it shows how far it is" "script is not installed"
+fi
 refuses "not under another's" "checkpoint" stele-log fsck --from "$(url log)" --key "$(cat "$W/other.pub")"
 sed "s/^quorum none/witness w $(fake_witness key w.example "$W/w" >/dev/null; sed 's/[&/]/\\&/g' "$W/w.pub")\nquorum w/" "$W/log/policy" >"$W/strict"
 refuses "nor under a quorum that did not cosign it" "quorum" stele-log fsck --from "$(url log)" --policy "$W/strict"
