@@ -89,12 +89,74 @@ static void take_suspect(struct logs *logs, struct log *log, const struct signed
     pthread_cond_signal(&logs->notes_changed);
 }
 
-void evidence_see(struct logs *logs, struct log *log, const struct signed_head *head, bool cosigned, bool unproven)
+static enum err make_folder(const struct logs *logs, const char *name, struct why *why)
 {
-    if (cosigned && !atomic_load(&log->suspected))
-        return; /* it follows on all that was cosigned */
+    char *path = path_join(logs->dir, name);
+    enum err err = path == NULL ? fail(why, ERR_ENV, "out of memory") : dir_make(path, 0755, why);
+    free(path);
+    return err;
+}
+
+/* Where it fails, the next flush tries again. */
+static void flush_evidence(struct logs *logs, struct log *log, struct buf *text)
+{
+    struct why why;
+    char *path = file_path(logs, "evidence", log);
+    enum err err = path == NULL ? fail(&why, ERR_ENV, "out of memory") : make_folder(logs, "evidence", &why);
+    if (err == OK)
+        err = file_create(path, 0644, span_buf(text), &why);
+    if (err != OK) {
+        report_why(REPORT_ERROR, "evidence-not-written", &why);
+        pthread_mutex_lock(&logs->notes_lock);
+        log->evidence = *text;
+        *text = BUF_EMPTY;
+        atomic_store(&log->evidence_dirty, true);
+        pthread_mutex_unlock(&logs->notes_lock);
+    }
+    free(path);
+}
+
+/* `text` is empty where the suspect was settled. */
+static void flush_suspect(struct logs *logs, struct log *log, struct span text)
+{
+    struct why why;
+    char *path = file_path(logs, "suspects", log);
+    enum err err = path == NULL ? fail(&why, ERR_ENV, "out of memory") : make_folder(logs, "suspects", &why);
+    if (err == OK)
+        err = text.len == 0 ? file_remove(path, &why) : file_replace_soft(path, 0644, text, &why);
+    if (err != OK)
+        report_why(REPORT_WARN, "suspect-not-written", &why);
+    free(path);
+}
+
+/* Under logs->evidence_lock. */
+static void flush(struct logs *logs, struct log *log)
+{
+    struct buf evidence = BUF_EMPTY, suspect = BUF_EMPTY;
     pthread_rwlock_rdlock(&logs->lock);
     pthread_mutex_lock(&logs->notes_lock);
+    bool evidence_dirty = log->evidence_dirty, suspect_dirty = log->suspect_dirty;
+    if (evidence_dirty) {
+        evidence = log->evidence;
+        log->evidence = BUF_EMPTY;
+    }
+    if (suspect_dirty && log->suspect.len > 0)
+        make_file(&suspect, log, true, span_buf(&log->note), span_buf(&log->suspect));
+    atomic_store(&log->evidence_dirty, false);
+    atomic_store(&log->suspect_dirty, false);
+    pthread_mutex_unlock(&logs->notes_lock);
+    pthread_rwlock_unlock(&logs->lock);
+    if (evidence_dirty)
+        flush_evidence(logs, log, &evidence);
+    if (suspect_dirty && !suspect.failed)
+        flush_suspect(logs, log, span_buf(&suspect));
+    buf_free(&evidence);
+    buf_free(&suspect);
+}
+
+/* Under both locks. */
+static void see(struct logs *logs, struct log *log, const struct signed_head *head, bool cosigned, bool unproven)
+{
     struct head known = { atomic_load(&log->size), log->root };
     bool suspected = atomic_load(&log->suspected), has_note = log->note.len > 0;
     if (log->keys_n == 0)
@@ -107,8 +169,25 @@ void evidence_see(struct logs *logs, struct log *log, const struct signed_head *
         forget_suspect(logs, log); /* it was honest, or has become evidence */
     else if (unproven && has_note && known.size > 0 && head->checkpoint->size > known.size)
         take_suspect(logs, log, head);
+}
+
+void evidence_see(struct logs *logs, struct log *log, const struct signed_head *head, bool cosigned, bool unproven)
+{
+    if (cosigned && !atomic_load(&log->suspected))
+        return; /* it follows on all that was cosigned */
+    pthread_rwlock_rdlock(&logs->lock);
+    pthread_mutex_lock(&logs->notes_lock);
+    bool known = log->forked;
+    see(logs, log, head, cosigned, unproven);
+    bool found = log->forked && !known;
     pthread_mutex_unlock(&logs->notes_lock);
     pthread_rwlock_unlock(&logs->lock);
+    if (found) {
+        /* Once a log, so its sync may be waited for; nobody else may be writing it still. */
+        pthread_mutex_lock(&logs->evidence_lock);
+        flush(logs, log);
+        pthread_mutex_unlock(&logs->evidence_lock);
+    }
 }
 
 /* The suspect's note out of its file. */
@@ -150,61 +229,11 @@ void evidence_restore(struct logs *logs, struct log *log)
     free(suspect);
 }
 
-static enum err make_folder(const struct logs *logs, const char *name, struct why *why)
-{
-    char *path = path_join(logs->dir, name);
-    enum err err = path == NULL ? fail(why, ERR_ENV, "out of memory") : dir_make(path, 0755, why);
-    free(path);
-    return err;
-}
-
-static void flush_evidence(struct logs *logs, struct log *log, struct span text)
-{
-    struct why why;
-    char *path = file_path(logs, "evidence", log);
-    enum err err = path == NULL ? fail(&why, ERR_ENV, "out of memory") : make_folder(logs, "evidence", &why);
-    if (err == OK)
-        err = file_create(path, 0644, text, &why);
-    if (err != OK)
-        report_why(REPORT_ERROR, "evidence-not-written", &why);
-    free(path);
-}
-
-/* `text` is empty where the suspect was settled. */
-static void flush_suspect(struct logs *logs, struct log *log, struct span text)
-{
-    struct why why;
-    char *path = file_path(logs, "suspects", log);
-    enum err err = path == NULL ? fail(&why, ERR_ENV, "out of memory") : make_folder(logs, "suspects", &why);
-    if (err == OK)
-        err = text.len == 0 ? file_remove(path, &why) : file_replace_soft(path, 0644, text, &why);
-    if (err != OK)
-        report_why(REPORT_WARN, "suspect-not-written", &why);
-    free(path);
-}
-
 void evidence_flush(struct logs *logs, struct log *log)
 {
-    struct buf evidence = BUF_EMPTY, suspect = BUF_EMPTY;
     if (!atomic_load(&log->evidence_dirty) && !atomic_load(&log->suspect_dirty))
         return;
-    pthread_rwlock_rdlock(&logs->lock);
-    pthread_mutex_lock(&logs->notes_lock);
-    bool evidence_dirty = log->evidence_dirty, suspect_dirty = log->suspect_dirty;
-    if (evidence_dirty) {
-        evidence = log->evidence;
-        log->evidence = BUF_EMPTY;
-    }
-    if (suspect_dirty && log->suspect.len > 0)
-        make_file(&suspect, log, true, span_buf(&log->note), span_buf(&log->suspect));
-    atomic_store(&log->evidence_dirty, false);
-    atomic_store(&log->suspect_dirty, false);
-    pthread_mutex_unlock(&logs->notes_lock);
-    pthread_rwlock_unlock(&logs->lock);
-    if (evidence_dirty)
-        flush_evidence(logs, log, span_buf(&evidence));
-    if (suspect_dirty && !suspect.failed)
-        flush_suspect(logs, log, span_buf(&suspect));
-    buf_free(&evidence);
-    buf_free(&suspect);
+    pthread_mutex_lock(&logs->evidence_lock);
+    flush(logs, log);
+    pthread_mutex_unlock(&logs->evidence_lock);
 }

@@ -1,7 +1,7 @@
 /*
  * What speaks against a log (spec/witness.md, "Evidence"), once a log: DIR/evidence/<origin hash>, two heads that it signed and
- * that contradict each other; DIR/suspects/<origin hash>, the newest head that it signed and whose proof did not hold. Both are
- * written by the notes' thread; the evidence durably, and for ever.
+ * that contradict each other; DIR/suspects/<origin hash>, the newest head that it signed and whose proof did not hold. The evidence
+ * is durable before the request is answered that gave it, and stays for ever; suspects are written by the notes' thread.
  */
 #ifndef STELE_WITNESS_EVIDENCE_H
 #define STELE_WITNESS_EVIDENCE_H

@@ -21,6 +21,7 @@ void logs_init(struct logs *logs, const char *dir, struct signer *signer, uint64
     pthread_rwlockattr_destroy(&attr);
     pthread_mutex_init(&logs->load_lock, NULL);
     pthread_mutex_init(&logs->quota_lock, NULL);
+    pthread_mutex_init(&logs->evidence_lock, NULL);
     pthread_mutex_init(&logs->notes_lock, NULL);
     pthread_cond_init(&logs->notes_changed, NULL);
 }
@@ -47,6 +48,7 @@ void logs_free(struct logs *logs)
     pthread_rwlock_destroy(&logs->lock);
     pthread_mutex_destroy(&logs->load_lock);
     pthread_mutex_destroy(&logs->quota_lock);
+    pthread_mutex_destroy(&logs->evidence_lock);
     pthread_mutex_destroy(&logs->notes_lock);
     pthread_cond_destroy(&logs->notes_changed);
 }

@@ -63,6 +63,7 @@ struct logs {
     uint64_t qpd;              /* of a log without a limit of its own */
     pthread_mutex_t load_lock; /* held by whoever changes the table */
     pthread_mutex_t quota_lock;
+    pthread_mutex_t evidence_lock; /* held while DIR/evidence and DIR/suspects are written; taken before the next */
     pthread_mutex_t notes_lock;
     pthread_cond_t notes_changed;
     bool notes_dirty; /* under notes_lock: some log's is */

@@ -112,9 +112,9 @@ static void put_head(struct witness *witness, size_t n, struct buf *out)
     buf_str(out, "</title>\n</head>\n<body>\n<h1>");
     escape(out, key->name);
     buf_fmt(out,
-            "</h1>\n<p>A <a href=\"https://c2sp.org/tlog-witness\">witness</a> of %zu transparency logs: it cosigns each one's "
+            "</h1>\n<p>A <a href=\"https://c2sp.org/tlog-witness\">witness</a> of %zu transparency log%s: it cosigns each one's "
             "checkpoints as long as they only grow, so that nobody can be shown another history.</p>\n<p>Its key: <code>",
-            n);
+            n, n == 1 ? "" : "s");
     struct buf vkey = BUF_EMPTY;
     vkey_render(&vkey, key);
     escape(out, span_buf(&vkey));

@@ -3,7 +3,7 @@
 . "$(dirname "$0")/lib.sh"
 . "$here/witness_lib.sh"
 stele-witness init "$W/w" --name w.example >/dev/null 2>&1
-for log in a b c d e f; do stele-witness add-log "$W/w" "$(witness_log vkey $log.example)" >/dev/null 2>&1; done
+for log in a b c d e f g; do stele-witness add-log "$W/w" "$(witness_log vkey $log.example)" >/dev/null 2>&1; done
 file() { echo "$W/w/$1/$(printf %s "$2" | sha256sum | cut -c1-64)"; }
 # there FILE: waits for it.
 there() { [ "$(soon yes sh -c "[ -s '$1' ] && echo yes")" = yes ]; }
@@ -17,10 +17,21 @@ tiles() {
 }
 serve
 
+# A disk that does not take it.
+: >"$W/w/evidence"
+send g.example 0 10 >"$W/ignored"
+status "evidence that cannot be written: the head is refused all the same" 422 "$(send g.example 10 10 3)"
+says "and it is reported" "evidence-not-written" "$W/run/w.err"
+rm "$W/w/evidence"
+send g.example 10 11 >"$W/ignored"
+accepts "once it can, it is" there "$(file evidence g.example)"
+accepts "whole" evidence "$(file evidence g.example)"
+
 # Two heads of one size.
 send a.example 0 10 >"$W/ignored"
+# The file is there when the answer is: no wait.
 status "another root at the size just cosigned" 422 "$(send a.example 10 10 3)"
-accepts "leaves evidence" there "$(file evidence a.example)"
+accepts "leaves evidence, before it is answered" test -s "$(file evidence a.example)"
 accepts "which a third person can verify" evidence "$(file evidence a.example)"
 says "and understand" "PROVEN: the log a.example signed two histories" "$W/out"
 says "by the key that signed it" "if this is the log's key: a\\.example\\+" "$W/out"
@@ -33,7 +44,7 @@ accepts "it is kept once" cmp "$W/a" "$(file evidence a.example)"
 same "the metrics say so" 1 "$(soon 1 metric 'stele_witness_forked{origin="a.example"}')"
 send b.example 0 10 >"$W/ignored"
 status "another root at the newest size, with an old size that is not" 409 "$(send b.example 7 10 3)"
-accepts "is evidence, too" there "$(file evidence b.example)"
+accepts "is evidence, too" test -s "$(file evidence b.example)"
 accepts "that verifies" evidence "$(file evidence b.example)"
 
 # What is no evidence.
