@@ -95,14 +95,17 @@ static int map_start(struct kv_txn *txn, size_t page_bytes, const uint8_t **star
     return 0;
 }
 
-/* `bytes` of the file from `offset` on, both whole pages, into `room`. */
-static enum err read_pages(struct kv *kv, uint64_t offset, size_t bytes, struct kv_room *room, struct why *why)
+/* `bytes` of the file from `offset` on, both whole pages, into `room`; *read is false where the disk's blocks are larger than that. */
+static enum err read_pages(struct kv *kv, uint64_t offset, size_t bytes, struct kv_room *room, bool *read, struct why *why)
 {
     enum err err = make_room(room, bytes, why);
-    for (size_t done = 0; done < bytes && err == OK;) {
+    *read = true;
+    for (size_t done = 0; done < bytes && err == OK && *read;) {
         ssize_t n = pread(kv->direct, (uint8_t *)room->at + done, bytes - done, (off_t)(offset + done));
         if (n > 0)
             done += (size_t)n;
+        else if (n < 0 && errno == EINVAL)
+            *read = false;
         else if (n == 0 || errno != EINTR)
             err = fail(why, ERR_ENV, "cannot read %s/data.mdb at %llu: %s", kv->path, (unsigned long long)(offset + done),
                        n == 0 ? "it ends there" : strerror(errno));
@@ -126,14 +129,17 @@ enum err kv_load(struct kv_txn *txn, struct span *value, struct kv_room *room, s
     const uint8_t *head = value->data - PAGE_HEAD_BYTES;
     uint64_t page = (uint64_t)(head - start) / page_bytes;
     size_t bytes = lmdbfile_value_pages(value->len, page_bytes) * page_bytes;
-    if (kv->direct < 0) {
-        kv_fetch(*value);
-    } else if (!in_memory(head, bytes, page_bytes)) {
-        enum err err = read_pages(kv, page * page_bytes, bytes, room, why);
+    bool read = false;
+    if (kv->direct >= 0 && !in_memory(head, bytes, page_bytes)) {
+        enum err err = read_pages(kv, page * page_bytes, bytes, room, &read, why);
         if (err != OK)
             return err;
+    }
+    if (read) {
         head = room->at;
         *value = span_of(head + PAGE_HEAD_BYTES, value->len);
+    } else {
+        kv_fetch(*value);
     }
     enum err err = lmdbfile_check_value(head, page, value->len, page_bytes, why);
     return err == OK ? OK : fail_in(why, err, "%s/data.mdb is damaged", kv->path);
