@@ -41,18 +41,6 @@ gate_turn() {
     stop gate
     rm -rf "$W/gate-$gates"
 }
-# proxy PORT: nginx in front of the static one, with nothing but its defaults.
-proxy() {
-    proxy_port=$(free_port)
-    mkdir -p "$W/proxy"
-    sed "s|listen .*|listen 127.0.0.1:$proxy_port; location / { proxy_pass $(url cache); } }|; s|$W/nginx-cache|$W/proxy|g" \
-        "$W/nginx-cache/conf" >"$W/proxy/conf"
-    nginx -p "$W/proxy" -e "$W/proxy/error.log" -c "$W/proxy/conf" >"$W/run/proxy.out" 2>"$W/run/proxy.err" &
-    echo $! >"$W/run/proxy.pid"
-    until curl -s -o /dev/null "http://127.0.0.1:$proxy_port/"; do sleep 0.05; done
-    echo "listening on http://127.0.0.1:$proxy_port" >>"$W/run/proxy.out"
-}
-
 # closure: a tree of small paths, four references each, and what ties it together.
 closure() {
     cat <<NIX
@@ -78,7 +66,7 @@ for compression in none xz zstd; do
 done
 [ "$mebibytes" = 0 ] || fill cache/large none "$large"
 static_server cache "$W/cache" || exit 1
-proxy
+nginx_server proxy "location / { proxy_pass $(url cache); }" || exit 1 # in front of the static one, with its defaults
 cache_key=$(cat "$W/cache.public")
 
 part "Substituting a closure of $(nix-store -qR "$top" | wc -l) paths, $rounds rounds"

@@ -62,35 +62,35 @@ stop() {
     return 0
 }
 
-# static_server NAME FOLDER: nginx over a folder, on a free port of 127.0.0.1.
-static_server() {
-    mkdir -p "$W/nginx-$1"
+# nginx_server NAME DIRECTIVES: nginx on a free port of 127.0.0.1, with one server of these directives.
+nginx_server() {
+    nginx=$W/nginx-$1
+    mkdir -p "$nginx"
     tries=0
     while [ $tries -lt 20 ]; do
         tries=$((tries + 1))
         nginx_port=$(free_port)
-        rm -f "$W/nginx-$1/pid"
-        cat >"$W/nginx-$1/conf" <<END
+        rm -f "$nginx/pid"
+        cat >"$nginx/conf" <<END
 $([ "$(id -u)" = 0 ] && echo 'user root;')
 worker_processes 1;
 daemon off;
-pid $W/nginx-$1/pid;
-error_log $W/nginx-$1/error.log;
+pid $nginx/pid;
+error_log $nginx/error.log;
 events { worker_connections 512; }
 http {
-    access_log $W/nginx-$1/access.log;
-    client_body_temp_path $W/nginx-$1/b; proxy_temp_path $W/nginx-$1/p; fastcgi_temp_path $W/nginx-$1/f;
-    uwsgi_temp_path $W/nginx-$1/u; scgi_temp_path $W/nginx-$1/s;
-    gzip_static on; # FILE.gz for FILE, where gzip is asked for
-    server { listen 127.0.0.1:$nginx_port; root $2; }
+    access_log $nginx/access.log;
+    client_body_temp_path $nginx/b; proxy_temp_path $nginx/p; fastcgi_temp_path $nginx/f;
+    uwsgi_temp_path $nginx/u; scgi_temp_path $nginx/s;
+    server { listen 127.0.0.1:$nginx_port; $2 }
 }
 END
-        nginx -p "$W/nginx-$1" -e "$W/nginx-$1/error.log" -c "$W/nginx-$1/conf" >"$W/run/$1.out" 2>"$W/run/$1.err" &
+        nginx -p "$nginx" -e "$nginx/error.log" -c "$nginx/conf" >"$W/run/$1.out" 2>"$W/run/$1.err" &
         echo $! >"$W/run/$1.pid"
         wait_tries=0
         # It writes its pid once it has the port; another's server there would answer, too.
         while kill -0 "$(cat "$W/run/$1.pid")" 2>/dev/null && [ $wait_tries -lt 400 ]; do
-            if [ -s "$W/nginx-$1/pid" ] && curl -s -o /dev/null "http://127.0.0.1:$nginx_port/"; then
+            if [ -s "$nginx/pid" ] && curl -s -o /dev/null "http://127.0.0.1:$nginx_port/"; then
                 echo "listening on http://127.0.0.1:$nginx_port" >>"$W/run/$1.out"
                 return 0
             fi
@@ -99,9 +99,12 @@ END
         done
         stop "$1"
     done
-    echo "no static server: $(cat "$W/nginx-$1/error.log")" >&2
+    echo "no nginx: $(cat "$nginx/error.log")" >&2
     return 1
 }
+
+# static_server NAME FOLDER: nginx over a folder; FILE.gz for FILE, where gzip is asked for.
+static_server() { nginx_server "$1" "root $2; gzip_static on;"; }
 
 # nix_world: a hermetic Nix whose store and state lie in $W/builder. Commands then use it; `--store $W/user` gives another
 # store with the same store folder name. STELE_NIX_CONFIG: more lines for its configuration.

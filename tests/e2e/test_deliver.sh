@@ -57,30 +57,9 @@ accepts "a letter with its input list goes" deliver
 same "it is logged" 801 "$(logged)"
 
 echo "# a proxy that takes little at once"
-mkdir -p "$W/nginx-small"
-proxy_port=$(free_port)
-cat >"$W/nginx-small/conf" <<END
-$([ "$(id -u)" = 0 ] && echo 'user root;')
-worker_processes 1;
-daemon off;
-pid $W/nginx-small/pid;
-error_log $W/nginx-small/error.log;
-events { worker_connections 512; }
-http {
-    access_log off;
-    client_body_temp_path $W/nginx-small/b; proxy_temp_path $W/nginx-small/p; fastcgi_temp_path $W/nginx-small/f;
-    uwsgi_temp_path $W/nginx-small/u; scgi_temp_path $W/nginx-small/s;
-    server {
-        listen 127.0.0.1:$proxy_port;
-        client_max_body_size 20k;
-        location / { proxy_pass http://127.0.0.1:$port; }
-    }
-}
-END
-nginx -p "$W/nginx-small" -e "$W/nginx-small/error.log" -c "$W/nginx-small/conf" >"$W/run/small.out" 2>&1 &
-echo $! >"$W/run/small.pid"
-same "the proxy is there" 801 "$(soon 801 sh -c "curl -s http://127.0.0.1:$proxy_port/checkpoint | sed -n 2p")"
-policy "log $log_key http://127.0.0.1:$proxy_port" "$witness" "quorum w1"
+nginx_server small "client_max_body_size 20k; location / { proxy_pass http://127.0.0.1:$port; }" || exit 1
+same "the proxy is there" 801 "$(curl -s "$(url small)/checkpoint" | sed -n 2p)"
+policy "log $log_key $(url small)" "$witness" "quorum w1"
 letters 7000 120
 accepts "letters go through it in smaller batches" deliver
 same "all of them" 921 "$(logged)"

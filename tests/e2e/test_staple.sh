@@ -100,36 +100,21 @@ refuses "no cache" "no folder .*/nothing" stele staple "$W/nothing"
 
 echo "# a cache that is written to by HTTP"
 if nginx -V 2>&1 | grep -q http_dav_module; then
-    mkdir "$W/dav" "$W/nginx-dav"
+    mkdir "$W/dav"
     cp "$W"/cache/*.narinfo "$W/dav/"
-    port=$(free_port)
-    cat >"$W/nginx-dav/conf" <<END
-$([ "$(id -u)" = 0 ] && echo 'user root;')
-worker_processes 1;
-daemon off;
-pid $W/nginx-dav/pid;
-error_log $W/nginx-dav/error.log;
-events { worker_connections 512; }
-http {
-    access_log $W/nginx-dav/access.log;
-    client_body_temp_path $W/nginx-dav/b; proxy_temp_path $W/nginx-dav/p; fastcgi_temp_path $W/nginx-dav/f;
-    uwsgi_temp_path $W/nginx-dav/u; scgi_temp_path $W/nginx-dav/s;
-    server { listen 127.0.0.1:$port; root $W/dav; dav_methods PUT; client_max_body_size 8m; }
-}
-END
-    nginx -p "$W/nginx-dav" -e "$W/nginx-dav/error.log" -c "$W/nginx-dav/conf" >"$W/run/dav.out" 2>&1 &
-    echo $! >"$W/run/dav.pid"
-    same "it is there" 200 "$(soon 200 curl -s -o "$W/got" -w '%{http_code}' "http://127.0.0.1:$port/$part.narinfo")"
-    accepts "it is stapled with the deliverer's proofs" stele staple --config "$W/a.conf" "http://127.0.0.1:$port/"
+    nginx_server dav "root $W/dav; dav_methods PUT; client_max_body_size 8m;" || exit 1
+    dav=$(url dav)
+    same "it is there" 200 "$(curl -s -o "$W/got" -w '%{http_code}' "$dav/$part.narinfo")"
+    accepts "it is stapled with the deliverer's proofs" stele staple --config "$W/a.conf" "$dav/"
     same "all that it has of the cache's paths" $((paths - 1)) "$(sidecars "$W/dav")"
     accepts "they verify" stele verify "$W/dav/$part.tlog-proof"
-    accepts "again" stele staple --config "$W/a.conf" "http://127.0.0.1:$port"
+    accepts "again" stele staple --config "$W/a.conf" "$dav"
     says "nothing is written" ": 0 sidecars written" "$W/out"
     rm "$W/dav/$part.tlog-proof"
-    accepts "with the log's, for paths that are named" stele staple "http://127.0.0.1:$port" "$app"
+    accepts "with the log's, for paths that are named" stele staple "$dav" "$app"
     same "they are put" 2 "$(proofs "$W/dav/$part.tlog-proof")"
     rm "$W"/dav/*
-    accepts "what the cache does not have" stele staple --config "$W/a.conf" "http://127.0.0.1:$port"
+    accepts "what the cache does not have" stele staple --config "$W/a.conf" "$dav"
     same "gets no proof" 0 "$(sidecars "$W/dav")"
     rm -f "$W/cache/$part.tlog-proof"
     refuses "a cache that takes nothing" "PUT was answered with status 405" stele staple "$(url cache)" "$app"
