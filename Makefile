@@ -90,11 +90,11 @@ $O/tests/unit/test_store $O/tests/unit/test_store_lookups: $O/tests/unit/store_w
 $O/tests/unit/test_store: $O/log/store_check.o
 $O/tests/unit/test_audit: $O/log/audit.o
 $O/tests/unit/test_trail $O/tests/unit/test_trail_memory: $(trail_o) $(patsubst %,$O/client/%.o,evidence memory config) \
-	$O/tests/graph.o $O/tests/memory_log.o $O/tests/unit/trail_world.o
-$O/tests/unit/test_evidence: $O/client/evidence.o $O/tests/attestation.o
+	$O/tests/graph.o $O/tests/memory_log.o $O/tests/must.o $O/tests/unit/trail_world.o
+$O/tests/unit/test_evidence: $O/client/evidence.o $O/tests/attestation.o $O/tests/must.o
 $O/tests/unit/test_client_config: $O/client/config.o
 $O/tests/unit/test_json $O/tests/fuzz/fuzz_json: $O/tests/json_peer.o
-$O/tests/unit/test_http $O/tests/unit/test_http_strict $O/tests/e2e/http_driver: $O/tests/raw.o
+$(patsubst %,$O/tests/unit/%,test_http test_http_strict) $(patsubst %,$O/tests/e2e/%,http_driver fake_log fake_witness): $O/tests/raw.o
 $O/tests/unit/test_hot: $O/log/hot.o
 $O/tests/unit/test_bastion: $O/tests/bastion_peer.o
 $O/tests/unit/test_pipeline: $(filter-out $O/log/main.o,$(log_o))
@@ -107,7 +107,7 @@ $O/tests/bench/grow: $(patsubst %,$O/log/%.o,entry config) $(store_o)
 $(preload_t): $O/tests/preload/%.so: tests/preload/%.c Makefile
 	@mkdir -p $(@D)
 	$(CC) -std=c17 -D_GNU_SOURCE -I. -O2 -fPIC -shared -MMD -MP $(WARN) -o $@ $<
-$(e2e_t) $(fault_t) $(bench_t): $O/tests/%: $O/tests/%.o $O/tests/attestation.o $O/tests/witness_driver.o $O/tests/own_log.o $(libs)
+$(e2e_t) $(fault_t) $(bench_t): $O/tests/%: $O/tests/%.o $(patsubst %,$O/tests/%.o,attestation witness_driver own_log must) $(libs)
 	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS)
 $O/tests/fault/powercut: $(patsubst %,$O/tests/fault/cut/%.o,disk disk_write names states words)
 $O/tests/e2e/witness_bastion: $O/tests/bastion_peer.o

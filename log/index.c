@@ -65,18 +65,26 @@ static enum err start_stored(struct index *index, struct why *why)
     return err;
 }
 
-enum err index_covered(struct index *index, uint64_t *size, struct hash *last, struct why *why)
+static enum err stored_manifest(struct index *index, struct index_manifest *out, struct why *why)
 {
     struct kv_txn txn;
-    struct index_manifest manifest;
     enum err err = kv_read(index->kv, &txn, why);
     if (err != OK)
         return err;
-    err = manifest_read(&txn, &manifest, why);
+    err = manifest_read(&txn, out, why);
     kv_read_end(&txn);
+    return err;
+}
+
+enum err index_covered(struct index *index, uint64_t *size, struct hash *last, struct why *why)
+{
+    struct index_manifest manifest;
+    enum err err = stored_manifest(index, &manifest, why);
+    if (err != OK)
+        return err;
     *size = manifest.covered;
     *last = manifest.last;
-    return err;
+    return OK;
 }
 
 static enum err drop_all(void *ctx, struct kv_txn *txn, struct why *why)
@@ -162,20 +170,17 @@ static enum err flush_memory(struct index *index, struct why *why)
     return err;
 }
 
-/* Begins a merge where one is due; otherwise *due is false. */
+/* Begins a merge where one is due, and says so in *due, which was false. */
 static enum err begin_merge(struct index *index, bool *due, struct why *why)
 {
-    struct kv_txn txn;
     struct index_manifest manifest;
-    enum err err = kv_read(index->kv, &txn, why);
+    enum err err = stored_manifest(index, &manifest, why);
     if (err != OK)
         return err;
-    err = manifest_read(&txn, &manifest, why);
-    kv_read_end(&txn);
-    *due = err == OK && merge_begin(&index->merge, &manifest, index->next_id);
+    *due = merge_begin(&index->merge, &manifest, index->next_id);
     index->next_id += *due;
     index->crowded = manifest.n > INDEX_RUNS_MAX / 2;
-    return err;
+    return OK;
 }
 
 static enum err merge_some(struct index *index, struct why *why)

@@ -5,6 +5,7 @@
 
 #include "lib/dsse.h"
 #include "lib/storepath.h"
+#include "tests/must.h"
 
 enum { NAR_BYTES = 4096 };
 
@@ -117,14 +118,9 @@ static void sign(const struct statement *statement, const struct secret_key *key
     struct vkey vkey = secret_key_vkey(key);
     struct why why = { "" };
     uint8_t sig[64];
-    enum err err = statement_render(&payload, statement, &list, &why);
+    must(statement_render(&payload, statement, &list, &why), &why);
     dsse_pae(&pae, span_str(IN_TOTO_TYPE), span_buf(&payload));
-    if (err == OK)
-        err = secret_key_sign(key, span_buf(&pae), sig, &why);
-    if (err != OK) {
-        fprintf(stderr, "the graph: %s\n", why.text);
-        exit(1);
-    }
+    must(secret_key_sign(key, span_buf(&pae), sig, &why), &why);
     if (list.len > 0) {
         buf_str(lines, "{\"inputs\":\"");
         base64_encode(lines, span_buf(&list));

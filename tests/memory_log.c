@@ -5,24 +5,9 @@
 
 #include "lib/proof.h"
 #include "lib/sys/clock.h"
+#include "tests/must.h"
 
 enum { WITNESSES = 2 };
-
-static void must(enum err err, const struct why *why)
-{
-    if (err == OK)
-        return;
-    fprintf(stderr, "the log in memory: %s\n", why->text);
-    exit(1);
-}
-
-static struct secret_key *new_key(const char *name, enum sig_type type)
-{
-    struct secret_key *key;
-    struct why why;
-    must(secret_key_new(&key, span_str(name), type, &why), &why);
-    return key;
-}
 
 static enum err read_tree(void *ctx, const struct node *nodes, size_t n, struct hash *out, struct why *why)
 {

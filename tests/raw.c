@@ -22,9 +22,20 @@ int raw_open(unsigned port)
     return -1;
 }
 
+bool raw_send_all(int fd, struct span bytes)
+{
+    while (bytes.len > 0) {
+        ssize_t sent = send(fd, bytes.data, bytes.len, MSG_NOSIGNAL);
+        if (sent <= 0)
+            return false;
+        bytes = span_of(bytes.data + sent, bytes.len - (size_t)sent);
+    }
+    return true;
+}
+
 void raw_send(int fd, const char *text)
 {
-    send(fd, text, strlen(text), MSG_NOSIGNAL);
+    raw_send_all(fd, span_str(text));
 }
 
 bool raw_until(int fd, const char *text, char *out, size_t max)

@@ -26,6 +26,7 @@
 #include "log/limits.h"
 #include "log/store.h"
 #include "tests/attestation.h"
+#include "tests/must.h"
 
 enum { BATCH_MAX = BATCH_SUBMISSIONS_MAX / 2, READY_MAX = 4, HEAD_ENTRIES = 1 << 18, ATTESTATION_INPUTS = 2 };
 
@@ -57,14 +58,6 @@ struct used {
     uint64_t cpu_us, wall_us, entries;
     uint64_t written; /* bytes handed to the system to write: every file is written that way */
 };
-
-static void must(enum err err, const struct why *why)
-{
-    if (err == OK)
-        return;
-    fprintf(stderr, "grow: %s\n", why->text);
-    exit(1);
-}
 
 static uint64_t cpu_us(clockid_t clock)
 {

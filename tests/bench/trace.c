@@ -12,16 +12,9 @@
 #include "client/trail_memory.h"
 #include "lib/sys/clock.h"
 #include "tests/graph.h"
+#include "tests/must.h"
 
 enum { BATCH = 1000, RUNS = 5, INPUTS = 3 };
-
-static void must(enum err err, const struct why *why)
-{
-    if (err == OK)
-        return;
-    fprintf(stderr, "trace: %s\n", why->text);
-    exit(1);
-}
 
 /* The top is the last. The lowest step are sources. */
 static void make_graph(struct graph *graph, uint32_t n, uint32_t depth)

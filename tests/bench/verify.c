@@ -14,24 +14,9 @@
 #include "lib/sys/clock.h"
 #include "tests/attestation.h"
 #include "tests/memory_log.h"
+#include "tests/must.h"
 
 enum { N_MAX = 100000, ATTESTATION_INPUTS = 2, ROUNDS = 7, THREADS = 2 };
-
-static void must(enum err err, const struct why *why)
-{
-    if (err == OK)
-        return;
-    fprintf(stderr, "verify: %s\n", why->text);
-    exit(1);
-}
-
-static struct secret_key *new_key(const char *name, enum sig_type type)
-{
-    struct secret_key *key;
-    struct why why;
-    must(secret_key_new(&key, span_str(name), type, &why), &why);
-    return key;
-}
 
 /* A share of the bundles, for one thread. */
 struct share {

@@ -16,23 +16,13 @@
 #include <unistd.h>
 
 #include "lib/sys/file.h"
+#include "tests/raw.h"
 
 enum { HEAD_BYTES_MAX = 16384, ANSWER_BYTES_MAX = 4 << 20 };
 
 static const char *file;
 static unsigned requests;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-
-static bool send_all(int fd, struct span bytes)
-{
-    while (bytes.len > 0) {
-        ssize_t sent = send(fd, bytes.data, bytes.len, MSG_NOSIGNAL);
-        if (sent <= 0)
-            return false;
-        bytes = span_of(bytes.data + sent, bytes.len - (size_t)sent);
-    }
-    return true;
-}
 
 /* Reads a request whole; false where there is none. */
 static bool read_request(int fd)
@@ -82,10 +72,10 @@ static bool answer(int fd)
     if (file_read(file, ANSWER_BYTES_MAX, &text, &why) == OK) {
         struct span rest = span_buf(&text);
         bool endless = span_skip(&rest, "@endless\n"), drip = span_skip(&rest, "@drip\n"), hang = span_skip(&rest, "@hang\n");
-        more = send_all(fd, rest) && !endless && !drip && !hang;
-        while (endless && send_all(fd, rest))
+        more = raw_send_all(fd, rest) && !endless && !drip && !hang;
+        while (endless && raw_send_all(fd, rest))
             continue;
-        while (drip && nanosleep(&tenth, NULL) == 0 && send_all(fd, span_str("x")))
+        while (drip && nanosleep(&tenth, NULL) == 0 && raw_send_all(fd, span_str("x")))
             continue;
         while (hang && read_request(fd))
             continue;

@@ -30,6 +30,7 @@
 #include "lib/sys/clock.h"
 #include "lib/sys/file.h"
 #include "lib/sys/key.h"
+#include "tests/raw.h"
 
 enum { REQUEST_BYTES_MAX = 1 << 20, DAY_S = 24 * 3600 };
 
@@ -43,30 +44,19 @@ static bool is(const char *name)
     return strcmp(mode, name) == 0;
 }
 
-static bool send_all(int fd, struct span bytes)
-{
-    while (bytes.len > 0) {
-        ssize_t sent = send(fd, bytes.data, bytes.len, MSG_NOSIGNAL);
-        if (sent <= 0)
-            return false;
-        bytes = span_of(bytes.data + sent, bytes.len - (size_t)sent);
-    }
-    return true;
-}
-
 static bool reply(int fd, const char *status, const char *headers, struct span body)
 {
     struct buf out = BUF_EMPTY;
     buf_fmt(&out, "HTTP/1.1 %s\r\n%sContent-Length: %zu\r\n\r\n", status, headers, body.len);
     buf_span(&out, body);
-    bool sent = !out.failed && send_all(fd, span_buf(&out));
+    bool sent = !out.failed && raw_send_all(fd, span_buf(&out));
     buf_free(&out);
     return sent;
 }
 
 static bool send_for_ever(int fd, struct span bytes)
 {
-    while (send_all(fd, bytes))
+    while (raw_send_all(fd, bytes))
         continue;
     return false;
 }
@@ -119,7 +109,7 @@ static bool cosign_fork(int fd, struct span text)
 static bool drip(int fd)
 {
     static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nx\n";
-    for (size_t i = 0; i + 1 < sizeof answer && send_all(fd, span_of(answer + i, 1)); i++)
+    for (size_t i = 0; i + 1 < sizeof answer && raw_send_all(fd, span_of(answer + i, 1)); i++)
         sleep(1);
     return false;
 }
@@ -127,13 +117,13 @@ static bool drip(int fd)
 static bool huge(int fd)
 {
     static uint8_t zeros[1 << 16];
-    return send_all(fd, span_str("HTTP/1.1 200 OK\r\nContent-Length: 10737418240\r\n\r\n")) &&
+    return raw_send_all(fd, span_str("HTTP/1.1 200 OK\r\nContent-Length: 10737418240\r\n\r\n")) &&
            send_for_ever(fd, span_of(zeros, sizeof zeros));
 }
 
 static bool headers_for_ever(int fd)
 {
-    return send_all(fd, span_str("HTTP/1.1 200 OK\r\n")) &&
+    return raw_send_all(fd, span_str("HTTP/1.1 200 OK\r\n")) &&
            send_for_ever(fd, span_str("X-Header: of an answer that never begins\r\n"));
 }
 
@@ -194,7 +184,7 @@ static bool add_checkpoint(int fd, struct span body)
     if (is("closes"))
         return false;
     if (is("babble"))
-        return send_all(fd, span_str("no HTTP at all\n")) && false;
+        return raw_send_all(fd, span_str("no HTTP at all\n")) && false;
     return cosign(fd, key, text, 0, "");
 }
 

@@ -53,15 +53,6 @@ mirror() {
         [ ! -s "$W/mirror.curl" ] || curl -s --create-dirs -K "$W/mirror.curl"
     done
 }
-# soon_some COMMAND...: runs it until it prints something other than 0, likewise.
-soon_some() {
-    tries=0
-    until said=$("$@") && [ "${said:-0}" != 0 ] || [ $tries -gt 600 ]; do
-        tries=$((tries + 1))
-        sleep 0.1
-    done
-    echo "$said"
-}
 
 make_attestation key ci.example/builder "$W/builder"
 make_attestation key other.example/builder "$W/other"
@@ -90,16 +81,8 @@ signatures() { curl -s "$(url log)/checkpoint" | grep -c '^— '; }
 metric() {
     curl -s "$(url log)/metrics" | sed -n "s/^stele_log_witness_$1{witness=\"$2\"[^}]*} //p" | awk '{ n += $1 } END { if (NR) print n }'
 }
-# at_least WHAT LEAST GOT
-at_least() {
-    if [ "${3:-0}" -ge "$2" ]; then ok "$1"; else not_ok "$1: ${3:-nothing}, less than $2"; fi
-}
-# at_most WHAT MOST GOT
-at_most() {
-    if [ "${3:-999999999}" -le "$2" ]; then ok "$1"; else not_ok "$1: ${3:-nothing}, more than $2"; fi
-}
-# under_kills TIMES COMMAND: answers to all of $W/load are kept in $W/notes while COMMAND, given 0, 1, …, ends and starts programs: each
-# time a little after more of them came.
+# under_kills TIMES COMMAND: answers to all of $W/load are kept in $W/notes while COMMAND, given 0, 1, …, ends and starts programs:
+# each time a little after more of them came.
 under_kills() {
     log_driver load "http://127.0.0.1:$port" "$W/log/policy" "$W/load" "$W/notes" 8 2>"$W/load.err" &
     driver=$!

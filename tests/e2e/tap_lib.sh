@@ -59,12 +59,32 @@ same() {
     if [ "$2" = "$3" ]; then ok "$1"; else not_ok "$1: \"$3\", not \"$2\""; fi
 }
 
+# at_least WHAT LEAST GOT
+at_least() {
+    if [ "${3:-0}" -ge "$2" ]; then ok "$1"; else not_ok "$1: ${3:-nothing}, less than $2"; fi
+}
+
+# at_most WHAT MOST GOT
+at_most() {
+    if [ "${3:-999999999}" -le "$2" ]; then ok "$1"; else not_ok "$1: ${3:-nothing}, more than $2"; fi
+}
+
 # soon WANT COMMAND...: runs it until it prints WANT, for a minute; prints what it said last.
 soon() {
     want=$1
     shift
     tries=0
     until said=$("$@") && [ "$said" = "$want" ] || [ $tries -gt 600 ]; do
+        tries=$((tries + 1))
+        sleep 0.1
+    done
+    echo "$said"
+}
+
+# soon_some COMMAND...: runs it until it prints something other than 0, for a minute; prints it.
+soon_some() {
+    tries=0
+    until said=$("$@") && [ "${said:-0}" != 0 ] || [ $tries -gt 600 ]; do
         tries=$((tries + 1))
         sleep 0.1
     done
@@ -89,9 +109,10 @@ says() {
 
 # in_reports VERB FILE: every member of that JSON is explained under that verb in spec/reports.md.
 in_reports() {
-    sed -n "/^## stele $1/,/^## /s/^| \(\`.*\`\) |.*/\1/p" "$here/../../spec/reports.md" | tr ', ' '\n\n' | grep . | tr -d '\`' | sort -u >"$W/explained"
-    jq -r '[.. | objects | keys[]] | unique[]' "$2" | grep -vxE 'attested|content-addressed|exempt|built-here|vouched|unexplained|contradicted|altered' |
-        grep -vxFf "$W/explained" >"$W/unexplained"
+    sed -n "/^## stele $1/,/^## /s/^| \(\`.*\`\) |.*/\1/p" "$here/../../spec/reports.md" | tr ', ' '\n\n' | grep . | tr -d '\`' |
+        sort -u >"$W/explained"
+    classes='attested|content-addressed|exempt|built-here|vouched|unexplained|contradicted|altered'
+    jq -r '[.. | objects | keys[]] | unique[]' "$2" | grep -vxE "$classes" | grep -vxFf "$W/explained" >"$W/unexplained"
     same "every member of stele $1 --json stands in spec/reports.md" "" "$(cat "$W/unexplained")"
 }
 

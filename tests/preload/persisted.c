@@ -9,7 +9,6 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -23,6 +22,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "tests/preload/real.h"
+
 enum { FDS_MAX = 4096 };
 
 static bool watched[FDS_MAX];
@@ -30,8 +31,6 @@ static char calls[64], under[PATH_MAX];
 static atomic_int left;
 static char *hit;
 
-#define REAL(name)    ((__typeof__(&name))real(&real_##name, #name))
-#define DECLARE(name) static void *real_##name
 DECLARE(open);
 DECLARE(mkstemp);
 DECLARE(close);
@@ -43,13 +42,6 @@ DECLARE(ftruncate);
 DECLARE(fsync);
 DECLARE(fdatasync);
 DECLARE(rename);
-
-static void *real(void **at, const char *name)
-{
-    if (*at == NULL)
-        *at = dlsym(RTLD_NEXT, name);
-    return *at;
-}
 
 static bool is_under(const char *path)
 {

@@ -10,7 +10,6 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
-#include <dlfcn.h>
 #include <errno.h>
 #include <execinfo.h>
 #include <fcntl.h>
@@ -30,6 +29,7 @@
 #include <unistd.h>
 
 #include "tests/fault/cut/trace.h"
+#include "tests/preload/real.h"
 
 enum { FDS_MAX = 4096, BACKTRACE_MAX = 32 };
 
@@ -51,8 +51,6 @@ static struct {
     int left;
 } die;
 
-#define REAL(name)    ((__typeof__(&name))real(&real_##name, #name))
-#define DECLARE(name) static void *real_##name
 DECLARE(open);
 DECLARE(mkstemp);
 DECLARE(close);
@@ -71,13 +69,6 @@ DECLARE(rmdir);
 DECLARE(mkdir);
 DECLARE(send);
 DECLARE(sendmsg);
-
-static void *real(void **at, const char *name)
-{
-    if (*at == NULL)
-        *at = dlsym(RTLD_NEXT, name);
-    return *at;
-}
 
 static struct trace_record *record(enum trace_kind kind, uint64_t inode, uint64_t at, const struct iovec *text, int text_n)
 {

@@ -6,6 +6,7 @@
 #include "client/evidence.h"
 #include "lib/encode.h"
 #include "tests/attestation.h"
+#include "tests/must.h"
 
 enum { ENTRIES = 6, GOOD = 3, BAD_SIG = 3, ODD_FORM = 4, OTHER_NAME = 5 };
 
@@ -13,14 +14,6 @@ enum { ENTRIES = 6, GOOD = 3, BAD_SIG = 3, ODD_FORM = 4, OTHER_NAME = 5 };
 static struct secret_key *log_key, *witnesses[2], *builder, *stranger;
 static struct buf entries[ENTRIES], policy_text;
 static struct policy policy;
-
-static struct secret_key *new_key(const char *name, enum sig_type type)
-{
-    struct secret_key *key;
-    struct why why;
-    assert_int_equal(secret_key_new(&key, span_str(name), type, &why), OK);
-    return key;
-}
 
 static void put_key(struct buf *out, const char *words, const struct secret_key *key)
 {

@@ -7,6 +7,7 @@
 
 #include "lib/dsse.h"
 #include "lib/sys/file.h"
+#include "tests/must.h"
 
 struct secret_key *builder, *friend, *stranger;
 struct nix_secret_key *cache;
@@ -20,9 +21,9 @@ int trail_world_set_up(void **state)
     char file[64];
     (void)state;
     assert_int_equal(key_system_start(&why), OK);
-    assert_int_equal(secret_key_new(&builder, span_str("ci.example/builder"), SIG_ED25519, &why), OK);
-    assert_int_equal(secret_key_new(&friend, span_str("friend.example/builder"), SIG_ED25519, &why), OK);
-    assert_int_equal(secret_key_new(&stranger, span_str("stranger.example/builder"), SIG_ED25519, &why), OK);
+    builder = new_key("ci.example/builder", SIG_ED25519);
+    friend = new_key("friend.example/builder", SIG_ED25519);
+    stranger = new_key("stranger.example/builder", SIG_ED25519);
     assert_non_null(mkdtemp(scratch));
     snprintf(file, sizeof file, "%s/nix.secret", scratch);
     crypto_sign_keypair(public, secret);
