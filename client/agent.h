@@ -24,8 +24,10 @@ enum {
     AGENT_CONNECTIONS_OF_ONE_MAX = 16, /* of one user who may only say `rebuild` */
 };
 
-/* Asks the agent at `config->sign_agent`. ERR_REFUSED or ERR_ENV with its sentence, which it has counted; *asked is false where
- * there is none to ask. */
-enum err agent_ask(const struct client_config *config, const struct hooked *hooked, bool *asked, struct why *why);
+/* Asks the agent at `config->sign_agent`. ERR_REFUSED or ERR_ENV with its sentence, and *answered: then the agent has counted it
+ * (client/counts.h). ERR_ENV without an answer where there is none to ask, or it ended meanwhile. */
+enum err agent_ask(const struct client_config *config, const struct hooked *hooked, bool *answered, struct why *why);
+/* Does anybody listen there? The agent takes a connection without a request for this question. */
+bool agent_listens(const char *path);
 
 #endif

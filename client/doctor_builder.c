@@ -1,11 +1,10 @@
 /* The builder's side: the hook, the key, the machine, the outbox. */
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
+#include "client/agent.h"
 #include "client/builder_state.h"
 #include "client/doctor.h"
 #include "client/setup.h"
@@ -51,20 +50,6 @@ static void check_hook(struct doctor *doctor)
                      doctor->config.next_hook);
 }
 
-/* Does somebody listen at a Unix socket? */
-static bool answers(const char *path)
-{
-    struct sockaddr_un address = { .sun_family = AF_UNIX };
-    if (strlen(path) >= sizeof address.sun_path)
-        return false;
-    memcpy(address.sun_path, path, strlen(path) + 1);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    bool connected = fd >= 0 && connect(fd, (const struct sockaddr *)&address, sizeof address) == 0;
-    if (fd >= 0)
-        close(fd);
-    return connected;
-}
-
 static void check_key(struct doctor *doctor)
 {
     struct secret_key *key = NULL;
@@ -80,7 +65,7 @@ static void check_key(struct doctor *doctor)
                      trouble.text);
     secret_key_free(key);
     doctor_check(doctor, "sign-agent");
-    if (doctor->config.sign_agent != NULL && !answers(doctor->config.sign_agent))
+    if (doctor->config.sign_agent != NULL && !agent_listens(doctor->config.sign_agent))
         doctor_wrong(doctor, "sign-agent", "systemctl enable --now stele-sign-agent, or take `sign-agent` out of the configuration",
                      "nobody listens at %s: nothing is attested", doctor->config.sign_agent);
     doctor_check(doctor, "machine");

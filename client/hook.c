@@ -148,7 +148,7 @@ int run_diff_hook(int argc, char **argv)
 {
     struct client_config config = { 0 };
     struct why why = { "" };
-    bool asked;
+    bool answered;
     const char *path = argc > 1 ? argv[1] : "?";
     struct hooked hooked = { .drv_path = argc > 3 ? argv[3] : "?", .outputs = &path, .outputs_n = 1 };
     hooked.check = argc > 2 ? argv[2] : "?";
@@ -159,7 +159,7 @@ int run_diff_hook(int argc, char **argv)
     if (err == OK && config.sign_agent == NULL)
         err = fail(&why, ERR_ENV, "it is not attested: no `sign-agent SOCKET` in the configuration, and a build user has no key");
     if (err == OK)
-        err = agent_ask(&config, &hooked, &asked, &why);
+        err = agent_ask(&config, &hooked, &answered, &why);
     if (err != OK)
         say(err == ERR_REFUSED ? LOG_WARNING : LOG_ERR, why.text);
     client_config_free(&config);

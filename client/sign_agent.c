@@ -120,7 +120,8 @@ static void answer(const struct agent *agent, int fd, uid_t uid)
         buf_str(&reply, "ok\n");
     else
         buf_fmt(&reply, "%s %s\n", err == ERR_REFUSED ? "refused" : "trouble", why.text);
-    if (err != OK && refusal != REFUSAL_RESOLVED) {
+    /* `stele status` and `doctor` ask nothing: whether somebody listens is all that they want to know. */
+    if (err != OK && refusal != REFUSAL_RESOLVED && request.len > 0) {
         report_why(err == ERR_REFUSED ? REPORT_WARN : REPORT_ERROR, "not-attested", &why);
         counts_add(&agent->config, refused ? build_refusal_name(refusal) : "trouble", why.text, NULL);
     }
@@ -155,8 +156,8 @@ static struct connection *place_for(struct agent *agent, uid_t uid)
 
 static void take_connection(struct agent *agent)
 {
-    static const char busy[] = "trouble the signing agent has no place for one more connection\n";
-    struct ucred peer;
+    static const char busy[] = "the signing agent has no place for one more connection";
+    struct ucred peer = { .uid = (uid_t)-1 };
     socklen_t len = sizeof peer;
     int fd = accept4(agent->listening, NULL, NULL, SOCK_CLOEXEC);
     if (fd < 0)
@@ -168,10 +169,13 @@ static void take_connection(struct agent *agent)
         answer(agent, fd, peer.uid);
         _exit(0);
     }
-    if (pid > 0)
+    if (pid > 0) {
         *place = (struct connection){ .pid = pid, .uid = peer.uid };
-    else
-        (void)!send(fd, busy, sizeof busy - 1, MSG_NOSIGNAL);
+    } else {
+        if (may_build(agent, peer.uid))
+            counts_add(&agent->config, "trouble", busy, NULL);
+        dprintf(fd, "trouble %s\n", busy);
+    }
     close(fd);
 }
 

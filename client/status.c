@@ -9,6 +9,7 @@
 
 #include <jansson.h>
 
+#include "client/agent.h"
 #include "client/counts.h"
 #include "client/verbs.h"
 #include "lib/sys/cli.h"
@@ -145,10 +146,15 @@ static void show_means(struct status *status)
     struct why trouble;
     uint64_t bytes = 0;
     const char *dir = status->config.outbox;
-    if (status->config.key_file == NULL)
+    if (status->config.sign_agent != NULL) {
+        if (!agent_listens(status->config.sign_agent))
+            complain(status, "nothing is attested: nobody listens at %s; is `stele sign-agent` running?",
+                     status->config.sign_agent);
+    } else if (status->config.key_file == NULL) {
         complain(status, "the configuration has no `key FILE`: nothing is attested");
-    else if (secret_key_load(&key, status->config.key_file, SIG_ED25519, &trouble) != OK)
+    } else if (secret_key_load(&key, status->config.key_file, SIG_ED25519, &trouble) != OK) {
         complain(status, "nothing is attested: %s", trouble.text);
+    }
     secret_key_free(key);
     /* The outbox, or the folder in which the hook would make it. */
     char *place = span_dup_str(span_str(dir)), *slash;

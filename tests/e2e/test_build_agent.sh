@@ -19,11 +19,14 @@ differs=$(drv -A differs)
 accepts "without the agent the build succeeds" hooked nix-store --realise "$differs"
 says "and the hook says what is missing" "cannot reach the signing agent at .*/agent" "$W/hooked"
 same "and counts it, for this and what it rests on" 2 "$(counted trouble)"
+refuses "status says that nobody listens, and what the hook could not do" "nobody listens at .*/agent" stele status
+says "with its count" "stele-hook had trouble 2 times, last at .*cannot reach the signing agent" "$W/out"
 # shellcheck disable=SC2046 # a list of words
 again $(nix-store -q --outputs "$differs")
 accepts "the agent starts" start agent stele sign-agent
 accepts "with it the build succeeds" hooked nix-store --realise "$differs"
 same "and is attested, though the hook has no key" 1 "$(letters)"
+same "that the agent was asked by status counts for nothing" "2 0" "$(stele status >"$W/out" 2>&1; counted trouble) $(grep -c listens "$W/out")"
 holds "as a build" differs '.predicate.buildDefinition.internalParameters.claim == "build"'
 rm -rf "$W/outbox"
 
@@ -84,6 +87,23 @@ else
 fi
 rm -f "$check" "$other.check"
 
+# An agent that ends while it is asked.
+rm -rf "$W/outbox" "$W/state"
+cat >"$W/mute.pl" <<'END'
+use IO::Socket::UNIX;
+my $s = IO::Socket::UNIX->new(Local => $ARGV[0], Listen => 1) or die;
+print "listening on $ARGV[0]\n";
+close STDOUT;
+my $c = $s->accept;
+my @all = <$c>;
+END
+start mute perl "$W/mute.pl" "$W/mute"
+sed "s|^sign-agent .*|sign-agent mute|" "$W/hook.conf" >"$W/mute.conf"
+STELE_CONFIG=$W/mute.conf DRV_PATH=$differs OUT_PATHS="$out" "$hook" >"$W/said" 2>&1
+same "an agent that ends while it is asked: the build goes on" 0 $?
+says "the hook says so" "the signing agent did not answer" "$W/said"
+same "and counts it itself" 1 "$(counted trouble)"
+
 # What is no request.
 for request in "" "build\n" "nonsense\nx\n" "rebuild\na\nb\n" "build\nx"; do
     # shellcheck disable=SC2059 # a format, indeed
@@ -92,6 +112,7 @@ for request in "" "build\n" "nonsense\nx\n" "rebuild\na\nb\n" "build\nx"; do
         "$W/agent" <"$W/request" >"$W/said" 2>&1
     says "no request: $(tr '\n' ' ' <"$W/request")" "^trouble the request is" "$W/said"
 done
+same "nothing said counts for nothing, nonsense as trouble" 5 "$(counted trouble)"
 accepts "the agent lives" kill -0 "$(cat "$W/run/agent.pid")"
 stop agent
 accepts "and takes its socket with it" test ! -e "$W/agent"
