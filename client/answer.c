@@ -72,13 +72,11 @@ enum err answer_read(struct answer_reader *reader, struct span bundles, struct l
     fail(&reader->why_not, ERR_REFUSED, "the log's answer has no proof of this attestation");
     while (err == OK && n > 0 && bundles.len > 0 && reader->proven_n < n) {
         buf_clear(&entry);
-        if (proof_next(&proof, &bundles, &reader->why_not) != OK)
-            break;
-        if (!proof_extra(&proof, &entry)) {
+        if (proof_next_of_many(&proof, &bundles, head.note, &entry, &reader->why_not) != OK) {
             err = buf_done(&entry, why);
-            continue;
+            break;
         }
-        struct letter *letter = find(span_buf(&entry), letters, n, &expected);
+        struct letter *letter = proof.has_extra ? find(span_buf(&entry), letters, n, &expected) : NULL;
         if (letter != NULL)
             err = take(reader, &head, &proof, letter, why);
     }

@@ -41,52 +41,79 @@ static void pause_until(uint64_t ms)
     nanosleep(&time, NULL);
 }
 
-/* The next names of the round as a batch. What is no attestation is set aside; what cannot be read waits. */
+/* The next name of the round: first the one that the last batch had no room for. NULL where there is none. */
+static enum err next_name(struct worker *worker, char **name, struct why *why)
+{
+    struct delivery *delivery = worker->delivery;
+    enum err err = OK;
+    *name = worker->left_over;
+    worker->left_over = NULL;
+    if (*name != NULL)
+        return OK;
+    pthread_mutex_lock(&delivery->round_lock);
+    if (round_wants_more(&delivery->round)) {
+        pthread_mutex_lock(&delivery->lock);
+        delivery->deferred_seen = delivery->deferred;
+        pthread_mutex_unlock(&delivery->lock);
+        err = round_more(&delivery->round, delivery->config.outbox, &delivery->deferred_seen, why);
+    }
+    if (err == OK)
+        *name = round_take(&delivery->round);
+    pthread_mutex_unlock(&delivery->round_lock);
+    return err;
+}
+
+/* A letter that cannot be read waits, and holds up no other. */
+static void wait_unread(struct delivery *delivery, const char *name, const struct why *reason)
+{
+    fprintf(stderr, "%s waits: %s\n", name, reason->text);
+    pthread_mutex_lock(&delivery->lock);
+    delivery->why_waiting = *reason;
+    deferred_add(&delivery->deferred, name, LETTER_AGAIN_FIRST_MS, LETTER_AGAIN_MAX_MS);
+    pthread_mutex_unlock(&delivery->lock);
+}
+
+/* The next letters of the round as a batch. What is no attestation is set aside. */
 static enum err fill_batch(struct worker *worker, struct why *why)
 {
     struct delivery *delivery = worker->delivery;
-    struct round *round = &delivery->round;
     enum err err = OK;
+    char *name = NULL;
     bool full = false;
     batch_clear(&worker->batch);
     pthread_mutex_lock(&delivery->lock);
     worker->batch.bytes_max = delivery->batch_bytes;
-    size_t from = round->next, n = round->n - from < delivery->batch_letters ? round->n - from : delivery->batch_letters;
-    round->next += n;
+    size_t letters_max = delivery->batch_letters;
     pthread_mutex_unlock(&delivery->lock);
-    for (size_t i = from; i < from + n && err == OK && !full; i++) {
+    while (err == OK && !full && worker->batch.n < letters_max && (err = next_name(worker, &name, why)) == OK && name != NULL) {
         struct why reason;
-        enum err taken = batch_take(&worker->batch, delivery->config.outbox, round->names[i], &full, &reason);
-        if (taken == ERR_MALFORMED) {
-            err = delivery_set_aside(delivery, round->names[i], reason.text, why);
-        } else if (taken != OK) {
-            fprintf(stderr, "%s waits: %s\n", round->names[i], reason.text);
-            pthread_mutex_lock(&delivery->lock);
-            delivery->why_waiting = reason;
-            deferred_add(&delivery->deferred, round->names[i], LETTER_AGAIN_FIRST_MS, LETTER_AGAIN_MAX_MS);
-            pthread_mutex_unlock(&delivery->lock);
-        }
+        enum err taken = batch_take(&worker->batch, delivery->config.outbox, name, &full, &reason);
+        if (taken == ERR_MALFORMED)
+            err = delivery_set_aside(delivery, name, reason.text, why);
+        else if (taken != OK)
+            wait_unread(delivery, name, &reason);
+        if (full)
+            worker->left_over = name;
+        else
+            free(name);
     }
     batch_seal(&worker->batch);
     return err;
 }
 
-/* The batches of the round, until there is none left or no log to take one. What is left out of a batch that was full comes in
- * the next round. */
+/* Batch after batch, until the round has none left or no log is there to take one. */
 static void *work(void *ctx)
 {
     struct worker *worker = ctx;
     struct delivery *delivery = worker->delivery;
-    bool more = true;
     worker->err = OK;
-    while (worker->err == OK && more && !delivery_stopped && delivery_logs_due_ms(delivery) == 0) {
+    do {
         worker->err = fill_batch(worker, &worker->why);
         if (worker->err == OK && worker->batch.n > 0)
             worker->err = delivery_send(worker, &worker->why);
-        pthread_mutex_lock(&delivery->lock);
-        more = delivery->round.next < delivery->round.n;
-        pthread_mutex_unlock(&delivery->lock);
-    }
+    } while (worker->err == OK && worker->batch.n > 0 && !delivery_stopped && delivery_logs_due_ms(delivery) == 0);
+    free(worker->left_over);
+    worker->left_over = NULL;
     return NULL;
 }
 
@@ -199,11 +226,10 @@ static enum err deliver(struct delivery *delivery, struct worker *workers, const
             fprintf(stderr, "%zu tickets in %s/tickets wait: %s\n", tickets.left, delivery->config.outbox, tickets.why_left.text);
         tickets_told = tickets.left;
         if (err == OK)
-            err = round_list(&delivery->round, delivery->config.outbox, &delivery->deferred, why);
+            err = round_begin(&delivery->round, delivery->config.outbox, &delivery->deferred, why);
         if (err == OK && delivery->round.n > 0 && delivery_logs_due_ms(delivery) == 0) {
             delivery->why_waiting.text[0] = '\0';
             err = work_round(workers, why);
-            round_end(&delivery->round);
             keep_report(delivery);
             continue;
         }
@@ -230,6 +256,8 @@ static enum err start(struct delivery *delivery, struct worker *workers, const c
         err = dir_lock(delivery->config.outbox, LOCK_WAIT_MS, why);
     if (err == OK)
         err = proofs_make(&delivery->config, why);
+    if (err == OK)
+        err = proofs_sync_start(&delivery->sync, &delivery->config, why);
     if (err == OK)
         err = http_client_system_start(why);
     client.netrc_file = delivery->config.netrc_file;
@@ -263,6 +291,9 @@ static void end(struct delivery *delivery, struct worker *workers)
     policy_free(&delivery->policy);
     client_config_free(&delivery->config);
     pthread_mutex_destroy(&delivery->lock);
+    pthread_mutex_destroy(&delivery->round_lock);
+    pthread_mutex_destroy(&delivery->head_lock);
+    proofs_sync_end(&delivery->sync);
     for (size_t i = 0; i < PART_LOCKS; i++)
         pthread_mutex_destroy(&delivery->part_locks[i]);
     free(delivery);
@@ -277,6 +308,8 @@ static struct delivery *new_delivery(uint64_t for_s)
     delivery->batch_letters = BATCH_LETTERS_MAX / 2;
     delivery->batch_bytes = delivery->bytes_most = BATCH_BYTES_MAX;
     pthread_mutex_init(&delivery->lock, NULL);
+    pthread_mutex_init(&delivery->round_lock, NULL);
+    pthread_mutex_init(&delivery->head_lock, NULL);
     for (size_t i = 0; i < PART_LOCKS; i++)
         pthread_mutex_init(&delivery->part_locks[i], NULL);
     return delivery;

@@ -33,7 +33,7 @@ enum err delivery_set_aside(struct delivery *delivery, const char *name, const c
 static enum err see_head(void *ctx, const struct checkpoint *checkpoint, struct span note, struct why *why)
 {
     struct delivery *delivery = ((struct worker *)ctx)->delivery;
-    pthread_mutex_lock(&delivery->lock);
+    pthread_mutex_lock(&delivery->head_lock);
     enum err err = OK;
     if (!span_eq(span_buf(&delivery->head), note)) {
         err = memory_see(&delivery->config, checkpoint, note, why);
@@ -45,7 +45,7 @@ static enum err see_head(void *ctx, const struct checkpoint *checkpoint, struct 
         if (err == OK)
             buf_span(&delivery->head, note);
     }
-    pthread_mutex_unlock(&delivery->lock);
+    pthread_mutex_unlock(&delivery->head_lock);
     return err;
 }
 
@@ -88,7 +88,7 @@ static enum err let_go(struct worker *worker, struct letter *const *letters, siz
 {
     struct delivery *delivery = worker->delivery;
     size_t gone = 0;
-    enum err err = worker->batch.n <= SYNC_EACH_MAX ? OK : proofs_sync(&delivery->config, why);
+    enum err err = worker->batch.n <= SYNC_EACH_MAX ? OK : proofs_sync(&delivery->sync, why);
     for (size_t i = 0; i < n && err == OK; i++) {
         if (letters[i]->state != LETTER_PROVEN)
             continue;

@@ -17,9 +17,10 @@
 
 #include "client/letters.h"
 #include "client/post.h"
+#include "client/proofs_sync.h"
 
 enum {
-    WORKERS_MAX = 4,        /* batches on their way at once: the log works on one while another's proofs are kept */
+    WORKERS_MAX = 8,        /* batches on their way at once: the log works on some while others' proofs are kept */
     BACKOFF_FIRST_MS = 500, /* of a log that fails; doubled each time, with jitter */
     BACKOFF_MAX_MS = 60000,
     RETRY_AFTER_MAX_S = 3600,    /* what a log asks for beyond this is not believed */
@@ -42,16 +43,20 @@ struct delivery {
     struct policy policy;
     struct delivery_log *logs;
     size_t logs_n;
-    uint64_t deadline_ms; /* of --once; UINT64_MAX where there is none */
-    pthread_mutex_t lock; /* of all below, and the logs */
+    uint64_t deadline_ms;       /* of --once; UINT64_MAX where there is none */
+    pthread_mutex_t round_lock; /* of these two; taken before `lock` */
     struct round round;
+    struct deferred deferred_seen; /* a copy, for the round's eyes */
+    pthread_mutex_t head_lock;     /* of this one, while it is written to the disk */
+    struct buf head;               /* the checkpoint that the memory saw last */
+    pthread_mutex_t lock;          /* of all below, and the logs */
     struct deferred deferred;
     size_t batch_letters, batch_bytes, bytes_most; /* as much as is posted at once now; fewer where that gets no answer */
     size_t delivered, refused;
     uint64_t delivered_s;                   /* POSIX time of the last */
     struct why why_waiting;                 /* the last reason why a letter waits; empty where there is none */
     struct buf report;                      /* what `stele status` was told last */
-    struct buf head;                        /* the checkpoint that the memory saw last */
+    struct proofs_sync sync;                /* what the workers' proofs have in common */
     pthread_mutex_t part_locks[PART_LOCKS]; /* the own store's file of a hash part: one thread each */
 };
 
@@ -59,6 +64,7 @@ struct worker {
     struct delivery *delivery;
     struct http_client *client;
     struct batch batch;
+    char *left_over;         /* the name that the batch had no room for: the next one's first */
     struct letter **letters; /* BATCH_LETTERS_MAX: those that a log is asked for */
     struct buf body;
     struct post_answer answer;

@@ -21,6 +21,7 @@ void deferred_add(struct deferred *deferred, const char *name, uint64_t first_ms
     size_t place = (hash >> 1) % DEFERRED_MAX;
     bool again = deferred->places[place].name == hash;
     uint64_t wait_ms = again ? 2 * deferred->places[place].wait_ms : first_ms;
+    deferred->any = true;
     deferred->places[place].name = hash;
     deferred->places[place].wait_ms = wait_ms < most_ms ? wait_ms : most_ms;
     deferred->places[place].until_ms = clock_monotonic_ms() + deferred->places[place].wait_ms;
@@ -29,6 +30,8 @@ void deferred_add(struct deferred *deferred, const char *name, uint64_t first_ms
 /* When the letter may be tried: 0 for now. */
 static uint64_t due_ms(const struct deferred *deferred, const char *name, uint64_t now_ms)
 {
+    if (!deferred->any)
+        return 0;
     uint64_t hash = name_hash(name);
     size_t place = (hash >> 1) % DEFERRED_MAX;
     return deferred->places[place].name == hash && deferred->places[place].until_ms > now_ms ? deferred->places[place].until_ms : 0;
@@ -39,11 +42,11 @@ static int by_name(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* Keeps the smallest half of twice a round's names. */
+/* Keeps the smallest half of twice as many names as are held. */
 static void cut(struct round *round)
 {
     qsort(round->names, round->n, sizeof *round->names, by_name);
-    while (round->n > ROUND_LETTERS_MAX)
+    while (round->n > NAMES_MAX)
         free(round->names[--round->n]);
 }
 
@@ -53,19 +56,19 @@ static enum err add_name(struct round *round, const char *name, struct why *why)
     if (copy == NULL)
         return fail(why, ERR_ENV, "out of memory");
     round->names[round->n++] = copy;
-    if (round->n == 2 * ROUND_LETTERS_MAX)
+    if (round->n == 2 * NAMES_MAX)
         cut(round);
     return OK;
 }
 
 static void clear_names(struct round *round)
 {
-    while (round->n > 0)
+    while (round->n > round->next)
         free(round->names[--round->n]);
-    round->next = 0;
+    round->n = round->next = 0;
 }
 
-/* The names behind `after`, or all of them. */
+/* The names behind `after`: the empty one is before all. */
 static enum err scan(struct round *round, const char *outbox, const struct deferred *deferred, const char *after, struct why *why)
 {
     uint64_t now_ms = clock_monotonic_ms();
@@ -82,7 +85,7 @@ static enum err scan(struct round *round, const char *outbox, const struct defer
         uint64_t due = due_ms(deferred, name, now_ms);
         if (due > 0 && (round->due_ms == 0 || due < round->due_ms))
             round->due_ms = due;
-        if (due == 0 && (after == NULL || strcmp(name, after) > 0))
+        if (due == 0 && strcmp(name, after) > 0)
             err = add_name(round, name, why);
     }
     if (err == OK && errno != 0)
@@ -93,28 +96,44 @@ static enum err scan(struct round *round, const char *outbox, const struct defer
     return err;
 }
 
-enum err round_list(struct round *round, const char *outbox, const struct deferred *deferred, struct why *why)
+enum err round_begin(struct round *round, const char *outbox, const struct deferred *deferred, struct why *why)
 {
     clear_names(round);
-    if (round->names == NULL && (round->names = calloc(2 * ROUND_LETTERS_MAX, sizeof *round->names)) == NULL)
+    if (round->names == NULL && (round->names = calloc(2 * NAMES_MAX, sizeof *round->names)) == NULL)
         return fail(why, ERR_ENV, "out of memory");
     enum err err = scan(round, outbox, deferred, round->last, why);
-    if (err == OK && round->n == 0 && round->last != NULL)
-        err = scan(round, outbox, deferred, NULL, why);
+    if (err == OK && round->n == 0 && round->last[0] != '\0')
+        err = scan(round, outbox, deferred, "", why);
+    round->ended = round->n == 0;
     return err;
 }
 
-void round_end(struct round *round)
+bool round_wants_more(const struct round *round)
 {
-    free(round->last);
-    round->last = round->next > 0 ? span_dup_str(span_str(round->names[round->next - 1])) : NULL;
+    return round->next == round->n && !round->ended;
+}
+
+enum err round_more(struct round *round, const char *outbox, const struct deferred *deferred, struct why *why)
+{
+    clear_names(round);
+    enum err err = scan(round, outbox, deferred, round->last, why);
+    round->ended = round->n == 0;
+    return err;
+}
+
+char *round_take(struct round *round)
+{
+    if (round->next == round->n)
+        return NULL;
+    char *name = round->names[round->next++];
+    memcpy(round->last, name, strlen(name) + 1);
+    return name;
 }
 
 void round_free(struct round *round)
 {
     clear_names(round);
     free(round->names);
-    free(round->last);
     *round = (struct round){ 0 };
 }
 

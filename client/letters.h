@@ -5,12 +5,14 @@
 #ifndef STELE_CLIENT_LETTERS_H
 #define STELE_CLIENT_LETTERS_H
 
+#include <limits.h>
+
 #include "client/outbox.h"
 
 enum {
-    ROUND_LETTERS_MAX = 16384,  /* names held at once */
-    BATCH_LETTERS_MAX = 1024,   /* posted at once; a log takes 4,096 lines, and a letter has two at most */
-    BATCH_BYTES_MAX = 2 << 20,  /* likewise, but for a letter that is larger by itself */
+    NAMES_MAX = 16384,          /* held at once */
+    BATCH_LETTERS_MAX = 512,    /* posted at once; a log takes 4,096 lines, and a letter has two at most */
+    BATCH_BYTES_MAX = 1 << 20,  /* likewise, but for a letter that is larger by itself */
     LETTER_BYTES_MAX = 3 << 20, /* an input list of 2 MiB in base64, and an envelope */
     DEFERRED_MAX = 4096,        /* letters that wait for a moment of their own; more of them are tried too early */
 };
@@ -18,6 +20,7 @@ enum {
 /* Letters that are not to be tried before their time, by the hash of their names: what one letter waits for holds up no other.
  * A place is given to the later of two names that want it. */
 struct deferred {
+    bool any;
     struct {
         uint64_t name;
         uint64_t until_ms, wait_ms;
@@ -26,17 +29,22 @@ struct deferred {
 /* Twice as long as the last time, from `first_ms` to `most_ms`; clock_monotonic_ms. */
 void deferred_add(struct deferred *deferred, const char *name, uint64_t first_ms, uint64_t most_ms);
 
+/* Goes once over the outbox, in the order of names. */
 struct round {
-    char **names; /* sorted */
+    char **names; /* sorted: the next ones, not all */
     size_t n, next;
-    size_t waiting;  /* all letters that were there, listed or not */
-    uint64_t due_ms; /* when the first of the deferred is due, clock_monotonic_ms; 0 where none is */
-    char *last;      /* the last name of the round before: the next goes on behind it, and then from the front */
+    bool ended;              /* nothing comes behind them */
+    size_t waiting;          /* all letters that were there, listed or not */
+    uint64_t due_ms;         /* when the first of the deferred is due, clock_monotonic_ms; 0 where none is */
+    char last[NAME_MAX + 1]; /* the name taken last: the next round goes on behind it, and then from the front; empty for none */
 };
-/* Lists the letters that may be tried now. Free with round_free. */
-enum err round_list(struct round *round, const char *outbox, const struct deferred *deferred, struct why *why);
-/* After the last batch: the next round goes on behind the last name that was taken. */
-void round_end(struct round *round);
+/* Begins a round with the letters that may be tried now; round->n is 0 where there is none. Free with round_free. */
+enum err round_begin(struct round *round, const char *outbox, const struct deferred *deferred, struct why *why);
+/* Is there to be listed what comes behind those that it handed out? Then round_more does that. Never a name that was taken. */
+bool round_wants_more(const struct round *round);
+enum err round_more(struct round *round, const char *outbox, const struct deferred *deferred, struct why *why);
+/* Takes the next name, for the caller to free; NULL at the end. */
+char *round_take(struct round *round);
 void round_free(struct round *round);
 
 enum letter_state {
@@ -67,8 +75,8 @@ struct batch {
 /* Empties the batch, and frees what its letters own. */
 void batch_clear(struct batch *batch);
 void batch_free(struct batch *batch);
-/* Reads one more letter; passes over one that is no more. *full, and nothing is taken, where the batch has no room for it.
- * ERR_MALFORMED where it is no attestation as stele writes it; ERR_ENV where it cannot be read. */
+/* Reads one more letter; passes over one that is no more. *full, and nothing is taken, where the batch has no room for it: an empty
+ * one always has. ERR_MALFORMED where it is no attestation as stele writes it; ERR_ENV where it cannot be read. */
 enum err batch_take(struct batch *batch, const char *outbox, const char *name, bool *full, struct why *why);
 /* After the last one: sets the spans. */
 void batch_seal(struct batch *batch);

@@ -97,14 +97,6 @@ enum err proofs_make(const struct client_config *config, struct why *why)
     return err;
 }
 
-enum err proofs_sync(const struct client_config *config, struct why *why)
-{
-    char *dir = path_join(config->state, "proofs");
-    enum err err = dir == NULL ? fail(why, ERR_ENV, "out of memory") : dir_sync_all(dir, why);
-    free(dir);
-    return err;
-}
-
 /* GET of proofs: nothing where the server says that it has none. */
 static enum err fetch(struct http_client *client, struct buf *url, struct buf *bundles, struct why *why)
 {

@@ -15,11 +15,11 @@ bool proofs_has(const struct client_config *config, struct span hash_part);
 /* Puts one proof into the own store, in place of an older one of the same origin and index. */
 enum err proofs_keep(const struct client_config *config, struct span hash_part, const struct proof *proof, bool durable,
                      struct why *why);
-/* The same, but not durable before proofs_sync where it is the first of its hash part; not for two threads with one hash part,
- * and after proofs_make, which makes the folder. */
+/* The same, but where it is the first of its hash part not durable, nor whole, before proofs_sync (client/proofs_sync.h): what is
+ * found in part until then is no proof, and put again it takes the place of that. Not for two threads with one hash part, and
+ * after proofs_make, which makes the folder. */
 enum err proofs_make(const struct client_config *config, struct why *why);
 enum err proofs_put(const struct client_config *config, struct span hash_part, const struct proof *proof, struct why *why);
-enum err proofs_sync(const struct client_config *config, struct why *why);
 /* Appends a cache's sidecar, BASE_URL/<hash part>.tlog-proof; nothing where it has none (404 or 403). */
 enum err proofs_sidecar(struct http_client *client, const char *base_url, struct span hash_part, struct buf *bundles,
                         struct why *why);

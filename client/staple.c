@@ -331,13 +331,15 @@ static enum err print_proofs(struct staple *staple, const char *text, struct why
     enum err err = storepath_parse(&path, span_str(text), why);
     if (err == OK)
         err = proofs_own(&staple->config, path.hash_part, &bundles, why);
+    if (err == OK)
+        err = evidence_add(&fresh, span_buf(&bundles), "own store", &staple->policy, NULL, why);
     for (size_t log = 0; log < staple->policy.logs_n && err == OK; log++) {
         struct why trouble;
+        buf_clear(&bundles);
         if (proofs_log(staple->client, &staple->config, &staple->policy, log, path.hash_part, &bundles, &trouble) != OK)
             fprintf(stderr, "%s\n", trouble.text);
-    }
-    if (err == OK)
         err = evidence_add(&fresh, span_buf(&bundles), "log", &staple->policy, NULL, why);
+    }
     if (err == OK)
         err = sidecar_merge(&merged, &staple->policy, span_of(NULL, 0), &fresh, path.hash_part, why);
     if (err == OK && merged.len == 0)

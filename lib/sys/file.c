@@ -118,12 +118,24 @@ enum err dir_sync(const char *path, struct why *why)
     return sync_path(path, O_DIRECTORY, why);
 }
 
+enum err dir_open(const char *path, int *fd, struct why *why)
+{
+    *fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return *fd < 0 ? fail_errno(why, "open", path) : OK;
+}
+
+enum err file_system_sync(int fd, const char *path, struct why *why)
+{
+    return syncfs(fd) == 0 ? OK : fail_errno(why, "sync the file system of", path);
+}
+
 enum err dir_sync_all(const char *path, struct why *why)
 {
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return fail_errno(why, "open", path);
-    enum err err = syncfs(fd) == 0 ? OK : fail_errno(why, "sync the file system of", path);
+    int fd;
+    enum err err = dir_open(path, &fd, why);
+    if (err != OK)
+        return err;
+    err = file_system_sync(fd, path, why);
     close(fd);
     return err;
 }
@@ -207,24 +219,15 @@ enum err file_replace_soft(const char *path, mode_t mode, struct span content, s
 
 enum err file_create_soft(const char *path, mode_t mode, struct span content, bool *exists, struct why *why)
 {
-    const char *slash = strrchr(path, '/'), *name = slash == NULL ? path : slash + 1;
-    size_t len = strlen(path) + 6;
-    char *temporary = malloc(len);
-    if (temporary == NULL)
-        return fail(why, ERR_ENV, "out of memory");
-    snprintf(temporary, len, "%.*s.%s.new", (int)(name - path), path, name);
-    *exists = access(path, F_OK) == 0;
-    int fd = *exists ? -1 : open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, mode);
-    enum err err = *exists || fd >= 0 ? OK : fail_errno(why, "create", temporary);
-    if (fd >= 0)
-        err = write_all(fd, temporary, content, why);
-    if (fd >= 0 && close(fd) != 0 && err == OK)
-        err = fail_errno(why, "write", temporary);
-    if (err == OK && fd >= 0 && rename(temporary, path) != 0)
-        err = fail_errno(why, "create", path);
-    if (err != OK && fd >= 0)
-        unlink(temporary);
-    free(temporary);
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+    *exists = fd < 0 && errno == EEXIST;
+    if (fd < 0)
+        return *exists ? OK : fail_errno(why, "create", path);
+    enum err err = write_all(fd, path, content, why);
+    if (close(fd) != 0 && err == OK)
+        err = fail_errno(why, "write", path);
+    if (err != OK)
+        unlink(path);
     return err;
 }
 

@@ -24,9 +24,9 @@ enum err file_replace(const char *path, mode_t mode, struct span content, struct
 enum err file_replace_soft(const char *path, mode_t mode, struct span content, struct why *why);
 /* Syncs what somebody else wrote. */
 enum err file_sync(const char *path, struct why *why);
-/* Creates a whole file: a temporary one beside it, PATH's name with a dot before and ".new" behind, and rename. Not durable: see
- * dir_sync_all; nor safe where another does the same. Its mode is under the process's umask. *exists, and nothing is changed,
- * where PATH is there already. */
+/* The cheapest way to a new file, half of the price of a temporary one and a rename. Not durable: see dir_sync_all. Until then it
+ * may be found with a part of its content, by whoever reads it meanwhile or after this process was killed. Its mode is under the
+ * process's umask. *exists, and nothing is changed, where PATH is there already. */
 enum err file_create_soft(const char *path, mode_t mode, struct span content, bool *exists, struct why *why);
 /* OK too where the file was not there. Durable. */
 enum err file_remove(const char *path, struct why *why);
@@ -35,8 +35,11 @@ enum err file_remove(const char *path, struct why *why);
 enum err dir_make(const char *path, mode_t mode, struct why *why);
 /* Syncs a folder, so that names created or renamed in it last. */
 enum err dir_sync(const char *path, struct why *why);
-/* Syncs all that was written so far to the file system that holds the folder: many files at the price of one. */
+/* Syncs all that was written so far to the file system that holds the folder: many files at the price of one. ERR_ENV too where a
+ * write failed since the folder was opened: what is to be sure of that opens it first, and syncs that. */
 enum err dir_sync_all(const char *path, struct why *why);
+enum err dir_open(const char *path, int *fd, struct why *why);
+enum err file_system_sync(int fd, const char *path, struct why *why);
 /* Calls `each` with the name of every entry but those that start with '.', in the order of bytes; stops at its error. */
 enum err dir_each(const char *path, enum err (*each)(void *ctx, const char *name, struct why *why), void *ctx, struct why *why);
 

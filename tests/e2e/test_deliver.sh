@@ -34,11 +34,13 @@ policy "$ours" "$witness" "quorum w1"
 
 echo "# many, and some that are refused"
 letters 1000 700
+mkdir -p "$W/state/proofs"
+printf 'c2sp.org/tlog-proof@v1\nextra eyJw' >"$W/state/proofs/$(part 1300).tlog-proof" # as a deliverer that was killed leaves it
 accepts "700 letters are delivered" deliver
 same "none waits" 0 "$(waiting)"
 same "there is a proof of each" 700 "$(kept)"
 same "the log has each once" 700 "$(logged)"
-accepts "a proof verifies" stele verify "$W/state/proofs/$(part 1300).tlog-proof"
+accepts "a proof verifies, the one that was half there" stele verify "$W/state/proofs/$(part 1300).tlog-proof"
 letters 2000 100
 letters 0 1 other
 make_attestation "$W/builder" 5000 1 3000 | tail -n 1 >"$W/outbox/00000000000000000000000000002000-00050a.jsonl"
@@ -120,8 +122,49 @@ refuses "what is refused with 409 is set aside" "0 delivered, 3 refused" deliver
 same "all of it" 3 "$(aside)"
 says "with the reason" "409: line 2: in the way" "$(find "$W/outbox/refused" -name '*.why' | head -n 1)"
 
+echo "# short of our quorum, and looked up later"
+anew
+stele-witness init "$W/w2" --name w2.example >"$W/out" 2>&1
+stele-witness add-log "$W/w2" "$log_key" >"$W/out" 2>&1
+late_port=$(free_port)
+late="witness w2 $(stele-witness key "$W/w2") http://127.0.0.1:$late_port"
+stop log
+printf '%s\n' "$witness" "$late" "quorum w1" >"$W/log/policy"
+serve_at || exit 1
+policy "$ours" "$witness" "$late" "group both all w1 w2" "quorum both"
+letters 8050 40
+size=$(logged)
+stele deliver >"$W/daemon" 2>&1 &
+daemon=$!
+same "the log takes them all" $((size + 40)) "$(soon $((size + 40)) logged)"
+same "a proof that is short of our quorum is none, and it says so" 1 "$(soon 1 sh -c "grep -m 1 '40 wait: ' $W/daemon | grep -c -E 'quorum|witness'")"
+same "none has left the outbox" 40 "$(waiting)"
+same "and none is kept" 0 "$(kept)"
+start w2 stele-witness serve "$W/w2" --listen "127.0.0.1:$late_port" || exit 1
+same "when the other witness comes, they are proven" 0 "$(soon 0 waiting)"
+same "there is a proof of each" 40 "$(soon 40 kept)"
+same "the log has each once" $((size + 40)) "$(logged)"
+kill -TERM $daemon
+wait $daemon
+accepts "a proof verifies under both" stele verify "$W/state/proofs/$(part 8070).tlog-proof"
+policy "$ours" "$witness" "quorum w1"
+
+echo "# a log that is frozen"
+letters 8100 40
+cat "$W"/outbox/*.jsonl >"$W/sent"
+status "the log takes letters whose proofs never come" 200 "$(post "$W/sent" -H 'Content-Type: application/jsonl')"
+letters 8200 2
+stop log
+accepts "it is frozen" stele-log freeze "$W/log" --note "go on elsewhere"
+serve_at || exit 1
+refuses "what it took is proven all the same, what is new waits" "2 attestations still wait in .*: .*410: go on elsewhere" deliver --for 1
+same "that alone" 2 "$(waiting)"
+same "there is a proof of each of the others" 80 "$(kept)"
+same "nothing is set aside" 0 "$(aside)"
+
 echo "# several logs"
 anew
+policy "$liar" "$witness" "quorum w1"
 letters 8000 3
 printf '{"detail":"moved to log.example/next"}' | answers "410 Gone" application/problem+json
 refuses "a log that has ended takes nothing, and the letters wait" "3 attestations still wait in .*: .*410: moved to" deliver
