@@ -147,9 +147,13 @@ static void link_deferred(struct http_request *request)
     request->linked = true;
 }
 
+/* Answered, or its peer has gone: libmicrohttpd then ends a resumed request without asking for its answer. */
 static void unlink_deferred(struct http_request *request)
 {
     struct http_server *server = request->server;
+    if (!request->linked)
+        return;
+    pthread_mutex_lock(&server->deferred_lock);
     if (request->next != NULL)
         request->next->prev = request->prev;
     if (request->prev != NULL)
@@ -157,6 +161,7 @@ static void unlink_deferred(struct http_request *request)
     else
         server->deferred = request->next;
     request->linked = false;
+    pthread_mutex_unlock(&server->deferred_lock);
 }
 
 /* Puts a request aside that `handle` did not answer. False where there is something to queue at once after all. */
@@ -205,11 +210,7 @@ static bool room_for_reply(struct http_request *request)
 static enum MHD_Result finish(struct http_request *request)
 {
     struct http_server *server = request->server;
-    if (request->linked) {
-        pthread_mutex_lock(&server->deferred_lock);
-        unlink_deferred(request);
-        pthread_mutex_unlock(&server->deferred_lock);
-    }
+    unlink_deferred(request);
     if (atomic_load(&request->state) == HTTP_ABANDONED)
         return queue_problem(request, MHD_HTTP_SERVICE_UNAVAILABLE, true, "the server is stopping");
     /* A streamed reply is as slow as its source; a peer that takes nothing of it meets the idle time-out. */
@@ -284,6 +285,7 @@ void http_on_completed(void *cls, struct MHD_Connection *connection, void **cont
     if (request == NULL)
         return;
     *context = NULL;
+    unlink_deferred(request);
     uint64_t deadline_ms = atomic_load_explicit(&server->now_ms, memory_order_relaxed) +
                            1000ull * (server->config.idle_timeout_s + server->config.request_timeout_s);
     struct http_connection *peer = request->peer;
