@@ -10,8 +10,8 @@
 
 enum {
     WAITING_BYTES_MAX = 64 << 20,
-    QUIET_MS = 500,      /* the disk is left to Nix while it substitutes, */
-    DELAY_MS_MAX = 5000, /* but not for longer */
+    QUIET_MS = 500,       /* the disk is left to Nix while it substitutes, */
+    DELAY_MS_MAX = 60000, /* but not for longer */
 };
 
 struct job {
@@ -132,12 +132,15 @@ void gate_keep(struct gate_keeper *keeper, struct span hash_part, struct span pr
     keeper->full = !room;
     if (room) {
         keeper->last_ms = clock_monotonic_ms();
+        /* In between the thread looks by itself: woken for each, it would take the processor from what serves Nix. */
+        bool wake = keeper->first == NULL || keeper->bytes + job->len >= WAITING_BYTES_MAX / 2;
         if (keeper->first == NULL)
             keeper->first_ms = keeper->last_ms;
         *keeper->last = job;
         keeper->last = &job->next;
         keeper->bytes += job->len;
-        pthread_cond_signal(&keeper->changed);
+        if (wake)
+            pthread_cond_signal(&keeper->changed);
     }
     pthread_mutex_unlock(&keeper->lock);
     if (tell)

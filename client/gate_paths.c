@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "client/memory.h"
 #include "client/refusals.h"
 #include "lib/sys/clock.h"
 #include "lib/sys/report.h"
@@ -129,33 +128,6 @@ void gate_shun(struct gate *gate, const struct gate_path *path, bool wrong)
     pthread_mutex_unlock(&gate->lock);
 }
 
-/* Shows the client's memory every checkpoint that a verdict rests on. ERR_REFUSED where a log forked. */
-static enum err remember_heads(const struct gate *gate, struct span proofs, struct why *why)
-{
-    struct span seen = { 0 };
-    enum err err = OK;
-    while (proofs.len > 0 && err == OK) {
-        struct proof proof;
-        struct note note;
-        struct checkpoint checkpoint;
-        err = proof_next(&proof, &proofs, why);
-        if (err != OK || span_eq(proof.checkpoint, seen))
-            continue;
-        seen = proof.checkpoint;
-        err = note_parse(&note, proof.checkpoint, why);
-        if (err == OK)
-            err = checkpoint_parse(&checkpoint, note.text, why);
-        if (err == OK)
-            err = memory_see(gate->config, &checkpoint, proof.checkpoint, why);
-    }
-    if (err == ERR_ENV) {
-        /* A full disk must not open the gate, nor close it: what was proven is proven. */
-        report_why(REPORT_WARN, "head-not-kept", why);
-        err = OK;
-    }
-    return err;
-}
-
 static enum err accept(struct search *search, size_t upstream, const struct gathered *gathered, const struct gate_answer *answer)
 {
     struct gate *gate = search->gate;
@@ -168,8 +140,6 @@ static enum err accept(struct search *search, size_t upstream, const struct gath
         err = gather_url(&url, gate->upstreams[upstream].url, info.url, why);
     if (err == OK && search->nar_hash != NULL && !hash_eq(search->nar_hash, &answer->nar_hash))
         err = fail(why, ERR_REFUSED, "the cache now has other bytes for this path");
-    if (err == OK)
-        err = remember_heads(gate, answer->proofs, why);
     if (err != OK)
         goto out;
     *out = (struct gate_path){ .until_ms = clock_monotonic_ms() + GATE_VERDICT_S * 1000,
@@ -326,7 +296,13 @@ static enum outcome try_upstream(struct search *search, size_t upstream)
         fail(search->refusal, ERR_REFUSED, "%s has failed, and is asked again soon", gate->upstreams[upstream].url);
         return ABSENT;
     }
-    enum err err = gather_narinfo(&gathered, search->client, gate->upstreams[upstream].url, search->hash_part, &found, &trouble);
+    /* Where the cache has proofs, both are asked for at once. */
+    pthread_mutex_lock(&gate->lock);
+    bool has_proofs = gate->upstreams[upstream].has_proofs;
+    pthread_mutex_unlock(&gate->lock);
+    enum err err =
+        (has_proofs ? gather_narinfo_with_sidecar : gather_narinfo)(&gathered, search->client, gate->upstreams[upstream].url,
+                                                                    search->hash_part, &found, &trouble);
     if (err == ERR_ENV) {
         gate_upstream_failed(gate, upstream, &trouble);
         outcome = TROUBLE;

@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 
+#include "client/gate_heads.h"
 #include "client/judge_trail.h"
 #include "client/trail_follow.h"
 #include "client/trail_memory.h"
@@ -13,8 +14,11 @@
 struct gate_signer {
     struct child *child;
     char *public_key;
+    const struct client_config *config;
     pthread_mutex_t following; /* one trail at a time */
     struct buf wants;          /* of its last step */
+    pthread_mutex_t judging;   /* no verdict is used before the heads of those before it are remembered */
+    bool tell_again;           /* a head could not be */
 };
 
 /* The child's side. */
@@ -23,6 +27,7 @@ struct gate_signer_state {
     const char *dir;
     struct judge judge;
     struct evidence_heads heads; /* checkpoints that were verified: a closure's proofs share them */
+    size_t told;                 /* so many of them the front knows */
     struct nix_secret_key *key;
     struct trail_memory *trails; /* where `inputs attested` holds */
     struct judge_trail trail;    /* of the path asked about last */
@@ -102,12 +107,16 @@ static enum err render(struct gate_signer_state *state, const struct judge_verdi
 
 static enum err answer(struct gate_signer_state *state, const struct judge_verdict *verdict, struct buf *reply, struct why *why)
 {
-    struct buf narinfo = BUF_EMPTY, summary = BUF_EMPTY, proofs = BUF_EMPTY;
+    struct buf narinfo = BUF_EMPTY, summary = BUF_EMPTY, proofs = BUF_EMPTY, origins = BUF_EMPTY, heads = BUF_EMPTY;
     enum err err = verdict->passes ? render(state, verdict, &narinfo, why) : OK;
     judge_summary(&summary, &state->judge, verdict);
     for (size_t i = 0; verdict->counts != NULL && i < verdict->evidence.n; i++)
-        if (verdict->counts[i])
+        if (verdict->counts[i]) {
             buf_add(&proofs, verdict->evidence.items[i]->proof_text, verdict->evidence.items[i]->proof_len);
+            buf_fmt(&origins, "%s\n", verdict->evidence.items[i]->origin);
+        }
+    gate_heads_put(&heads, &state->heads, state->told);
+    state->told = state->heads.n;
     if (err == OK) {
         bool wants_trail = state->judge.inputs.attested == NULL && verdict->result.trail.text[0] != '\0';
         wire_put_u64(reply, (verdict->passes ? FLAG_PASSES : 0) | (verdict->by_warning ? FLAG_BY_WARNING : 0) |
@@ -119,11 +128,16 @@ static enum err answer(struct gate_signer_state *state, const struct judge_verdi
         wire_put(reply, span_buf(&summary));
         wire_put(reply, span_buf(&narinfo));
         wire_put(reply, span_buf(&proofs));
-        err = narinfo.failed || summary.failed || proofs.failed ? fail(why, ERR_ENV, "out of memory") : buf_done(reply, why);
+        wire_put(reply, span_buf(&origins));
+        wire_put(reply, span_buf(&heads));
+        bool failed = narinfo.failed || summary.failed || proofs.failed || origins.failed || heads.failed;
+        err = failed ? fail(why, ERR_ENV, "out of memory") : buf_done(reply, why);
     }
     buf_free(&narinfo);
     buf_free(&summary);
     buf_free(&proofs);
+    buf_free(&origins);
+    buf_free(&heads);
     return err;
 }
 
@@ -177,12 +191,15 @@ static enum err judge(struct gate_signer_state *state, struct span request, stru
     struct judge_source sources[SOURCES_MAX];
     char *names[SOURCES_MAX];
     struct judge_question question = { .dir = span_str(state->dir), .sources = sources, .heads = &state->heads };
-    uint64_t looked_up = 0, n = 0, i = 0;
+    uint64_t looked_up = 0, tell_again = 0, n = 0, i = 0;
     enum err err = OK;
     struct judge_verdict verdict = { 0 };
     if (!wire_take(&request, &question.narinfo) || !wire_take(&request, &question.hash_part) ||
-        !wire_take_u64(&request, &looked_up) || !wire_take_u64(&request, &n) || n > SOURCES_MAX)
+        !wire_take_u64(&request, &looked_up) || !wire_take_u64(&request, &tell_again) || !wire_take_u64(&request, &n) ||
+        n > SOURCES_MAX)
         return cut(why);
+    if (tell_again)
+        state->told = 0;
     state->judge.inputs = judge_trail_inputs(&state->trail, question.narinfo);
     for (; i < n && err == OK; i++) {
         struct span name;
@@ -201,6 +218,8 @@ static enum err judge(struct gate_signer_state *state, struct span request, stru
         err = answer(state, &verdict, reply, why);
     judge_verdict_free(&verdict);
     evidence_heads_trim(&state->heads, HEADS_KEPT_MAX);
+    if (state->told > state->heads.n)
+        state->told = 0;
     while (i > 0)
         free(names[--i]);
     return err;
@@ -232,7 +251,9 @@ enum err gate_signer_start(struct gate_signer **out, const struct client_config 
     struct gate_signer *signer = calloc(1, sizeof *signer);
     if (signer == NULL)
         return fail(why, ERR_ENV, "out of memory");
+    signer->config = config;
     pthread_mutex_init(&signer->following, NULL);
+    pthread_mutex_init(&signer->judging, NULL);
     struct gate_signer_state state = { .config = config, .dir = dir };
     struct child_role role = { .name = "stele gate: signer", .start = start, .serve = serve, .ctx = &state };
     struct buf hello = BUF_EMPTY;
@@ -256,6 +277,7 @@ void gate_signer_stop(struct gate_signer *signer)
         child_stop(signer->child);
     pthread_mutex_destroy(&signer->following);
     buf_free(&signer->wants);
+    pthread_mutex_destroy(&signer->judging);
     free(signer->public_key);
     free(signer);
 }
@@ -271,7 +293,8 @@ static bool take_answer(struct span rest, struct gate_answer *out)
     struct span hash;
     if (!wire_take_u64(&rest, &flags) || !wire_take(&rest, &hash) || hash.len != sizeof out->nar_hash.b ||
         !wire_take_u64(&rest, &out->nar_size) || !wire_take(&rest, &out->why) || !wire_take(&rest, &out->tree) ||
-        !wire_take(&rest, &out->summary) || !wire_take(&rest, &out->narinfo) || !wire_take(&rest, &out->proofs))
+        !wire_take(&rest, &out->summary) || !wire_take(&rest, &out->narinfo) || !wire_take(&rest, &out->proofs) ||
+        !wire_take(&rest, &out->origins) || !wire_take(&rest, &out->heads))
         return false;
     memcpy(out->nar_hash.b, hash.data, hash.len);
     out->passes = flags & FLAG_PASSES;
@@ -280,15 +303,16 @@ static bool take_answer(struct span rest, struct gate_answer *out)
     return true;
 }
 
-enum err gate_signer_judge(struct gate_signer *signer, const struct judge_question *question, struct gate_answer *out,
-                           struct why *why)
+/* One question to the signer, and the heads that it met into the memory before the next one is asked. */
+static enum err ask_to_judge(struct gate_signer *signer, const struct judge_question *question, struct gate_answer *out,
+                             struct why *why)
 {
-    *out = (struct gate_answer){ 0 };
     struct buf request = BUF_EMPTY;
     wire_put_u64(&request, OP_JUDGE);
     wire_put(&request, question->narinfo);
     wire_put(&request, question->hash_part);
     wire_put_u64(&request, question->looked_up);
+    wire_put_u64(&request, signer->tell_again);
     wire_put_u64(&request, question->n);
     for (size_t i = 0; i < question->n; i++) {
         wire_put(&request, span_str(question->sources[i].name));
@@ -299,8 +323,20 @@ enum err gate_signer_judge(struct gate_signer *signer, const struct judge_questi
         err = child_call(signer->child, span_buf(&request), &out->storage, why);
     if (err == OK && !take_answer(span_buf(&out->storage), out))
         err = fail(why, ERR_ENV, "the gate's signer gave a cut answer");
+    if (err == OK)
+        signer->tell_again = !gate_heads_show(signer->config, out->heads);
     buf_free(&request);
     return err;
+}
+
+enum err gate_signer_judge(struct gate_signer *signer, const struct judge_question *question, struct gate_answer *out,
+                           struct why *why)
+{
+    *out = (struct gate_answer){ 0 };
+    pthread_mutex_lock(&signer->judging);
+    enum err err = ask_to_judge(signer, question, out, why);
+    pthread_mutex_unlock(&signer->judging);
+    return err != OK || !out->passes ? err : gate_heads_check(signer->config, out->origins, why);
 }
 
 /* The front's side of a trail: what was fetched goes to the signer. */

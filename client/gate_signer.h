@@ -23,6 +23,8 @@ struct gate_answer {
     struct span summary; /* who attested it, where, under which witnesses; may be empty */
     struct span narinfo; /* the gate's own, where it passes */
     struct span proofs;  /* the proof bundles that counted */
+    struct span origins; /* the logs that these are of, a line each */
+    struct span heads;   /* those that the signer met for the first time (client/gate_heads.h) */
 };
 
 /* Forks; call before starting threads. `dir` is the store folder. */
@@ -30,8 +32,8 @@ enum err gate_signer_start(struct gate_signer **out, const struct client_config 
 void gate_signer_stop(struct gate_signer *signer);
 /* "name:base64": what nix.conf's trusted-public-keys must hold. Borrowed. */
 const char *gate_signer_public_key(const struct gate_signer *signer);
-/* `question->dir` is not looked at. ERR_ENV where the signer died. Safe from several threads. Free the answer with
- * gate_answer_free. */
+/* `question->dir` is not looked at. Heads that proofs brought are in the client's memory when this returns, and what rests on a log
+ * that forked does not pass. ERR_ENV where the signer died. Safe from several threads. Free the answer with gate_answer_free. */
 enum err gate_signer_judge(struct gate_signer *signer, const struct judge_question *question, struct gate_answer *out,
                            struct why *why);
 /* The same after its inputs were followed (`inputs attested`): what the signer wants is fetched from `sources`, round by round, and

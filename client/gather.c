@@ -12,7 +12,33 @@ void gathered_free(struct gathered *gathered)
     }
     buf_free(&gathered->narinfo);
     buf_free(&gathered->troubles);
+    buf_free(&gathered->sidecar);
     *gathered = (struct gathered){ 0 };
+}
+
+static void narinfo_url(struct buf *out, const char *upstream, struct span hash_part)
+{
+    buf_fmt(out, "%s/%.*s.narinfo", upstream, SPAN_FMT(hash_part));
+    buf_byte(out, '\0');
+}
+
+/* What came of asking for the narinfo. */
+static enum err take_narinfo(struct gathered *gathered, enum err err, const struct http_response *response, const char *url,
+                             bool *found, struct why *why)
+{
+    if (err == ERR_ENV && response->too_large)
+        return ERR_REFUSED;
+    if (err != OK || response->status == 404 || response->status == 403 || response->status == 410)
+        return err;
+    if (response->status != 200) {
+        bool trouble = response->status >= 500 || response->status == 408 || response->status == 429;
+        return fail(why, trouble ? ERR_ENV : ERR_REFUSED, "%s answered with status %u", url, response->status);
+    }
+    buf_clear(&gathered->narinfo);
+    buf_span(&gathered->narinfo, span_buf(&response->body));
+    err = buf_done(&gathered->narinfo, why);
+    *found = err == OK;
+    return err;
 }
 
 enum err gather_narinfo(struct gathered *gathered, struct http_client *client, const char *upstream, struct span hash_part,
@@ -21,24 +47,41 @@ enum err gather_narinfo(struct gathered *gathered, struct http_client *client, c
     struct buf url = BUF_EMPTY;
     struct http_response response = { 0 };
     *found = false;
-    buf_fmt(&url, "%s/%.*s.narinfo", upstream, SPAN_FMT(hash_part));
-    buf_byte(&url, '\0');
+    narinfo_url(&url, upstream, hash_part);
     enum err err = buf_done(&url, why);
-    if (err == OK)
+    if (err == OK) {
         err = http_get(client, (const char *)url.data, NULL, NARINFO_BYTES_MAX, &response, why);
-    if (err == ERR_ENV && response.too_large)
-        err = ERR_REFUSED;
-    if (err == OK && response.status == 200) {
-        buf_clear(&gathered->narinfo);
-        buf_span(&gathered->narinfo, span_buf(&response.body));
-        err = buf_done(&gathered->narinfo, why);
-        *found = err == OK;
-    } else if (err == OK && response.status != 404 && response.status != 403 && response.status != 410) {
-        bool trouble = response.status >= 500 || response.status == 408 || response.status == 429;
-        err = fail(why, trouble ? ERR_ENV : ERR_REFUSED, "%s answered with status %u", (const char *)url.data, response.status);
+        err = take_narinfo(gathered, err, &response, (const char *)url.data, found, why);
     }
     http_response_free(&response);
     buf_free(&url);
+    return err;
+}
+
+enum err gather_narinfo_with_sidecar(struct gathered *gathered, struct http_client *client, const char *upstream,
+                                     struct span hash_part, bool *found, struct why *why)
+{
+    struct buf urls[2] = { BUF_EMPTY, BUF_EMPTY };
+    struct http_response narinfo = { 0 }, sidecar = { 0 };
+    *found = false;
+    narinfo_url(&urls[0], upstream, hash_part);
+    proofs_sidecar_url(&urls[1], upstream, hash_part);
+    enum err err = urls[0].failed || urls[1].failed ? fail(why, ERR_ENV, "out of memory") : OK;
+    if (err == OK) {
+        struct http_get gets[2] = { { (const char *)urls[0].data, NARINFO_BYTES_MAX, &narinfo, OK, { "" } },
+                                    { (const char *)urls[1].data, BUNDLES_BYTES_MAX, &sidecar, OK, { "" } } };
+        http_get_both(client, gets);
+        *why = gets[0].why;
+        err = take_narinfo(gathered, gets[0].err, &narinfo, gets[0].url, found, why);
+        gathered->sidecar_asked = true;
+        gathered->sidecar_trouble = gets[1].why;
+        gathered->sidecar_err =
+            gets[1].err != OK ? gets[1].err : proofs_take(&sidecar, gets[1].url, &gathered->sidecar, &gathered->sidecar_trouble);
+    }
+    http_response_free(&narinfo);
+    http_response_free(&sidecar);
+    buf_free(&urls[0]);
+    buf_free(&urls[1]);
     return err;
 }
 
@@ -93,7 +136,15 @@ enum err gather_near(struct gathered *gathered, struct http_client *client, cons
     if (bundles == NULL)
         return fail(why, ERR_ENV, "out of memory");
     size_t before = gathered->n;
-    err = settle(gathered, proofs_sidecar(client, upstream, hash_part, bundles, &trouble), &trouble, why);
+    if (gathered->sidecar_asked) {
+        *bundles = gathered->sidecar;
+        gathered->sidecar = BUF_EMPTY;
+        trouble = gathered->sidecar_trouble;
+        err = gathered->sidecar_err;
+    } else {
+        err = proofs_sidecar(client, upstream, hash_part, bundles, &trouble);
+    }
+    err = settle(gathered, err, &trouble, why);
     gathered->has_sidecar = gathered->n > before;
     return err;
 }

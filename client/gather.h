@@ -19,6 +19,10 @@ struct gathered {
     bool looked_up;      /* every log of the policy was asked, and answered */
     bool has_sidecar;    /* the upstream carries proofs of it, good ones or not */
     struct buf troubles; /* a line for each source that could not be asked */
+    bool sidecar_asked;  /* with the narinfo; then what came of it: */
+    enum err sidecar_err;
+    struct why sidecar_trouble;
+    struct buf sidecar;
 };
 
 void gathered_free(struct gathered *gathered);
@@ -27,6 +31,9 @@ void gathered_free(struct gathered *gathered);
  * in trouble (408, 429, 5xx): the next time may be better; ERR_REFUSED for any other answer, and for one that is too large. */
 enum err gather_narinfo(struct gathered *gathered, struct http_client *client, const char *upstream, struct span hash_part,
                         bool *found, struct why *why);
+/* The same, and in the same round trip the upstream's sidecar, which gather_near then takes from here. */
+enum err gather_narinfo_with_sidecar(struct gathered *gathered, struct http_client *client, const char *upstream,
+                                     struct span hash_part, bool *found, struct why *why);
 /* Adds the own store's and the sidecar's proofs. Trouble with a source is noted, never an error: fewer proofs can only refuse.
  * ERR_ENV where memory is short. */
 enum err gather_near(struct gathered *gathered, struct http_client *client, const struct client_config *config,

@@ -97,30 +97,41 @@ enum err proofs_make(const struct client_config *config, struct why *why)
     return err;
 }
 
-/* GET of proofs: nothing where the server says that it has none. */
+/* Nothing where the server says that it has none. */
+enum err proofs_take(const struct http_response *response, const char *url, struct buf *bundles, struct why *why)
+{
+    if (response->status == 404 || response->status == 403 || response->status == 410)
+        return OK;
+    if (response->status != 200)
+        return fail(why, ERR_ENV, "%s answered with status %u", url, response->status);
+    buf_span(bundles, span_buf(&response->body));
+    return buf_done(bundles, why);
+}
+
 static enum err fetch(struct http_client *client, struct buf *url, struct buf *bundles, struct why *why)
 {
     struct http_response response = { 0 };
-    buf_byte(url, '\0');
     enum err err = buf_done(url, why);
     if (err == OK)
         err = http_get(client, (const char *)url->data, NULL, BUNDLES_BYTES_MAX, &response, why);
-    if (err == OK && response.status == 200) {
-        buf_span(bundles, span_buf(&response.body));
-        err = buf_done(bundles, why);
-    } else if (err == OK && response.status != 404 && response.status != 403 && response.status != 410) {
-        err = fail(why, ERR_ENV, "%s answered with status %u", (const char *)url->data, response.status);
-    }
+    if (err == OK)
+        err = proofs_take(&response, (const char *)url->data, bundles, why);
     http_response_free(&response);
     buf_free(url);
     return err;
+}
+
+void proofs_sidecar_url(struct buf *out, const char *base_url, struct span hash_part)
+{
+    buf_fmt(out, "%s/%.*s.tlog-proof", base_url, SPAN_FMT(hash_part));
+    buf_byte(out, '\0');
 }
 
 enum err proofs_sidecar(struct http_client *client, const char *base_url, struct span hash_part, struct buf *bundles,
                         struct why *why)
 {
     struct buf url = BUF_EMPTY;
-    buf_fmt(&url, "%s/%.*s.tlog-proof", base_url, SPAN_FMT(hash_part));
+    proofs_sidecar_url(&url, base_url, hash_part);
     return fetch(client, &url, bundles, why);
 }
 
@@ -140,6 +151,7 @@ enum err proofs_log(struct http_client *client, const struct client_config *conf
     if (!proofs_log_url(config, policy, log, &base))
         return OK;
     buf_fmt(&url, "%.*s/output/%.*s", SPAN_FMT(base), SPAN_FMT(hash_part));
+    buf_byte(&url, '\0');
     return fetch(client, &url, bundles, why);
 }
 

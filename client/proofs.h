@@ -23,6 +23,9 @@ enum err proofs_put(const struct client_config *config, struct span hash_part, c
 /* Appends a cache's sidecar, BASE_URL/<hash part>.tlog-proof; nothing where it has none (404 or 403). */
 enum err proofs_sidecar(struct http_client *client, const char *base_url, struct span hash_part, struct buf *bundles,
                         struct why *why);
+/* The two halves of it, for who asks for it together with something else: its URL, NUL included, and what the answer held. */
+void proofs_sidecar_url(struct buf *out, const char *base_url, struct span hash_part);
+enum err proofs_take(const struct http_response *response, const char *url, struct buf *bundles, struct why *why);
 /* Appends what log number `log` of the policy answers to GET /output/<hash part>; nothing where it has none or no URL. */
 enum err proofs_log(struct http_client *client, const struct client_config *config, const struct policy *policy, size_t log,
                     struct span hash_part, struct buf *bundles, struct why *why);

@@ -34,20 +34,6 @@ struct child {
     struct why why_dead;
 };
 
-static bool read_exactly(int fd, uint8_t *out, size_t len)
-{
-    while (len > 0) {
-        ssize_t got = read(fd, out, len);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
-            return false;
-        out += got;
-        len -= (size_t)got;
-    }
-    return true;
-}
-
 static bool write_exactly(int fd, const uint8_t *bytes, size_t len)
 {
     while (len > 0) {
@@ -62,15 +48,30 @@ static bool write_exactly(int fd, const uint8_t *bytes, size_t len)
     return true;
 }
 
-/* Appends the next frame; false at the peer's end, or for one that is too large. */
-static bool read_frame(int fd, struct buf *out)
+enum { READ_BYTES = 16 << 10 }; /* at once: a frame is mostly smaller */
+
+/* Reads the next frame into `storage`; false at the peer's end, or for one that is too large. Nobody sends the next frame before
+ * this one is answered, so what comes with it is part of it. */
+static bool read_frame(int fd, struct buf *storage, struct span *frame)
 {
-    uint8_t len_bytes[4];
-    if (!read_exactly(fd, len_bytes, sizeof len_bytes))
-        return false;
-    size_t len = get_be32(len_bytes);
-    uint8_t *at = len <= CHILD_FRAME_BYTES_MAX ? buf_grow(out, len) : NULL;
-    return at != NULL && read_exactly(fd, at, len);
+    size_t want = 4;
+    buf_clear(storage);
+    while (storage->len < want) {
+        size_t had = storage->len, room = want - had > READ_BYTES ? want - had : READ_BYTES;
+        uint8_t *at = buf_grow(storage, room);
+        ssize_t got = at == NULL ? 0 : read(fd, at, room);
+        storage->len = had + (got > 0 ? (size_t)got : 0);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got <= 0)
+            return false;
+        if (storage->len >= 4)
+            want = 4 + (size_t)get_be32(storage->data);
+        if (want > 4 + (size_t)CHILD_FRAME_BYTES_MAX || storage->len > want)
+            return false;
+    }
+    *frame = span_cut(span_buf(storage), 4, want - 4);
+    return true;
 }
 
 /* The parent's frames. Length and bytes go at once: the child wakes once. The parent may not have chosen to ignore SIGPIPE: a child
@@ -190,7 +191,8 @@ static enum err harden(pid_t parent, int *fd, struct why *why)
 
 static void run_child(const struct child_role *role, pid_t parent, int fd)
 {
-    struct buf request = BUF_EMPTY, reply = BUF_EMPTY;
+    struct buf storage = BUF_EMPTY, reply = BUF_EMPTY;
+    struct span request;
     struct why why = { "" };
     enum err err = harden(parent, &fd, &why);
     if (!start_reply(&reply))
@@ -200,10 +202,9 @@ static void run_child(const struct child_role *role, pid_t parent, int fd)
     if (err == OK)
         err = sandbox(&why);
     while (err == OK && write_reply(fd, OK, &reply)) {
-        buf_clear(&request);
-        if (!read_frame(fd, &request) || !start_reply(&reply))
+        if (!read_frame(fd, &storage, &request) || !start_reply(&reply))
             break;
-        err = role->serve(role->ctx, span_buf(&request), &reply, &why);
+        err = role->serve(role->ctx, request, &reply, &why);
     }
     if (err != OK && start_reply(&reply)) {
         buf_str(&reply, why.text);
@@ -223,9 +224,10 @@ static enum err died(struct child *child, struct why *why)
 /* One reply frame; its status other than OK is the child's last word. */
 static enum err take_reply(struct child *child, struct buf *reply, struct why *why)
 {
-    struct buf frame = BUF_EMPTY;
+    struct buf storage = BUF_EMPTY;
+    struct span frame;
     enum err err = OK;
-    if (!read_frame(child->socket, &frame) || frame.len == 0) {
+    if (!read_frame(child->socket, &storage, &frame) || frame.len == 0) {
         err = died(child, why);
     } else if (frame.data[0] != OK) {
         child->dead = true;
@@ -235,7 +237,7 @@ static enum err take_reply(struct child *child, struct buf *reply, struct why *w
         buf_add(reply, frame.data + 1, frame.len - 1);
         err = buf_done(reply, why);
     }
-    buf_free(&frame);
+    buf_free(&storage);
     return err;
 }
 

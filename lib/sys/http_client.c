@@ -11,9 +11,12 @@
 
 #include "lib/sys/address.h"
 
+enum { STEP_MS = 1000 };
+
 struct http_client {
     struct http_client_config config;
-    CURL *easy;
+    CURLM *multi;  /* whose connections all requests share */
+    CURL *easy[2]; /* the second for http_get_both alone */
 };
 
 enum err http_client_system_start(struct why *why)
@@ -207,8 +210,9 @@ enum err http_easy_end(CURL *easy, CURLcode code, const char *url, struct http_g
 enum err http_client_new(struct http_client **out, const struct http_client_config *config, struct why *why)
 {
     struct http_client *client = calloc(1, sizeof *client);
-    if (client == NULL || (client->easy = curl_easy_init()) == NULL) {
-        free(client);
+    if (client == NULL || (client->multi = curl_multi_init()) == NULL || (client->easy[0] = curl_easy_init()) == NULL ||
+        (client->easy[1] = curl_easy_init()) == NULL) {
+        http_client_free(client);
         return fail(why, ERR_ENV, "out of memory");
     }
     client->config = *config;
@@ -220,8 +224,42 @@ void http_client_free(struct http_client *client)
 {
     if (client == NULL)
         return;
-    curl_easy_cleanup(client->easy);
+    for (size_t i = 0; i < 2; i++)
+        curl_easy_cleanup(client->easy[i]);
+    curl_multi_cleanup(client->multi);
     free(client);
+}
+
+/* Runs the first `n` transfers to their ends; codes[] says how each one went. */
+static void perform(struct http_client *client, size_t n, CURLcode codes[2])
+{
+    CURLMcode code = CURLM_OK;
+    int running = 0, left;
+    for (size_t i = 0; i < n; i++) {
+        codes[i] = CURLE_OUT_OF_MEMORY; /* unless its end is told below */
+        CURLMcode added = curl_multi_add_handle(client->multi, client->easy[i]);
+        code = code == CURLM_OK ? added : code;
+    }
+    while (code == CURLM_OK && (code = curl_multi_perform(client->multi, &running)) == CURLM_OK && running > 0)
+        code = curl_multi_poll(client->multi, NULL, 0, STEP_MS, NULL);
+    for (CURLMsg *message; (message = curl_multi_info_read(client->multi, &left)) != NULL;)
+        if (message->msg == CURLMSG_DONE)
+            codes[message->easy_handle == client->easy[0] ? 0 : 1] = message->data.result;
+    for (size_t i = 0; i < n; i++)
+        curl_multi_remove_handle(client->multi, client->easy[i]);
+}
+
+/* What a request has besides its method: where it goes, and where the answer does. */
+static enum err prepare(struct http_client *client, CURL *easy, const char *url, struct http_gather *gather, struct why *why)
+{
+    long total_ms = client->config.total_timeout_ms != 0 ? (long)client->config.total_timeout_ms : HTTP_TOTAL_TIMEOUT_MS;
+    http_response_clear(gather->response);
+    enum err err = http_easy_setup(easy, &client->config, url, why);
+    if (err == OK) {
+        http_easy_gather(easy, gather);
+        curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, total_ms);
+    }
+    return err;
 }
 
 /* One request; a GET where `content_type` is NULL, else of that method. */
@@ -231,25 +269,44 @@ static enum err request(struct http_client *client, const char *method, const ch
 {
     struct http_gather gather = { .response = response, .bytes_max = bytes_max };
     struct curl_slist *list = NULL;
-    long total_ms = client->config.total_timeout_ms != 0 ? (long)client->config.total_timeout_ms : HTTP_TOTAL_TIMEOUT_MS;
-    http_response_clear(response);
-    enum err err = http_easy_setup(client->easy, &client->config, url, why);
+    CURL *easy = client->easy[0];
+    CURLcode code[2];
+    enum err err = prepare(client, easy, url, &gather, why);
     if (err == OK && content_type != NULL)
-        err = http_easy_post(client->easy, content_type, body, &list, why);
-    if (err == OK && content_type != NULL && curl_easy_setopt(client->easy, CURLOPT_CUSTOMREQUEST, method) != CURLE_OK)
+        err = http_easy_post(easy, content_type, body, &list, why);
+    if (err == OK && content_type != NULL && curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, method) != CURLE_OK)
         err = fail(why, ERR_ENV, "out of memory");
     for (; err == OK && headers != NULL && *headers != NULL; headers++)
         if (!http_slist_add(&list, *headers))
             err = fail(why, ERR_ENV, "out of memory");
     if (err == OK) {
-        http_easy_gather(client->easy, &gather);
-        curl_easy_setopt(client->easy, CURLOPT_TIMEOUT_MS, total_ms);
-        curl_easy_setopt(client->easy, CURLOPT_HTTPHEADER, list);
-        err = http_easy_end(client->easy, curl_easy_perform(client->easy), url, &gather, why);
+        curl_easy_setopt(easy, CURLOPT_HTTPHEADER, list);
+        perform(client, 1, code);
+        err = http_easy_end(easy, code[0], url, &gather, why);
     }
-    curl_easy_setopt(client->easy, CURLOPT_HTTPHEADER, NULL);
+    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, NULL);
     curl_slist_free_all(list);
     return err;
+}
+
+void http_get_both(struct http_client *client, struct http_get gets[2])
+{
+    struct http_gather gathers[2];
+    CURLcode codes[2];
+    for (size_t i = 0; i < 2; i++) {
+        gathers[i] = (struct http_gather){ .response = gets[i].response, .bytes_max = gets[i].bytes_max };
+        gets[i].err = prepare(client, client->easy[i], gets[i].url, &gathers[i], &gets[i].why);
+    }
+    if (gets[0].err != OK || gets[1].err != OK) {
+        /* Memory is short, or the URL is none. */
+        for (size_t i = 0; i < 2; i++)
+            if (gets[i].err == OK)
+                gets[i].err = fail(&gets[i].why, ERR_ENV, "%s", gets[1 - i].why.text);
+        return;
+    }
+    perform(client, 2, codes);
+    for (size_t i = 0; i < 2; i++)
+        gets[i].err = http_easy_end(client->easy[i], codes[i], gets[i].url, &gathers[i], &gets[i].why);
 }
 
 enum err http_get(struct http_client *client, const char *url, const char *const *headers, size_t bytes_max,

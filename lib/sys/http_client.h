@@ -40,6 +40,16 @@ void http_client_free(struct http_client *client);
  * emptied first and its memory used again. `headers` ends with NULL and may be NULL: "Name: value". */
 enum err http_get(struct http_client *client, const char *url, const char *const *headers, size_t bytes_max,
                   struct http_response *response, struct why *why);
+/* Two GETs at the same time, over a connection each, where the second does not depend on the first. Each has its own outcome, as
+ * http_get gives it. */
+struct http_get {
+    const char *url;
+    size_t bytes_max;
+    struct http_response *response;
+    enum err err;
+    struct why why;
+};
+void http_get_both(struct http_client *client, struct http_get gets[2]);
 enum err http_post(struct http_client *client, const char *url, const char *content_type, struct span body, size_t bytes_max,
                    struct http_response *response, struct why *why);
 enum err http_put(struct http_client *client, const char *url, const char *content_type, struct span body, size_t bytes_max,

@@ -135,6 +135,38 @@ accepts "the control: a proof" stele verify "$W/a4.tlog-proof" "$W/a5.tlog-proof
 refuses "and a head without the quorum that conflicts with nothing" "NOT verified.*quorum" stele verify "$W/short.tlog-proof"
 accepts "is no evidence" no_such "$evidence.unwitnessed"
 
+echo "# the gate hears it from a cache, too"
+nix-store --generate-binary-cache-key gate.example-1 "$W/gate.secret" "$W/gate.public" >"$W/out" 2>&1
+# gate_of NAME: that user's gate.
+gate_of() {
+    user "$1"
+    echo "signing-key $W/gate.secret" >>"$W/$1/stele.conf"
+    stop gate
+    start gate stele gate --config "$STELE_CONFIG" --listen 127.0.0.1:0 || exit 1
+}
+asked() { curl -s -o "$W/out" -w '%{http_code}' "$(url gate)/$(part "$1").narinfo"; }
+cp "$W/a4.tlog-proof" "$W/cache/$(part 3).tlog-proof"
+cp "$W/b4.tlog-proof" "$W/cache/$(part 100).tlog-proof"
+gate_of gated
+same "a path whose proof is of one history passes" 200 "$(asked 3)"
+same "one with a proof of another, under the quorum, does not" 404 "$(asked 100)"
+says "because the log forked" FORKED "$W/out"
+accepts "which is kept as evidence" stele verify-evidence "$evidence"
+same "the first one passes no more" 404 "$(asked 3)"
+grep -v '^— w.example' "$W/b4.tlog-proof" >"$W/cache/$(part 100).tlog-proof"
+gate_of gate_heard
+same "the same without the quorum: the first" 200 "$(asked 3)"
+same "and the other, that is refused for want of the quorum" 404 "$(asked 100)"
+accepts "and is kept as evidence" stele verify-evidence "$evidence.unwitnessed"
+says "and told" "log-signed-twice" "$W/run/gate.err"
+same "what is under the quorum still passes" 200 "$(asked 3)"
+cat "$W/a4.tlog-proof" "$W/cache/$(part 100).tlog-proof" >"$W/cache/$(part 3).tlog-proof"
+gate_of gate_beside
+same "one that stands beside a good proof changes nothing" 200 "$(asked 3)"
+accepts "and is kept as evidence as well" stele verify-evidence "$evidence.unwitnessed"
+stop gate
+rm "$W"/cache/*.tlog-proof
+
 echo "# damage, and a disk that is not ours"
 user damaged
 accepts "a proof" stele verify "$W/a4.tlog-proof"

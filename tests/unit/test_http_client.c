@@ -7,6 +7,7 @@
 #include "lib/sys/gzip.h"
 
 static _Atomic unsigned packed_sent, redirected;
+static _Atomic unsigned meeting; /* requests that are answered when there are two */
 
 /* 100,000 zeros, packed where that is asked for. */
 static void reply_packed(struct http_request *request)
@@ -37,6 +38,13 @@ static void handle(void *ctx, struct http_request *request)
         while (!leaving)
             usleep(1000);
         http_reply(request, 200, NULL, span_str("slow"));
+    } else if (span_is(path, "/meets")) {
+        meeting++;
+        while (meeting % 2 != 0 && !leaving)
+            usleep(1000);
+        http_reply(request, 200, NULL, span_str("met"));
+    } else if (span_is(path, "/body")) {
+        http_reply(request, 200, NULL, span_str("body got"));
     } else if (span_is(path, "/header")) {
         const char *value = http_request_header(request, "X-Test");
         http_reply(request, 200, (struct http_header[]){ { "Content-Type", "text/x.test; a=b" }, { NULL, NULL } }, span_str(value));
@@ -77,6 +85,46 @@ static void gets_and_posts(void **state)
     assert_int_equal(response.retry_after_s, 17);
     http_response_free(&response);
     http_client_free(client);
+}
+
+static void gets_both(void **state)
+{
+    (void)state;
+    struct why why = { "" };
+    struct http_client *client;
+    struct http_response first = { 0 }, second = { 0 };
+    assert_int_equal(http_client_new(&client, &(struct http_client_config){ 0 }, &why), OK);
+    /* One after the other, neither would be answered. */
+    struct http_get gets[2] = { { at("/meets"), 100, &first, OK, { "" } }, { at("/meets"), 100, &second, OK, { "" } } };
+    http_get_both(client, gets);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(gets[i].err, OK);
+        assert_int_equal(gets[i].response->status, 200);
+        assert_true(span_is(span_buf(&gets[i].response->body), "met"));
+        assert_int_equal(gets[i].response->connections, 1);
+    }
+    /* Each has its own outcome, and the connections are kept. */
+    gets[0] = (struct http_get){ at("/busy"), 1000, &first, ERR_USAGE, { "" } };
+    gets[1] = (struct http_get){ at("/body"), 3, &second, OK, { "" } };
+    http_get_both(client, gets);
+    assert_int_equal(gets[0].err, OK);
+    assert_int_equal(first.status, 503);
+    assert_int_equal(first.connections, 0);
+    assert_int_equal(gets[1].err, ERR_ENV);
+    assert_true(second.too_large);
+    assert_non_null(strstr(gets[1].why.text, "/body"));
+    assert_int_equal(http_get(client, at("/body"), NULL, 100, &first, &why), OK);
+    assert_true(span_is(span_buf(&first.body), "body got"));
+    assert_int_equal(first.connections, 0);
+    /* And one that cannot be asked does not keep the other from its answer. */
+    gets[0] = (struct http_get){ at("/body"), 100, &first, OK, { "" } };
+    gets[1] = (struct http_get){ "gopher://127.0.0.1/", 100, &second, OK, { "" } };
+    http_get_both(client, gets);
+    assert_int_equal(gets[0].err, OK);
+    assert_int_equal(gets[1].err, ERR_ENV);
+    http_client_free(client);
+    http_response_free(&first);
+    http_response_free(&second);
 }
 
 static void bounds_and_refuses(void **state)
@@ -155,10 +203,8 @@ static void asks_for_gzip(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(gets_and_posts),
-        cmocka_unit_test(bounds_and_refuses),
-        cmocka_unit_test(reads_files_and_netrc),
-        cmocka_unit_test(asks_for_gzip),
+        cmocka_unit_test(gets_and_posts),        cmocka_unit_test(gets_both),     cmocka_unit_test(bounds_and_refuses),
+        cmocka_unit_test(reads_files_and_netrc), cmocka_unit_test(asks_for_gzip),
     };
     return cmocka_run_group_tests(tests, server_setup, server_teardown);
 }
