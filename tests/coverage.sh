@@ -14,7 +14,7 @@ find "$build" -name '*.gcda' -delete
 tests=$(find "$build/tests/unit" -type f -executable -name 'test_*' -o -type f -executable -name 'vectors_*' | sort)
 targets=$(find "$build/tests/fuzz" -type f -executable -name 'fuzz_*' | sort)
 # shellcheck disable=SC2086 # lists of words
-tests/run.sh only $tests $targets >"$out/tap" 2>&1 || true
+STELE_BUILD=$PWD/$build tests/run.sh only $tests $targets >"$out/tap" 2>&1 || true
 if grep -E '^ *not ok' "$out/tap" >&2; then
     echo "the coverage is that of tests which failed" >&2
     exit 1

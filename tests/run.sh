@@ -13,7 +13,7 @@ trap 'rm -rf "$out"' EXIT
 processors=$(nproc 2>/dev/null || echo 2)
 jobs=${JOBS:-$processors}
 [ "$jobs" -le 16 ] || jobs=16 # free_port has ports for as many
-export CMOCKA_MESSAGE_OUTPUT=TAP FAULT="${FAULT:-short}" PATIENCE_S="${PATIENCE_S:-600}"
+export CMOCKA_MESSAGE_OUTPUT=TAP FAULT="${FAULT:-short}" PATIENCE_S="${PATIENCE_S:-900}"
 
 # build NAME TARGET: makes it; one that fails counts as a failed test.
 build() {

@@ -1,6 +1,8 @@
-# Shared by the tests of the builder's side: a builder with a key and an outbox, and what its attestations say. After lib.sh and
-# nix_world.
+# Shared by the tests of the builder's side: a builder with a key and an outbox, and what its attestations say. After lib.sh; makes
+# the world, with a hermetic Nix.
 # shellcheck shell=sh disable=SC2034
+world
+nix_world
 hook=$STELE_BUILD/bin/stele-hook
 table=$here/../../spec/builds.md
 

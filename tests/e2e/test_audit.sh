@@ -2,8 +2,6 @@
 # `stele audit` on real Nix: each class and each alarm, with the control beside it. TAP.
 . "$(dirname "$0")/lib.sh"
 . "$here/build_lib.sh"
-world
-nix_world
 PATH=$STELE_BUILD/tests/e2e:$PATH
 stele keygen ci.example/builder --out "$W/key" >"$W/out" 2>&1
 stele keygen stranger.example/builder --out "$W/stranger" >"$W/out" 2>&1

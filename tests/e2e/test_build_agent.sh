@@ -3,8 +3,6 @@
 # user; and what the agent cannot see to be Nix's own it refuses, whoever asks. TAP.
 . "$(dirname "$0")/lib.sh"
 . "$here/build_lib.sh"
-world
-nix_world
 builder_world
 echo "sign-agent agent" >>"$W/builder.conf"
 sed 's/^key .*/key nowhere/' "$W/builder.conf" >"$W/hook.conf"

@@ -3,8 +3,6 @@
 # the caller names, without its secrets. TAP.
 . "$(dirname "$0")/lib.sh"
 . "$here/build_lib.sh"
-world
-nix_world
 builder_world
 many=40
 # shellcheck disable=SC2046 # a list of words

@@ -3,8 +3,6 @@
 # that only root reads. TAP.
 . "$(dirname "$0")/lib.sh"
 . "$here/build_lib.sh"
-world
-nix_world
 builder_world
 if [ "$(id -u)" != 0 ] || ! unshare -m true 2>/dev/null; then
     skipped "nix-daemon with build users" "not root, or no mount namespaces"

@@ -3,8 +3,6 @@
 # and is counted. TAP.
 . "$(dirname "$0")/lib.sh"
 . "$here/build_lib.sh"
-world
-nix_world
 builder_world
 drv() { nix-instantiate "$here/builds.nix" --argstr nonce "$W/nonce" "$@" 2>/dev/null; }
 counted() { awk -v reason="$1" '$1 == reason { n = $2 } END { print n + 0 }' "$W/state/counts" 2>/dev/null || echo 0; }

@@ -2,8 +2,6 @@
 # Every kind of build of spec/builds.md on a real Nix: the one on PATH, and so `make check-nix` runs this against a newer one. TAP.
 . "$(dirname "$0")/lib.sh"
 . "$here/build_lib.sh"
-world
-nix_world
 NIX_CONFIG="${NIX_CONFIG}experimental-features = nix-command ca-derivations impure-derivations
 "
 builder_world

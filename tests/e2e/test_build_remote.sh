@@ -3,8 +3,6 @@
 # is a mount namespace with its own store under the same name, reached through a program called ssh. TAP.
 . "$(dirname "$0")/lib.sh"
 . "$here/build_lib.sh"
-world
-nix_world
 builder_world
 if ! { unshare -m true || unshare -rm true; } 2>/dev/null; then
     skipped "a remote build" "no mount namespaces here"

@@ -3,8 +3,6 @@
 # TAP.
 . "$(dirname "$0")/lib.sh"
 . "$here/build_lib.sh"
-world
-nix_world
 builder_world
 many=3000
 network "$W/policy" "$W/key.pub"

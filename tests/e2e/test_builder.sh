@@ -3,8 +3,6 @@
 # built, and that the deliverer loses nothing. TAP.
 . "$(dirname "$0")/lib.sh"
 . "$here/build_lib.sh"
-world
-nix_world
 
 cat >"$W/builder.conf" <<END
 policy policy

@@ -2,8 +2,6 @@
 # `stele trace` on real Nix: a trail that comes out, and each way in which one ends, beside it. TAP.
 . "$(dirname "$0")/lib.sh"
 . "$here/build_lib.sh"
-world
-nix_world
 PATH=$STELE_BUILD/tests/e2e:$PATH
 NIX_CONFIG="${NIX_CONFIG}experimental-features = nix-command ca-derivations
 "
