@@ -40,18 +40,25 @@ fill() {
 # part PATH: its hash part.
 part() { basename "$1" | cut -c1-32; }
 
-# new_gate [LINE]...: a gate with a fresh state before $upstream, by default the server `cache`; LINEs go into its
+# gate_at NAME [LINE]...: a gate with a fresh state before $upstream, by default the server `cache`; LINEs go into its
 # configuration, in which they may name another policy.
-new_gate() {
-    stop gate
+gate_at() {
+    gate_name=$1
+    shift
     gates=$((gates + 1))
     {
         case "$*" in *policy\ *) ;; *) echo 'policy policy' ;; esac
         printf 'trust trust\nstate gate-%s\nsigning-key gate.secret\nstore-dir %s\n' $gates "$NIX_STORE_DIR"
         case "$*" in *upstream\ *) ;; *) echo "upstream ${upstream:-$(url cache)}" ;; esac
         [ $# = 0 ] || printf '%s\n' "$@"
-    } >"$W/gate.conf"
-    start gate stele gate --config "$W/gate.conf" --listen 127.0.0.1:0
+    } >"$W/$gate_name.conf"
+    start "$gate_name" stele gate --config "$W/$gate_name.conf" --listen 127.0.0.1:0
+}
+
+# new_gate [LINE]...: the gate that `get` and `is` ask.
+new_gate() {
+    stop gate
+    gate_at gate "$@"
 }
 
 # get PATH [CURL OPTION...]: prints the status; the body is in $W/body, the headers in $W/headers.

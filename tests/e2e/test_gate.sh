@@ -145,7 +145,11 @@ is "a builder that was revoked, with 451 and the reason" 451 "/$part.narinfo"
 says "which Nix prints" "revoked" "$W/body"
 trust_builder "" nonsense
 kill -HUP "$(cat "$W/run/gate.pid")"
-sleep 0.5
+tries=0
+until grep -q not-reread "$W/run/gate.err" || [ $tries -gt 600 ]; do
+    tries=$((tries + 1))
+    sleep 0.05
+done
 is "a trust file that is wrong changes nothing" 451 "/$part.narinfo"
 says "and the operator is told" "not-reread.*line 3" "$W/run/gate.err"
 trust_builder

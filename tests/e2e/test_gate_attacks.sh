@@ -83,7 +83,7 @@ refuses "a stripped proof: Nix does not get it" "don't know how to build" substi
 cp "$W/state/proofs/$part.tlog-proof" "$W/cache/"
 new_gate
 nix_takes "a stripped proof: control"
-head -c 400M /dev/zero | xz -0 >"$W/cache/nar/bomb.nar.xz"
+head -c 64M /dev/zero | xz -0 >"$W/cache/nar/bomb.nar.xz"
 sed -i 's|^URL: .*|URL: nar/bomb.nar.xz|; s|^Compression: .*|Compression: xz|; /^File/d' "$narinfo"
 rm -rf "$W/user"
 refuses "a compression bomb: Nix does not get it" "." substitute user "$(url gate)" "$keys" "$library"

@@ -9,7 +9,7 @@ let build = name: script: derivation { inherit name; system = builtins.currentSy
       args = [ "-c" script ]; PATH = "/usr/bin:/bin"; };
 in { small = build "small" "echo small >$out";
      large = build "large" "seq 1 300000 >$out";
-     huge = build "huge" "head -c 300M /dev/zero >$out"; }
+     huge = build "huge" "head -c 128M /dev/zero >$out"; }
 NIX
 small=$(build "$W/sizes.nix" small)
 large=$(build "$W/sizes.nix" large)
@@ -43,8 +43,37 @@ gate_nar() {
     sed -n 's/^URL: /\//p' "$W/body"
 }
 
-# Ranges.
+# aside NAME MODE PATH: a gate before an upstream of its own that does MODE. It is asked in the background, for its answer takes time:
+# `told` has the status.
+aside() {
+    echo "$2" >"$W/mode-$1"
+    start "flaky-$1" flaky_cache "$W/cache-aside" "$W/mode-$1" || exit 1
+    gate_at "gate-$1" "upstream $(url "flaky-$1")
+upstream-timeout 1" || exit 1
+    curl -s -o "$W/body-$1" -w '%{http_code}' "$(url "gate-$1")$3" >"$W/status-$1" &
+    echo $! >"$W/asked-$1"
+}
+# told WHAT STATUS NAME
+told() {
+    wait "$(cat "$W/asked-$3")"
+    cat "$W/status-$3" >>"$statuses"
+    echo >>"$statuses"
+    same "$1" "$2" "$(cat "$W/status-$3")"
+    stop "gate-$3"
+    stop "flaky-$3"
+}
+cp -r "$W/cache" "$W/cache-aside"
 mode ok
+new_gate "$one"
+small_nar=$(gate_nar "$small")
+aside twice "fail 503 2" "/$part.narinfo"
+aside silent silent "/$part.narinfo"
+for bad in longer shorter stall fail; do
+    case $bad in fail) how="fail 500 -1" ;; *) how=$bad ;; esac
+    aside "$bad" "$how" "$small_nar"
+done
+
+# Ranges.
 new_gate "$one"
 large_nar=$(gate_nar "$large")
 fetch "a NAR" 200 "$large_nar"
@@ -96,9 +125,7 @@ cp "$W/good" "$W/cache/$part.narinfo"
 cp "$W/good.nar" "$W/cache/$nar"
 
 # A moment's trouble of the only upstream is not a refusal; lasting trouble is, soon, and no other status than 404.
-mode "fail 503 2"
-new_gate "$one"
-fetch "two failures in a row, and then an answer" 200 "/$part.narinfo"
+told "two failures in a row, and then an answer" 200 twice
 mode "fail 500 -1"
 new_gate "$one"
 fetch "an upstream that fails for ever" 404 "/$part.narinfo"
@@ -106,17 +133,9 @@ before=$(asked flaky "narinfo")
 fetch "is left alone for a while" 404 "/$part.narinfo"
 same "without a request" "$before" "$(asked flaky "narinfo")"
 says "which is told" "upstream-down" "$W/run/gate.err"
-mode silent
-new_gate "upstream $(url flaky)
-upstream-timeout 1"
-fetch "an upstream that never answers" 404 "/$part.narinfo"
-mode ok
-new_gate "$one"
-small_nar=$(gate_nar "$small")
-for bad in longer shorter stall "fail 500 -1"; do
-    mode "$bad"
-    fetch "a NAR from an upstream that does \"$bad\"" 404 "$small_nar"
-    new_gate "$one"
+told "an upstream that never answers" 404 silent
+for bad in longer shorter stall fail; do
+    told "a NAR from an upstream that does \"$bad\"" 404 "$bad"
 done
 
 # Redirects of NAR requests.
@@ -153,7 +172,7 @@ mode ok
 # What is larger than memory.
 new_gate "upstream file://$W/huge"
 huge_nar=$(gate_nar "$huge")
-same "300 MB come" "$(($(stat -c %s "$huge") + 112))" "$(curl -s "$(url gate)$huge_nar" | wc -c)"
+same "128 MiB come" "$(($(stat -c %s "$huge") + 112))" "$(curl -s "$(url gate)$huge_nar" | wc -c)"
 case $STELE_BUILD in
 *plain)
     peak_kb=$(awk '/^VmHWM/ { print $2 }' "/proc/$(cat "$W/run/gate.pid")/status")
