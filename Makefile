@@ -18,6 +18,9 @@ FLAGS_asan  := -O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-san
 LINK_asan   := -fsanitize=address,undefined
 FLAGS_tsan  := -O1 -fno-omit-frame-pointer -fsanitize=thread
 LINK_tsan   := -fsanitize=thread
+# fuzz: what tests/fuzz/run.sh runs, with CC=clang.
+FLAGS_fuzz := -O1 -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+LINK_fuzz  := -fsanitize=fuzzer,address,undefined
 # cov: what tests/coverage.sh counts. Warnings are the other builds': some differ without optimisation.
 FLAGS_cov   := -O0 -w --coverage -fprofile-update=atomic
 LINK_cov    := --coverage
@@ -46,7 +49,7 @@ units     := $(notdir $(wildcard systemd/*.service systemd/*.socket systemd/*.pa
 pages     := $(addprefix $O/man/,$(notdir $(wildcard man/*.[158])) $(notdir $(basename $(wildcard man/*.in))))
 programs  := $O/bin/stele-log $O/bin/stele-witness $O/bin/stele $O/bin/stele-hook $O/bin/stele-diff-hook
 
-.PHONY: all man deps demo check conformance check-build check-coverage check-nix check-vectors print-warnings lint coverage fuzz fault sim tsan bench install deb clean help
+.PHONY: all man deps demo check conformance check-build check-coverage check-fuzz check-nix check-vectors print-warnings lint coverage fuzz fault sim tsan bench install deb clean help
 all: $(programs)
 
 $O/lib/libstele.a: $(lib_o)
@@ -118,7 +121,14 @@ $O/tests/conformance/conformance: $(conform_o) $O/tests/own_log.o $(libs)
 $O/tests/fuzz/fuzz_submission: $(patsubst %,$O/log/%.o,submission entry config) $(store_o)
 $O/tests/fuzz/fuzz_lookups $O/tests/fuzz/fuzz_request: $O/log/lookups.o
 $O/tests/fuzz/fuzz_audit_state: $O/log/audit_state.o
-$(fuzz_t): $O/tests/fuzz/%: $O/tests/fuzz/%.o $O/tests/fuzz/replay.o $(libs)
+$O/tests/fuzz/fuzz_request: $O/tests/fuzz/wire.o
+$O/tests/fuzz/fuzz_submission: $O/tests/fuzz/still.o
+$O/tests/fuzz/fuzz_log: $(patsubst %,$O/tests/fuzz/%.o,wire still) $O/tests/own_log.o $O/tests/attestation.o \
+    $(filter-out $O/log/main.o $O/log/workers.o,$(log_o))
+$O/tests/fuzz/fuzz_gate: $(patsubst %,$O/tests/fuzz/%.o,wire still upstream) \
+    $(filter-out $(patsubst %,$O/client/%.o,main gate_keep),$(client_o))
+$O/tests/fuzz/fuzz_witness: $(patsubst %,$O/tests/fuzz/%.o,wire still) $O/tests/own_log.o $(filter-out $O/witness/main.o,$(witness_o))
+$(fuzz_t): $O/tests/fuzz/%: $O/tests/fuzz/%.o $(if $(filter fuzz,$(BUILD)),,$O/tests/fuzz/replay.o) $(libs)
 	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS)
 
 # The log and the witness in one process, on a simulated system: what they call of it is replaced here, by the linker. Built
@@ -195,7 +205,9 @@ coverage: deps
 check-coverage: $(unit_t) $(fuzz_t)
 
 fuzz: deps
-	@tests/fuzz/run.sh $(or $(SECONDS),60)
+	@$(MAKE) --no-print-directory -s BUILD=fuzz CC=clang check-fuzz
+	@tests/fuzz/run.sh $(or $(SECONDS),60) $(ONLY)
+check-fuzz: $(fuzz_t)
 
 # Every fault that a disk, a kill or a full file system can be, one by one; a sample of them is part of `check`.
 fault: deps
@@ -240,7 +252,7 @@ help:
 	@echo 'make check-vectors       the vector tests, VECTORS=DIR'
 	@echo 'make lint                gcc -fanalyzer, clang-tidy and cppcheck'
 	@echo 'make coverage            lines and branches that unit tests and fuzz corpora reach, a folder'
-	@echo 'make fuzz                every parser under libFuzzer, SECONDS=60 each'
+	@echo 'make fuzz                every parser under libFuzzer, SECONDS=60 each; ONLY="json nar"'
 	@echo 'make fault               faults injected one by one: syscalls that fail, kills, flipped bits, a full disk, power cuts'
 	@echo 'make sim                 log, signer and witnesses on a simulated disk, clock and network: SEEDS=1000, FIRST=1'
 	@echo 'make tsan                the servers and the gate under load, watched for data races'

@@ -82,7 +82,7 @@ static void send_nar(struct gate *gate, struct http_request *request, struct spa
     gate_send_nar(gate, request, span_cut(name, 0, HASH_PART_LEN), &nar_hash);
 }
 
-static void handle(void *ctx, struct http_request *request)
+void gate_handle(void *ctx, struct http_request *request)
 {
     struct gate *gate = ctx;
     struct span path = http_path(request), rest = path;
@@ -136,7 +136,7 @@ static enum err serve(struct gate *gate, const sigset_t *signals, int *signal_se
         .connections_per_ip_max = GATE_CONNECTIONS_MAX,
         .idle_timeout_s = 60,
         .request_timeout_s = 30,
-        .handle = handle,
+        .handle = gate_handle,
         .ctx = gate,
     };
     enum err err = http_server_start(&gate->server, &config, why);

@@ -100,6 +100,8 @@ struct http_stream *gate_take_stream(struct gate *gate, bool public_only, struct
 void gate_give(struct gate *gate, enum gate_idle kind, void *idle);
 void gate_close_idle(struct gate *gate);
 
+/* An http_server's `handle`; ctx is the gate, whose server is set. */
+void gate_handle(void *ctx, struct http_request *request);
 /* Answers a NAR request with the uncompressed archive, or the rest of it. */
 void gate_send_nar(struct gate *gate, struct http_request *request, struct span hash_part, const struct hash *nar_hash);
 /* 404, or 451 where the user wants that; 404 for what no upstream has (`known` false). */

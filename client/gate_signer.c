@@ -11,16 +11,6 @@
 #include "lib/sys/key.h"
 #include "lib/wire.h"
 
-struct gate_signer {
-    struct child *child;
-    char *public_key;
-    const struct client_config *config;
-    pthread_mutex_t following; /* one trail at a time */
-    struct buf wants;          /* of its last step */
-    pthread_mutex_t judging;   /* no verdict is used before the heads of those before it are remembered */
-    bool tell_again;           /* a head could not be */
-};
-
 /* The child's side. */
 struct gate_signer_state {
     const struct client_config *config;
@@ -31,6 +21,17 @@ struct gate_signer_state {
     struct nix_secret_key *key;
     struct trail_memory *trails; /* where `inputs attested` holds */
     struct judge_trail trail;    /* of the path asked about last */
+};
+
+struct gate_signer {
+    struct child *child;
+    char *public_key;
+    const struct client_config *config;
+    pthread_mutex_t following; /* one trail at a time */
+    struct buf wants;          /* of its last step */
+    pthread_mutex_t judging;   /* no verdict is used before the heads of those before it are remembered */
+    bool tell_again;           /* a head could not be */
+    struct gate_signer_state state;
 };
 
 /* What the front asks. Requests begin with one of these; all but OP_JUDGE are of the trail that OP_TRAIL began. */
@@ -254,8 +255,8 @@ enum err gate_signer_start(struct gate_signer **out, const struct client_config 
     signer->config = config;
     pthread_mutex_init(&signer->following, NULL);
     pthread_mutex_init(&signer->judging, NULL);
-    struct gate_signer_state state = { .config = config, .dir = dir };
-    struct child_role role = { .name = "stele gate: signer", .start = start, .serve = serve, .ctx = &state };
+    signer->state = (struct gate_signer_state){ .config = config, .dir = dir };
+    struct child_role role = { .name = "stele gate: signer", .start = start, .serve = serve, .ctx = &signer->state };
     struct buf hello = BUF_EMPTY;
     enum err err = child_start(&signer->child, &role, &hello, why);
     if (err == OK && (signer->public_key = span_dup_str(span_buf(&hello))) == NULL)

@@ -205,18 +205,41 @@ static void *commit_loop(void *ctx)
     return NULL;
 }
 
-enum err committer_start(struct committer **out, struct logs *logs, uint64_t heads_max, struct why *why)
+struct committer *committer_new(struct logs *logs, uint64_t heads_max)
 {
     struct committer *committer = calloc(1, sizeof *committer);
     if (committer == NULL)
-        return fail(why, ERR_ENV, "out of memory");
+        return NULL;
     committer->logs = logs;
     committer->heads_left = heads_max;
     committer->end = &committer->first;
     pthread_mutex_init(&committer->lock, NULL);
     pthread_cond_init(&committer->changed, NULL);
+    return committer;
+}
+
+void committer_run(struct committer *committer)
+{
+    pthread_mutex_lock(&committer->lock);
+    if (committer->first != NULL)
+        commit_queued(committer);
+    pthread_mutex_unlock(&committer->lock);
+}
+
+void committer_free(struct committer *committer)
+{
+    pthread_mutex_destroy(&committer->lock);
+    pthread_cond_destroy(&committer->changed);
+    free(committer);
+}
+
+enum err committer_start(struct committer **out, struct logs *logs, uint64_t heads_max, struct why *why)
+{
+    struct committer *committer = committer_new(logs, heads_max);
+    if (committer == NULL)
+        return fail(why, ERR_ENV, "out of memory");
     if (pthread_create(&committer->thread, NULL, commit_loop, committer) != 0) {
-        free(committer);
+        committer_free(committer);
         return fail(why, ERR_ENV, "no thread for the committer");
     }
     *out = committer;
@@ -268,7 +291,5 @@ void committer_stop(struct committer *committer)
     pthread_cond_signal(&committer->changed);
     pthread_mutex_unlock(&committer->lock);
     pthread_join(committer->thread, NULL);
-    pthread_mutex_destroy(&committer->lock);
-    pthread_cond_destroy(&committer->changed);
-    free(committer);
+    committer_free(committer);
 }

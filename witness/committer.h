@@ -31,4 +31,9 @@ bool committer_works(const struct committer *committer);
 void committer_stop(struct committer *committer);
 void job_free(struct job *job);
 
+/* The same without the thread, for a fuzz target: committer_run answers what is queued. */
+struct committer *committer_new(struct logs *logs, uint64_t heads_max);
+void committer_run(struct committer *committer);
+void committer_free(struct committer *committer);
+
 #endif

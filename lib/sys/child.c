@@ -210,6 +210,8 @@ static void run_child(const struct child_role *role, pid_t parent, int fd)
         buf_str(&reply, why.text);
         write_reply(fd, err, &reply);
     }
+    if (role->end != NULL)
+        role->end(role->ctx);
     _exit(err == OK ? 0 : 1);
 }
 

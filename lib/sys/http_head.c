@@ -1,8 +1,13 @@
 /*
  * Two parties that frame a request differently can be made to see different requests (RFC 9112 section 11.2). libmicrohttpd
  * takes much that others do not, or take otherwise: lines that end in a bare LF, folded lines, which it joins to the header's
- * *name*, NULs, which end a value for us and not for it, spaces before a colon. It shows none of that, but it says how long the
- * head was: it must be exactly as long as its parts are, put together in the one form.
+ * *name*, NULs, which end a value for us and not for it, spaces before a colon. It shows none of that, but the parts of a head lie
+ * where they came in, and it says how long all of it was: each must begin where it does in the one form.
+ *
+ * What that does not show is a line that ends in NUL LF, for of CR LF libmicrohttpd makes two NULs itself. It is read as any reader
+ * does who takes the NUL for a space (RFC 9110 section 5.5) and the LF alone for the end of the line (RFC 9112 section 2.2).
+ * It takes a line of a colon and LF for the empty one that ends the head, and passes over lines before a request that start with a
+ * NUL as if they were empty. No client or proxy sends any of these, and one that refuses or drops what is no HTTP passes none on.
  */
 #include "lib/sys/http_internal.h"
 
@@ -14,8 +19,8 @@ enum { BLANKS_MAX = 64, VERSION_LEN = 8 };
 struct reading {
     struct http_head *head;
     unsigned hosts, lengths, encodings;
-    bool bad_bytes, bad_length, bad_encoding;
-    size_t bytes; /* of the parts */
+    bool bad_bytes, bad_length, bad_encoding, bad_place;
+    uintptr_t next; /* where the next line begins */
 };
 
 void *http_on_uri(void *cls, const char *uri, struct MHD_Connection *connection)
@@ -24,6 +29,7 @@ void *http_on_uri(void *cls, const char *uri, struct MHD_Connection *connection)
     struct http_connection *peer = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
     if (peer == NULL)
         return NULL;
+    peer->target_at = (uintptr_t)uri;
     peer->target_len = uri == NULL ? 0 : strlen(uri);
     peer->target_wrong = peer->target_len == 0;
     for (size_t i = 0; i < peer->target_len; i++)
@@ -63,7 +69,8 @@ static enum MHD_Result read_header(void *cls, enum MHD_ValueKind kind, const cha
         reading->bad_bytes = true;
         return MHD_NO;
     }
-    reading->bytes += name_len + 1 + blanks + strlen(value) + 2;
+    reading->bad_place |= (uintptr_t)name != reading->next;
+    reading->next = (uintptr_t)value + strlen(value) + 2;
     if (strcasecmp(name, MHD_HTTP_HEADER_HOST) == 0) {
         reading->hosts++;
     } else if (strcasecmp(name, MHD_HTTP_HEADER_CONTENT_LENGTH) == 0) {
@@ -74,6 +81,13 @@ static enum MHD_Result read_header(void *cls, enum MHD_ValueKind kind, const cha
         reading->bad_encoding |= strcasecmp(value, "chunked") != 0;
     }
     return MHD_YES;
+}
+
+/* METHOD TARGET VERSION, with one space each. */
+static bool right_line(const char *method, const char *version, const struct http_connection *peer)
+{
+    return peer->target_at == (uintptr_t)method + strlen(method) + 1 &&
+           (uintptr_t)version == peer->target_at + peer->target_len + 1 && strlen(version) == VERSION_LEN;
 }
 
 static const char *what_is_wrong(const struct reading *reading, const char *method, const char *version,
@@ -93,8 +107,7 @@ static const char *what_is_wrong(const struct reading *reading, const char *meth
         return "a request has not both Content-Length and Transfer-Encoding (RFC 9112 section 6.1)";
     if (reading->encodings > 1 || reading->bad_encoding || (reading->encodings == 1 && strcmp(version, MHD_HTTP_VERSION_1_1) != 0))
         return "the only Transfer-Encoding is chunked, once, in HTTP/1.1 (RFC 9112 section 6.1)";
-    size_t line = strlen(method) + 1 + peer->target_len + 1 + VERSION_LEN + 2;
-    if (strlen(version) != VERSION_LEN || line + reading->bytes + 2 != head_bytes)
+    if (reading->bad_place || !right_line(method, version, peer) || reading->next + 2 != (uintptr_t)method + head_bytes)
         return "the head has spaces, line ends or NULs where none may be (RFC 9112 sections 2.2, 3 and 5)";
     return NULL;
 }
@@ -102,7 +115,7 @@ static const char *what_is_wrong(const struct reading *reading, const char *meth
 void http_head_read(struct http_head *out, struct MHD_Connection *connection, const struct http_connection *peer,
                     const char *method, const char *version)
 {
-    struct reading reading = { .head = out };
+    struct reading reading = { .head = out, .next = (uintptr_t)version + strlen(version) + 2 };
     *out = (struct http_head){ 0 };
     MHD_get_connection_values(connection, MHD_HEADER_KIND, read_header, &reading);
     size_t bytes = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE)->header_size;

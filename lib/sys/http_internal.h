@@ -62,7 +62,8 @@ struct http_connection {
     _Atomic uint64_t deadline_ms;    /* shut down when it has passed */
     _Atomic uint64_t large_reply_ms; /* since when a large reply is being sent; 0 for none */
     atomic_uint turns;               /* even: waits for a request; odd: its request is being answered */
-    size_t target_len;               /* of the request at hand, as sent */
+    uintptr_t target_at;             /* where the target of the request at hand lies, as sent */
+    size_t target_len;
     bool target_wrong;               /* it has characters that no URI has */
     char remote[HTTP_REMOTE_BYTES];
 };
@@ -144,6 +145,9 @@ struct http_request {
 };
 
 void http_wake_acceptor(struct http_server *server);
+/* A server without a socket and without a thread, for a fuzz target: who calls this hands connections to ->daemon, and lets it run
+ * (MHD_add_connection, MHD_run). */
+enum err http_server_start_unthreaded(struct http_server **out, const struct http_server_config *config, struct why *why);
 
 /* http_peers.c */
 bool http_peers_init(struct http_server *server);

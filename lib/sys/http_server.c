@@ -133,12 +133,16 @@ static void *accept_loop(void *ctx)
     return NULL;
 }
 
-static enum err start_daemon(struct http_server *server, struct why *why)
+static unsigned loop_flags(const struct http_server_config *config)
+{
+    return config->thread_per_connection ? MHD_USE_POLL_INTERNAL_THREAD | MHD_USE_THREAD_PER_CONNECTION
+                                         : MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME;
+}
+
+static enum err start_daemon(struct http_server *server, unsigned loop, struct why *why)
 {
     const struct http_server_config *config = &server->config;
-    unsigned flags = MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ITC | MHD_USE_TURBO;
-    flags |= config->thread_per_connection ? MHD_USE_POLL_INTERNAL_THREAD | MHD_USE_THREAD_PER_CONNECTION
-                                           : MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME;
+    unsigned flags = MHD_USE_NO_LISTEN_SOCKET | MHD_USE_ITC | MHD_USE_TURBO | loop;
     struct MHD_OptionItem pool[2] = { { MHD_OPTION_END, 0, NULL }, { MHD_OPTION_END, 0, NULL } };
     if (!config->thread_per_connection && config->threads > 1)
         pool[0] = (struct MHD_OptionItem){ MHD_OPTION_THREAD_POOL_SIZE, config->threads, NULL };
@@ -164,7 +168,7 @@ static void server_free(struct http_server *server)
     free(server);
 }
 
-enum err http_server_start(struct http_server **out, const struct http_server_config *config, struct why *why)
+static enum err server_new(struct http_server **out, const struct http_server_config *config, struct why *why)
 {
     struct http_server *server = calloc(1, sizeof *server);
     if (server == NULL)
@@ -174,12 +178,29 @@ enum err http_server_start(struct http_server **out, const struct http_server_co
     server->now_ms = clock_monotonic_ms();
     pthread_mutex_init(&server->deferred_lock, NULL);
     server->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    bool ready = http_peers_init(server) && server->wake_fd >= 0;
-    enum err err = ready ? OK : fail(why, ERR_ENV, "the HTTP server does not start: %s", strerror(errno));
+    if (!http_peers_init(server) || server->wake_fd < 0) {
+        server_free(server);
+        return fail(why, ERR_ENV, "the HTTP server does not start: %s", strerror(errno));
+    }
+    *out = server;
+    return OK;
+}
+
+enum err http_server_start_unthreaded(struct http_server **out, const struct http_server_config *config, struct why *why)
+{
+    enum err err = server_new(out, config, why);
+    return err == OK ? start_daemon(*out, MHD_ALLOW_SUSPEND_RESUME, why) : err;
+}
+
+enum err http_server_start(struct http_server **out, const struct http_server_config *config, struct why *why)
+{
+    struct http_server *server;
+    enum err err = server_new(&server, config, why);
+    if (err != OK)
+        return err;
+    err = listen_on(server, why);
     if (err == OK)
-        err = listen_on(server, why);
-    if (err == OK)
-        err = start_daemon(server, why);
+        err = start_daemon(server, loop_flags(config), why);
     *out = server; /* before the first request */
     if (err == OK && pthread_create(&server->acceptor, NULL, accept_loop, server) != 0)
         err = fail(why, ERR_ENV, "the HTTP server's thread does not start");

@@ -59,6 +59,15 @@ static enum err start(void *ctx, struct buf *hello, struct why *why)
     return buf_done(hello, why);
 }
 
+static void end(void *ctx)
+{
+    struct signer_state *state = ctx;
+    heads_close(state->heads);
+    secret_key_free(state->key);
+    state->heads = NULL;
+    state->key = NULL;
+}
+
 /* The newest head of the job's origin: of an earlier job of this batch, or of the file. */
 static void find_last(const struct signer_state *state, const struct job *jobs, size_t i, struct head *last, uint64_t *time_s)
 {
@@ -260,7 +269,7 @@ enum err signer_start(struct signer **out, const struct signer_config *config, s
     if (signer == NULL)
         return fail(why, ERR_ENV, "out of memory");
     signer->state.config = *config;
-    struct child_role role = { .name = "the signer", .start = start, .serve = serve, .ctx = &signer->state };
+    struct child_role role = { .name = "the signer", .start = start, .serve = serve, .end = end, .ctx = &signer->state };
     enum err err = child_start(&signer->child, &role, &hello, why);
     if (err == OK && (signer->vkey_text = span_dup_str(span_buf(&hello))) == NULL)
         err = fail(why, ERR_ENV, "out of memory");

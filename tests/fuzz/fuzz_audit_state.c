@@ -1,6 +1,4 @@
-/*
- * An auditor's state: what parses renders to the same bytes.
- * link: log/audit_state.c */
+/* An auditor's state: what parses renders to the same bytes. */
 #include <assert.h>
 
 #include "log/audit_state.h"

@@ -1,5 +1,4 @@
-/* The first byte names the format and the sizes of the pieces; the rest is the compressed data.
- * link: lib/sys/decompress.c -llzma -lzstd -lbz2 -lz -llz4 -lbrotlidec */
+/* The first byte names the format and the sizes of the pieces; the rest is the compressed data. */
 #include <assert.h>
 #include <stdlib.h>
 

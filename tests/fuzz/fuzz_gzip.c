@@ -1,6 +1,4 @@
-/*
- * Accept-Encoding, as any client may send it; and whatever is sent as a body, compressed.
- * link: lib/sys/gzip.c lib/sys/decompress.c -lz -llzma -lzstd -lbz2 -llz4 -lbrotlidec */
+/* Accept-Encoding, as any client may send it; and whatever is sent as a body, compressed. */
 #include <assert.h>
 #include <stdlib.h>
 

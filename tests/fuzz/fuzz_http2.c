@@ -1,7 +1,7 @@
 /*
  * Whatever a bastion passes on to a witness over HTTP/2: the first byte says where the input is cut in two, and whether the
  * client's preface goes before it. Requests are answered at once, later, or never; then the session ends.
- * link: lib/sys/http_head.c lib/sys/http_peers.c lib/sys/http_re*.c lib/sys/http_server.c lib/sys/http2*.c lib/sys/address.c lib/sys/clock.c -lmicrohttpd -lnghttp2 -lpthread */
+ */
 #include <assert.h>
 #include <stdlib.h>
 #include <unistd.h>

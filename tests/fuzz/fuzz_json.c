@@ -1,6 +1,4 @@
-/*
- * JSON as Stele takes it, against jansson; and strings as it writes them: what is written reads back.
- * link: tests/json_peer.c */
+/* JSON as Stele takes it, against jansson; and strings as it writes them: what is written reads back. */
 #include <assert.h>
 #include <stdlib.h>
 

@@ -1,6 +1,4 @@
-/*
- * The body of POST /outputs, and the arguments of the other look-ups.
- * link: log/lookups.c */
+/* The body of POST /outputs, and the arguments of the other look-ups. */
 #include <assert.h>
 #include <stdlib.h>
 

@@ -1,6 +1,4 @@
-/*
- * A secret key, of ours and of Nix: what parses renders to itself, and keeps its public half.
- * link: lib/sys/key.c lib/sys/file.c lib/sys/clock.c */
+/* A secret key, of ours and of Nix: what parses renders to itself, and keeps its public half. */
 #include <assert.h>
 #include <stdlib.h>
 

@@ -1,34 +1,23 @@
-/*
- * The body of POST /attestations: envelopes and input lists, a line each.
- * link: log/submission.c log/entry.c log/config.c log/store*.c log/index*.c log/seen*.c lib/sys/kv*.c lib/sys/file.c lib/sys/clock.c lib/sys/rate.c lib/sys/address.c lib/sys/report.c -llmdb -lpthread */
+/* The body of POST /attestations: envelopes and input lists, a line each. */
 #include <assert.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "log/submission.h"
+#include "tests/fuzz/still.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
-static char dir[] = "/tmp/stele-fuzz.XXXXXX";
 static struct store *store;
 
 static void end(void)
 {
     store_close(store);
-    char path[64];
-    const char *const names[] = { "data/data.mdb", "data/lock.mdb", "data", "" };
-    for (size_t i = 0; i < 4; i++) {
-        snprintf(path, sizeof path, "%s/%s", dir, names[i]);
-        remove(path);
-    }
 }
 
 static void begin(void)
 {
     struct why why;
-    if (mkdtemp(dir) == NULL ||
-        store_open(&store, &(struct store_config){ .dir = dir, .origin = span_str("log.example") }, &why) != OK)
+    if (store_open(&store, &(struct store_config){ .dir = still_folder(), .origin = span_str("log.example") }, &why) != OK)
         abort();
     atexit(end);
 }

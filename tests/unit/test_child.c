@@ -36,7 +36,7 @@ static enum err echo(void *ctx, struct span request, struct buf *reply, struct w
     return OK;
 }
 
-static const struct child_role echoing = { "the echo", tell_pid, echo, NULL };
+static const struct child_role echoing = { "the echo", tell_pid, echo, NULL, NULL };
 
 static struct child *start(pid_t *pid)
 {
@@ -138,7 +138,7 @@ static enum err no_start(void *ctx, struct buf *hello, struct why *why)
 
 static void start_tells_why_not(void **state)
 {
-    const struct child_role role = { "never", no_start, echo, NULL };
+    const struct child_role role = { "never", no_start, echo, NULL, NULL };
     struct child *child;
     struct why why;
     (void)state;
@@ -228,7 +228,7 @@ static enum err tell_state(void *ctx, struct buf *hello, struct why *why)
 
 static void holds_nothing_but_its_socket(void **state)
 {
-    const struct child_role role = { "the bare", tell_state, echo, NULL };
+    const struct child_role role = { "the bare", tell_state, echo, NULL, NULL };
     struct child *child;
     struct buf hello = BUF_EMPTY;
     struct why why;

@@ -138,6 +138,10 @@ static void refuses_smuggling(void **state)
         { "GET /hello HTTP/1.1\r\nHost: h\nX: y\r\n\r\n", 400 },
         { "GET /hello HTTP/1.1\r\nHost: h\r\n\n", 400 },
         { "GET  /hello HTTP/1.1\r\nHost: h\r\n\r\n", 400 },
+        { "GET  /hello HTTP/1.1\r\nHost: h\nX: y\r\n\r\n", 400 }, /* a byte too many, and one too few */
+        { "GET /hello  HTTP/1.1\r\nHost: h\nX: y\r\n\r\n", 400 },
+        { "GET  /hello HTTP/1.1\nHost: h\r\n\r\n", 400 },
+        { "GET  /hello HTTP/1.1\r\nHost: h\r\n\n", 400 },
         { "GET /hello x HTTP/1.1\r\nHost: h\r\n\r\n", 400 },
         { "GET /hello\x80 HTTP/1.1\r\nHost: h\r\n\r\n", 400 },
         { "GET /hello\x01 HTTP/1.1\r\nHost: h\r\n\r\n", 400 },

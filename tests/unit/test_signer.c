@@ -324,7 +324,7 @@ static void the_sandbox(void **state)
         skip();
     }
     for (size_t i = 0; i < sizeof forbidden / sizeof *forbidden; i++) {
-        struct child_role role = { "test child", start_nothing, try_it, NULL };
+        struct child_role role = { "test child", start_nothing, try_it, NULL, NULL };
         struct child *child;
         struct buf hello = BUF_EMPTY, reply = BUF_EMPTY;
         struct why why;
