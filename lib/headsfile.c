@@ -50,6 +50,21 @@ static bool later_batch_follows(struct span rest, uint64_t number)
     return false;
 }
 
+/* A torn write leaves no record that is right but for one bit: that one was durable, and perhaps signed for, and turned later. */
+static bool one_bit_turned(const uint8_t bytes[HEADSFILE_RECORD_BYTES], uint64_t number, unsigned *bit)
+{
+    struct headsfile_record record;
+    uint8_t copy[HEADSFILE_RECORD_BYTES];
+    memcpy(copy, bytes, sizeof copy);
+    for (*bit = 0; *bit < 8 * sizeof copy; ++*bit) {
+        copy[*bit / 8] ^= (uint8_t)(1u << *bit % 8);
+        if (headsfile_record_parse(&record, copy) && record.number == number)
+            return true;
+        copy[*bit / 8] ^= (uint8_t)(1u << *bit % 8);
+    }
+    return false;
+}
+
 enum err headsfile_parse(struct span file, enum err (*each)(void *ctx, const struct headsfile_record *record, struct why *why),
                          void *ctx, size_t *valid_len, struct why *why)
 {
@@ -63,6 +78,7 @@ enum err headsfile_parse(struct span file, enum err (*each)(void *ctx, const str
     if (!right)
         return fail(why, ERR_MALFORMED, "it does not start as a heads file");
     *valid_len = HEADSFILE_RECORD_BYTES;
+    unsigned bit;
     for (uint64_t number = 1; file.len - *valid_len >= HEADSFILE_RECORD_BYTES; number++) {
         struct headsfile_record record;
         struct span rest = span_cut(file, *valid_len, file.len - *valid_len);
@@ -71,6 +87,10 @@ enum err headsfile_parse(struct span file, enum err (*each)(void *ctx, const str
             return fail(why, ERR_MALFORMED,
                         "record %llu is damaged, and later ones are there: restore the file from a copy that is newer than this",
                         (unsigned long long)number);
+        if (!valid && one_bit_turned(rest.data, number, &bit))
+            return fail(why, ERR_MALFORMED,
+                        "record %llu is damaged: turn back one bit, of value %u in byte %zu of the file, and it is right",
+                        (unsigned long long)number, 1u << bit % 8, *valid_len + bit / 8);
         if (!valid)
             return OK;
         if (record.number != number || record.batch > number || record.batch == 0)

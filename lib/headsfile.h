@@ -35,7 +35,7 @@ bool headsfile_record_parse(struct headsfile_record *out, const uint8_t bytes[HE
 
 /* Calls `each` for every record that counts, in order, and sets *valid_len to the bytes that stay: what follows is a torn
  * last batch. ERR_MALFORMED where the file was damaged: a wrong header, a gap, an invalid record with a later batch
- * after it. An error of `each` ends it. */
+ * after it, or one that is right but for one bit. An error of `each` ends it. */
 enum err headsfile_parse(struct span file, enum err (*each)(void *ctx, const struct headsfile_record *record, struct why *why),
                          void *ctx, size_t *valid_len, struct why *why);
 

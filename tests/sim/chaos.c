@@ -7,6 +7,7 @@
 #include "lib/cosignature.h"
 
 enum err log_cmd_serve(int argc, char **argv, struct why *why);
+enum err log_cmd_fsck(int argc, char **argv, struct why *why);
 enum err witness_cmd_serve(int argc, char **argv, struct why *why);
 
 struct machine machines[MACHINES] = {
@@ -78,15 +79,6 @@ static void jump(struct machine *machine)
     sim_say("%s: its clock is off by %lld s", machine->name, (long long)(machine->clock_us / 1000000));
 }
 
-/* The published checkpoint is a convenience: a log whose copy is damaged makes it anew. */
-static void flip(struct machine *machine)
-{
-    char folder[64];
-    snprintf(folder, sizeof folder, "/%s", machine->name);
-    if (!machine->up && disk_flip(folder, "checkpoint"))
-        sim_say("%s: a bit of its checkpoint turns", machine->name);
-}
-
 static void strike(struct machine *machine)
 {
     switch (sim_below(7)) {
@@ -108,7 +100,7 @@ static void strike(struct machine *machine)
         break;
     case 4:
         if (chosen.flip)
-            flip(machine);
+            flip_strike(machine);
         break;
     case 5:
         if (chosen.reread && machine->up)
@@ -139,6 +131,8 @@ void *chaos_operate(void *arg)
     while (!healed) {
         sim_sleep_us(100000 + sim_below(3000000));
         if (!machine->up) {
+            if (machine->ended != OK && flip_is_open(machine))
+                flip_mend(machine, "its program");
             machine_start(machine);
             continue;
         }
@@ -154,7 +148,39 @@ void *chaos_operate(void *arg)
     return NULL;
 }
 
-void chaos_heal(void)
+static bool fsck_finds(struct why *why)
+{
+    char *argv[] = { (char *)(uintptr_t) "fsck", (char *)(uintptr_t) "/log", (char *)(uintptr_t) "--full", NULL };
+    *why = (struct why){ "" };
+    enum err err = log_cmd_fsck(3, argv, why);
+    disk_close_all(NULL); /* as its process ends */
+    return err != OK;
+}
+
+/* Everything is well but for a turned bit: where that keeps the program from running it says so, and runs without it. */
+static void start_healthy(struct machine *machine)
+{
+    machine_start(machine);
+    sim_sleep_us(UINT64_C(5) * 1000000);
+    if (machine->up || machine->liar || !flip_is_open(machine))
+        return;
+    flip_mend(machine, "its program");
+    machine_start(machine);
+}
+
+/* A bit that fsck does not find must not matter: what follows holds. False where it finds more than what can be put back, since
+ * the log has written on from it. */
+static bool mend_log(void)
+{
+    struct machine *log = &machines[0];
+    struct why why;
+    if (!flip_is_open(log) || !fsck_finds(&why))
+        return true;
+    flip_mend(log, "fsck");
+    return !fsck_finds(&why);
+}
+
+bool chaos_heal(void)
 {
     sim_say("all is well again");
     healed = true;
@@ -165,10 +191,20 @@ void chaos_heal(void)
         if (machines[i].up)
             machine_stop(&machines[i]);
     }
+    bool whole = mend_log();
     /* What was signed under a clock that ran ahead stands until the time comes. */
     sim_sleep_us(UINT64_C(2000) * 1000000);
     for (size_t i = 0; i < MACHINES; i++)
-        machine_start(&machines[i]);
+        start_healthy(&machines[i]);
+    return whole || machines[0].up;
+}
+
+void chaos_check_log(void)
+{
+    struct why why;
+    machine_stop(&machines[0]);
+    if (fsck_finds(&why))
+        sim_fail("fsck: %s", why.text);
 }
 
 static void lie_to_post(struct span body, struct sim_reply *reply)

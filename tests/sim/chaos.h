@@ -17,8 +17,11 @@ struct machine *machine_named(const char *name, size_t len);
 void chaos_choose(void);
 void *chaos_run(void *until_us);
 void *chaos_operate(void *machine);
-/* All is well again: no faults, true clocks, every machine up. */
-void chaos_heal(void);
+/* All is well again: no faults, true clocks, every machine up. False where the log's data has to be taken from another copy
+ * (tests/e2e/test_log_recover.sh does that): then it refuses to start. */
+bool chaos_heal(void);
+/* Ends the log, which `stele-log fsck --full` must then find right. */
+void chaos_check_log(void);
 
 /* An answer of a witness that lies. */
 void chaos_lie(struct machine *machine, struct span path, struct span body, struct sim_reply *reply);

@@ -1,6 +1,7 @@
 /* A file system in memory that forgets like a real one: what a process sees is the cache; what a power cut leaves is what was
  * synced, and of the rest whatever chance leaves. The rules are those of tests/fault/cut/disk.h. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
@@ -232,6 +233,16 @@ void disk_put(const char *path, struct span content)
     each_inode(&disk_root, settle_all);
 }
 
+void disk_touch(const char *path, const char *file)
+{
+    char name[256];
+    struct inode *folder = disk_lookup(path), *above = disk_parent(path, name);
+    if (folder == NULL && above != NULL)
+        folder = disk_make(above, name, true, 0700);
+    if (folder != NULL && disk_find(folder, false, file) == NULL)
+        disk_make(folder, file, false, 0600);
+}
+
 bool disk_get(const char *path, struct buf *out)
 {
     struct inode *inode = disk_lookup(path);
@@ -254,27 +265,53 @@ void disk_close_all(struct machine *machine)
             disk_close(&disk_fds[i]);
 }
 
-static struct inode *find_suffix(struct inode *folder, const char *suffix)
+/* Takes each file that may be flipped, one of them in the end, all alike. */
+static void choose(struct inode *folder, const char *path, bool (*may)(const char *name), struct disk_flip *out, uint64_t *n)
 {
     for (struct name *name = folder->names; name != NULL; name = name->next) {
-        struct inode *found = name->inode->folder ? find_suffix(name->inode, suffix) : NULL;
-        if (!name->inode->folder && span_ends(span_str(name->text), suffix) && name->inode->seen.len > 0)
-            found = name->inode;
-        if (found != NULL)
-            return found;
+        char inside[sizeof out->path];
+        snprintf(inside, sizeof inside, "%s/%s", path, name->text);
+        if (name->inode->folder) {
+            choose(name->inode, inside, may, out, n);
+        } else if (name->inode->seen.len > 0 && may(name->text) && sim_below(++*n) == 0) {
+            out->inode = name->inode;
+            memcpy(out->path, inside, sizeof inside);
+        }
     }
-    return NULL;
 }
 
-bool disk_flip(const char *path, const char *suffix)
+static void turn(const struct disk_flip *flip)
 {
-    struct inode *folder = disk_lookup(path), *inode = folder == NULL ? NULL : find_suffix(folder, suffix);
+    struct inode *inode = flip->inode;
+    inode->seen.data[flip->at] ^= flip->bit;
+    if (flip->at < inode->durable.len)
+        inode->durable.data[flip->at] ^= flip->bit;
+}
+
+bool disk_flip(const char *root, bool (*may)(const char *name), struct disk_flip *out)
+{
+    struct inode *folder = disk_lookup(root);
+    uint64_t n = 0;
+    *out = (struct disk_flip){ .inode = NULL };
+    if (folder != NULL)
+        choose(folder, root, may, out, &n);
+    struct inode *inode = out->inode;
     if (inode == NULL)
         return false;
-    size_t at = (size_t)sim_below(inode->seen.len);
-    uint8_t bit = (uint8_t)(1u << sim_below(8));
-    inode->seen.data[at] ^= bit;
-    if (at < inode->durable.len)
-        inode->durable.data[at] ^= bit;
+    out->at = (size_t)sim_below(inode->seen.len);
+    out->bit = (uint8_t)(1u << sim_below(8));
+    turn(out);
+    buf_span(&out->left, span_buf(&inode->seen));
     return true;
+}
+
+bool disk_flip_back(struct disk_flip *flip)
+{
+    struct inode *inode = flip->inode, *there = disk_lookup(flip->path);
+    bool as_left =
+        there == inode && inode->seen.len >= flip->left.len && memcmp(inode->seen.data, flip->left.data, flip->left.len) == 0;
+    if (as_left)
+        turn(flip);
+    buf_free(&flip->left);
+    return as_left;
 }

@@ -98,6 +98,19 @@ static void see_cosignature(size_t i, struct span request, struct span reply)
     by_witness[i].newest_s = time_s;
 }
 
+/* A witness that names an older head than it has cosigned has forgotten what it said. */
+static void see_conflict(size_t i, struct span reply)
+{
+    struct span line;
+    uint64_t size;
+    if (!span_line(&reply, &line) || !span_decimal(line, TREE_SIZE_MAX, &size))
+        sim_fail("w%zu answers 409 without a size", i);
+    for (size_t k = 0; k < by_witness[i].n; k++)
+        if (by_witness[i].items[k].size > size)
+            sim_fail("w%zu is at size %llu, and has cosigned %llu", i, (unsigned long long)size,
+                     (unsigned long long)by_witness[i].items[k].size);
+}
+
 static void see_checkpoint(struct span note)
 {
     static struct policy_view view;
@@ -145,6 +158,8 @@ static void see_proofs(struct span request, struct span reply)
 
 void history_answered(const struct machine *from, struct span path, struct span request, unsigned status, struct span body)
 {
+    if (from != &machines[0] && status == 409)
+        see_conflict((size_t)(from - machines) - 1, body);
     if (status != 200)
         return;
     if (from == &machines[0]) {

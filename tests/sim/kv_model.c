@@ -162,6 +162,37 @@ void kv_model_power_cut(const char *root)
         }
 }
 
+bool kv_model_flip(const char *root, struct kv_flip *out)
+{
+    uint64_t n = 0;
+    *out = (struct kv_flip){ .at = NULL };
+    for (const struct store *store = stores; store != NULL; store = store->next)
+        for (unsigned table = 0; table < KV_TABLES_MAX && is_under(store, root); table++) {
+            const struct table *own = table_of(store->cached, table);
+            for (size_t i = 0; i < own->n; i++)
+                if (own->pairs[i].value.len > 0 && sim_below(++n) == 0)
+                    *out = (struct kv_flip){ (uint8_t *)(uintptr_t)own->pairs[i].value.data + sim_below(own->pairs[i].value.len),
+                                             (uint8_t)(1u << sim_below(8)), store->path, table };
+        }
+    if (out->at != NULL)
+        *out->at ^= out->bit;
+    return out->at != NULL;
+}
+
+void kv_model_flip_back(const struct kv_flip *flip)
+{
+    *flip->at ^= flip->bit;
+}
+
+void kv_model_remove(const char *path)
+{
+    for (struct store **at = &stores; *at != NULL; at = &(*at)->next)
+        if (strcmp((*at)->path, path) == 0) {
+            *at = (*at)->next;
+            return;
+        }
+}
+
 enum err kv_check(const char *path, enum kv_values values, struct why *why)
 {
     (void)path;
@@ -183,6 +214,7 @@ enum err kv_open(struct kv **out, const struct kv_config *config, struct why *wh
         store->cached = hold(store->durable);
         stores = store;
     }
+    disk_touch(config->path, "data.mdb");
     drop(store->durable);
     store->durable = hold(store->cached);
     struct kv *kv = need(calloc(1, sizeof *kv));

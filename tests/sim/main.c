@@ -235,9 +235,11 @@ static void *world(void *arg)
     for (size_t i = 0; i < CLIENTS; i++)
         sim_spawn(NULL, client, NULL);
     chaos_run(&until_us);
-    chaos_heal();
+    if (!chaos_heal())
+        return NULL;
     ask_again();
     read_log();
+    chaos_check_log();
     return NULL;
 }
 
@@ -256,9 +258,11 @@ static int run_seed(uint64_t seed)
     if (!sim_run(world, NULL, WORLD_US))
         sim_fail("nothing moves any more");
     struct history_counts counts = history_counts();
-    fprintf(story, "seed %llu holds: %zu proofs, %zu heads, %zu cosigned, %.1f s, story %02x%02x%02x%02x\n",
-            (unsigned long long)seed, counts.proofs, counts.log_heads, counts.witness_heads, (double)sim_now_us() / 1e6,
-            digest.b[0], digest.b[1], digest.b[2], digest.b[3]);
+    struct flip_counts flips = flip_counts();
+    fprintf(story,
+            "seed %llu holds: %zu proofs, %zu heads, %zu cosigned, %u bits turned, %u found, %.1f s, story %02x%02x%02x%02x\n",
+            (unsigned long long)seed, counts.proofs, counts.log_heads, counts.witness_heads, flips.turned, flips.found,
+            (double)sim_now_us() / 1e6, digest.b[0], digest.b[1], digest.b[2], digest.b[3]);
     fflush(story);
     return 0;
 }

@@ -85,14 +85,35 @@ void machine_signal(struct machine *machine, int signal);
 /* --- the disk (disk.c) */
 void disk_put(const char *path, struct span content); /* durable at once: how the world makes its files */
 bool disk_get(const char *path, struct buf *out);
-void disk_close_all(struct machine *machine); /* of a process that died */
+void disk_touch(const char *folder, const char *file); /* makes both where they are missing */
+void disk_close_all(struct machine *machine);          /* of a process that died */
 void disk_power_cut(const char *root);
-/* Turns one bit of one file under `root` whose path ends in `suffix`; false where there is none. */
-bool disk_flip(const char *root, const char *suffix);
+/* One bit of one file that was turned, and the file as it was left. */
+struct disk_flip {
+    void *inode;
+    size_t at;
+    uint8_t bit;
+    struct buf left;
+    char path[300];
+};
+/* Turns one bit of a file under `root`, of those that have a byte and that `may` names. False where there is none. */
+bool disk_flip(const char *root, bool (*may)(const char *name), struct disk_flip *out);
+/* Turns it back; false where the file is not as it was left any more. */
+bool disk_flip_back(struct disk_flip *flip);
 extern uint64_t disk_free_bytes;
 
 /* --- the key-value store (kv_model.c) */
 void kv_model_power_cut(const char *root);
+struct kv_flip {
+    uint8_t *at;
+    uint8_t bit;
+    const char *path; /* of the store */
+    unsigned table;
+};
+/* Turns one bit of one value in a store under `root`, in memory and on the disk. False where there is none. */
+bool kv_model_flip(const char *root, struct kv_flip *out);
+void kv_model_flip_back(const struct kv_flip *flip);
+void kv_model_remove(const char *path);
 
 /* --- the network (net.c) */
 struct sim_reply {
@@ -103,6 +124,18 @@ struct sim_reply {
 /* From a client of the world's. */
 void net_call(const char *machine, const char *path, const struct span *post, uint64_t timeout_us, struct sim_reply *out);
 void net_forget(struct machine *machine); /* its process died */
+
+/* --- bits that turn on a machine's disk (flip.c), one at a time and machine */
+void flip_strike(struct machine *machine);
+/* Has a bit turned that nobody has turned back? */
+bool flip_is_open(const struct machine *machine);
+/* With the machine down the operator puts back what was there, where nothing was written over it since; `finder` is who told him.
+ * What the log makes of its database, it makes anew. */
+void flip_mend(struct machine *machine, const char *finder);
+struct flip_counts {
+    unsigned turned, found;
+};
+struct flip_counts flip_counts(void);
 
 /* --- what was seen (history.c): every head that a machine signed or showed, every proof that it gave */
 enum err history_start(struct span policy, struct span log_key, const struct span *witness_keys, size_t witnesses_n,

@@ -17,6 +17,8 @@ grep -v ' holds: ' "$out.all" >"$out"
 check $status "$seeds seeds"
 awk '/ holds: / { proofs += $4; heads += $6 } END { exit !(NR > 10 && proofs > 10 * NR && heads > 10 * NR) }' "$out.all"
 check $? "in which the log had something to do"
+awk '/ holds: / { turned += $10; found += $13 } END { exit !(turned > NR / 2 && found > turned / 2) }' "$out.all"
+check $? "and bits that turned, most of which were found"
 rm -f "$out.all"
 
 "$sim" 3 2 >"$out.1"

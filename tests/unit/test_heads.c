@@ -175,11 +175,15 @@ static void damage_is_refused(void **state)
     struct why why = { "" };
     (void)state;
     two_batches(&file);
-    /* Any bit of header or first batch: later records show that it was synced, and so was damaged. */
-    for (size_t at = 0; at < 3 * HEADSFILE_RECORD_BYTES; at++) {
+    /* Any bit of header or first batch: later records show that it was synced, and so was damaged. In the last batch one bit is
+     * no torn write either; it is named, and turned back it is right. */
+    for (size_t at = 0; at < file.len; at++) {
+        char wanted[64];
         file.data[at] ^= 0x10;
         write_file(&file, file.len);
         assert_int_equal(open_again(&why), ERR_MALFORMED);
+        snprintf(wanted, sizeof wanted, "of value 16 in byte %zu of the file", at);
+        assert_true(at < 3 * HEADSFILE_RECORD_BYTES || strstr(why.text, wanted) != NULL);
         file.data[at] ^= 0x10;
     }
     write_file(&file, file.len);
