@@ -199,6 +199,18 @@ static enum err append_all(void *ctx, struct kv_txn *txn, struct why *why)
     return put_size(txn, job->size, why);
 }
 
+/* The tile has another hash than an entry of the same first bytes: another entry, or a bit that turned in the tile, which must not
+ * have the entry logged twice. */
+static enum err check_other(struct store_view *view, uint64_t index, const struct hash *leaf, struct why *why)
+{
+    struct span entry;
+    enum err err = store_view_entry(view, index, &entry, why);
+    struct hash own = err == OK ? merkle_leaf_hash(entry) : *leaf;
+    return err == OK && hash_eq(&own, leaf)
+               ? store_broken(view->txn.kv, why, "the tile's hash of entry %llu is not the entry's", (unsigned long long)index)
+               : err;
+}
+
 /* Is the entry at `index` the one with this leaf hash? It may be one of this batch, which is not stored yet. */
 struct asking {
     struct store *store;
@@ -223,7 +235,7 @@ static enum err has_leaf(void *ctx, uint64_t index, const struct hash *leaf, boo
     err = store_view_tile(&asking->view, &tile, &bytes, why);
     if (err == OK)
         *is = memcmp(bytes.data + 32 * (index % TILE_WIDTH), leaf->b, 32) == 0;
-    return err;
+    return err == OK && !*is ? check_other(&asking->view, index, leaf, why) : err;
 }
 
 static void asking_end(struct asking *asking)

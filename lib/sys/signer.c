@@ -62,8 +62,10 @@ static enum err start(void *ctx, struct buf *hello, struct why *why)
 static void end(void *ctx)
 {
     struct signer_state *state = ctx;
+    signing_stop(state->signing);
     heads_close(state->heads);
     secret_key_free(state->key);
+    state->signing = NULL;
     state->heads = NULL;
     state->key = NULL;
 }

@@ -15,6 +15,7 @@ struct signing {
     struct signature *signatures;
     size_t n, taken, making; /* of n so many were taken in hand, and are being made now */
     bool runs;               /* the thread does */
+    bool stopping;
     bool first;              /* the next one is the batch's first */
     enum err err;
     struct why why;
@@ -60,12 +61,13 @@ static void *run(void *ctx)
     pthread_mutex_lock(&signing->lock);
     signing->runs = true;
     pthread_cond_signal(&signing->changed);
-    for (;;) {
-        while (signing->taken == signing->n)
+    while (!signing->stopping) {
+        while (signing->taken == signing->n && !signing->stopping)
             pthread_cond_wait(&signing->changed, &signing->lock);
         make_all(signing);
         pthread_cond_signal(&signing->changed);
     }
+    pthread_mutex_unlock(&signing->lock);
     return NULL;
 }
 
@@ -88,6 +90,20 @@ enum err signing_start(struct signing **out, const struct secret_key *key, enum 
     pthread_mutex_unlock(&signing->lock);
     *out = signing;
     return OK;
+}
+
+void signing_stop(struct signing *signing)
+{
+    if (signing == NULL)
+        return;
+    pthread_mutex_lock(&signing->lock);
+    signing->stopping = true;
+    pthread_cond_broadcast(&signing->changed);
+    pthread_mutex_unlock(&signing->lock);
+    pthread_join(signing->thread, NULL);
+    pthread_mutex_destroy(&signing->lock);
+    pthread_cond_destroy(&signing->changed);
+    free(signing);
 }
 
 void signing_begin(struct signing *signing, struct signature *signatures, size_t n)

@@ -16,8 +16,9 @@ struct signature {
     uint8_t sig[64];
 };
 
-/* Starts the thread, and returns when it runs. It signs with `key`, of type `type`, and ends with the process. */
+/* Starts the thread, and returns when it runs. It signs with `key`, of type `type`, until signing_stop. */
 enum err signing_start(struct signing **out, const struct secret_key *key, enum sig_type type, struct why *why);
+void signing_stop(struct signing *signing); /* NULL is fine */
 /* Hands over a batch, of which those wanted are made in any order. Then signing_end, before the next. */
 void signing_begin(struct signing *signing, struct signature *signatures, size_t n);
 /* Makes with the thread what is left, and returns when all are made. ERR_ENV where one failed. */

@@ -17,8 +17,8 @@ struct machine *machine_named(const char *name, size_t len);
 void chaos_choose(void);
 void *chaos_run(void *until_us);
 void *chaos_operate(void *machine);
-/* All is well again: no faults, true clocks, every machine up. False where the log's data has to be taken from another copy
- * (tests/e2e/test_log_recover.sh does that): then it refuses to start. */
+/* All is well again: no faults, true clocks, every machine up. False where the log has written on from a value of its database in
+ * which a bit had turned, and so refuses to start: its data is to be taken from another copy (tests/e2e/test_log_recover.sh). */
 bool chaos_heal(void);
 /* Ends the log, which `stele-log fsck --full` must then find right. */
 void chaos_check_log(void);

@@ -52,6 +52,7 @@ void flip_strike(struct machine *machine)
         sim_say("%s: bit %zu of %s turns", machine->name, 8 * flip->file.at, flip->file.path);
     }
     counts.turned += flip->kind != FLIP_NONE;
+    counts.values += flip->kind == FLIP_VALUE;
 }
 
 void flip_mend(struct machine *machine, const char *finder)

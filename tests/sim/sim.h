@@ -134,6 +134,7 @@ bool flip_is_open(const struct machine *machine);
 void flip_mend(struct machine *machine, const char *finder);
 struct flip_counts {
     unsigned turned, found;
+    unsigned values; /* of those turned, in the log's databases */
 };
 struct flip_counts flip_counts(void);
 
