@@ -37,7 +37,7 @@ log_o     := $(patsubst %.c,$O/%.o,$(wildcard log/*.c))
 witness_o := $(patsubst %.c,$O/%.o,$(wildcard witness/*.c))
 client_o  := $(patsubst %.c,$O/%.o,$(filter-out client/hook.c client/hook_main.c,$(wildcard client/*.c)))
 # The hooks, with no more of the client than they call: what else `stele` loads takes longer than all their work.
-hook_o    := $(patsubst %,$O/client/%.o,hook_main hook hooked agent_ask build build_inputs rebuild builder_state config counts outbox ticket)
+hook_o    := $(patsubst %,$O/client/%.o,hook_main hook hooked agent_ask agent_request build build_inputs rebuild builder_state config counts outbox ticket)
 unit_t    := $(patsubst tests/unit/%.c,$O/tests/unit/%,$(wildcard tests/unit/test_*.c tests/unit/vectors_*.c))
 fuzz_t    := $(patsubst tests/fuzz/%.c,$O/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 e2e_t     := $(patsubst tests/e2e/%.c,$O/tests/e2e/%,$(wildcard tests/e2e/*.c))
@@ -121,6 +121,9 @@ $O/tests/conformance/conformance: $(conform_o) $O/tests/own_log.o $(libs)
 $O/tests/fuzz/fuzz_submission: $(patsubst %,$O/log/%.o,submission entry config) $(store_o)
 $O/tests/fuzz/fuzz_lookups $O/tests/fuzz/fuzz_request: $O/log/lookups.o
 $O/tests/fuzz/fuzz_audit_state: $O/log/audit_state.o
+$O/tests/fuzz/fuzz_agent: $O/client/agent_request.o
+$O/tests/fuzz/fuzz_answer: $O/client/answer.o
+$O/tests/fuzz/fuzz_builder_state: $(patsubst %,$O/client/%.o,builder_state counts)
 $O/tests/fuzz/fuzz_request: $O/tests/fuzz/wire.o
 $O/tests/fuzz/fuzz_submission: $O/tests/fuzz/still.o
 $O/tests/fuzz/fuzz_log: $(patsubst %,$O/tests/fuzz/%.o,wire still) $O/tests/own_log.o $O/tests/attestation.o \

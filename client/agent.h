@@ -24,6 +24,17 @@ enum {
     AGENT_CONNECTIONS_OF_ONE_MAX = 16, /* of one user who may only say `rebuild` */
 };
 
+/* A request; its strings lie in the text that it was read from. */
+struct agent_request {
+    const char *lines[SUBJECTS_MAX + 2];
+    struct hooked hooked; /* borrows from `lines` */
+};
+/* The text's lines become strings where they lie. ERR_MALFORMED. */
+enum err agent_request_parse(struct agent_request *out, struct buf *text, struct why *why);
+void agent_request_render(struct buf *out, const struct hooked *hooked);
+/* ERR_REFUSED or ERR_ENV with the agent's sentence; ERR_ENV, and not *answered, for what is no answer. */
+enum err agent_answer_parse(struct span text, bool *answered, struct why *why);
+
 /* Asks the agent at `config->sign_agent`. ERR_REFUSED or ERR_ENV with its sentence, and *answered: then the agent has counted it
  * (client/counts.h). ERR_ENV without an answer where there is none to ask, or it ended meanwhile. */
 enum err agent_ask(const struct client_config *config, const struct hooked *hooked, bool *answered, struct why *why);

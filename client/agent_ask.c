@@ -27,18 +27,6 @@ bool agent_listens(const char *path)
     return listens;
 }
 
-static void put_request(struct buf *out, const struct hooked *hooked)
-{
-    buf_str(out, hooked->check != NULL ? "rebuild" : "build");
-    if (hooked->sandbox != NULL)
-        buf_fmt(out, " %s", hooked->sandbox);
-    buf_fmt(out, "\n%s\n", hooked->drv_path);
-    for (size_t i = 0; i < hooked->outputs_n; i++)
-        buf_fmt(out, "%s\n", hooked->outputs[i]);
-    if (hooked->check != NULL)
-        buf_fmt(out, "%s\n", hooked->check);
-}
-
 static enum err send_all(int fd, struct span bytes, struct why *why)
 {
     while (bytes.len > 0) {
@@ -67,22 +55,14 @@ static enum err read_answer(int fd, bool *answered, struct why *why)
             break;
         len += (size_t)got;
     }
-    struct span rest = span_of(text, len), line;
-    *answered = span_line(&rest, &line);
-    if (!*answered)
-        return fail(why, ERR_ENV, "the signing agent did not answer");
-    if (span_is(line, "ok"))
-        return OK;
-    enum err err = span_skip(&line, "refused ") ? ERR_REFUSED : ERR_ENV;
-    span_skip(&line, "trouble ");
-    return fail(why, err, "%.*s", SPAN_FMT(line));
+    return agent_answer_parse(span_of(text, len), answered, why);
 }
 
 enum err agent_ask(const struct client_config *config, const struct hooked *hooked, bool *answered, struct why *why)
 {
     struct buf request = BUF_EMPTY;
     int fd = -1;
-    put_request(&request, hooked);
+    agent_request_render(&request, hooked);
     enum err err = buf_done(&request, why);
     if (err == OK)
         err = connect_to(config->sign_agent, &fd, why);

@@ -41,10 +41,16 @@ enum err builder_state_start(const struct client_config *config, struct why *why
     return err;
 }
 
+bool builder_state_parse(struct span text, struct span *id, uint64_t *since_s)
+{
+    struct span line, time;
+    return span_line(&text, &line) && span_word(&line, id) && span_word(&line, &time) && span_decimal(time, INT64_MAX, since_s);
+}
+
 enum err builder_state_since(const struct client_config *config, uint64_t *since_s, struct why *why)
 {
     struct buf text = BUF_EMPTY, own = BUF_EMPTY;
-    struct span rest, line, id, time;
+    struct span id;
     bool found = false;
     char *path = path_join(config->state, "machine-id");
     enum err err = path == NULL ? fail(why, ERR_ENV, "out of memory") : file_read_if(path, STATE_BYTES_MAX, &text, &found, why);
@@ -55,9 +61,7 @@ enum err builder_state_since(const struct client_config *config, uint64_t *since
                    path);
     if (err == OK)
         err = machine_id(&own, why);
-    rest = span_buf(&text);
-    if (err == OK &&
-        (!span_line(&rest, &line) || !span_word(&line, &id) || !span_word(&line, &time) || !span_decimal(time, INT64_MAX, since_s)))
+    if (err == OK && !builder_state_parse(span_buf(&text), &id, since_s))
         err = fail(why, ERR_MALFORMED, "%s is not `MACHINE-ID TIME`", path);
     if (err == OK && !span_eq(id, span_buf(&own)))
         err = fail(why, ERR_REFUSED, "%s was written on another machine: this is a copy of its state; remove it to start anew here",

@@ -11,5 +11,7 @@
 enum err builder_state_start(const struct client_config *config, struct why *why);
 /* Since when this machine builds with the key. ERR_REFUSED where nothing says so, or another machine wrote it. */
 enum err builder_state_since(const struct client_config *config, uint64_t *since_s, struct why *why);
+/* The file's line, `MACHINE-ID TIME`. */
+bool builder_state_parse(struct span text, struct span *id, uint64_t *since_s);
 
 #endif

@@ -11,7 +11,7 @@
 
 enum { COUNTS_BYTES_MAX = 64 << 10 };
 
-static bool take_count(struct span line, struct count *out)
+bool count_parse(struct span line, struct count *out)
 {
     struct span n, time;
     if (!span_word(&line, &out->reason) || !span_word(&line, &n) || !span_word(&line, &time) ||
@@ -22,6 +22,14 @@ static bool take_count(struct span line, struct count *out)
     return true;
 }
 
+void count_render(struct buf *out, const struct count *count)
+{
+    buf_span(out, count->reason);
+    buf_fmt(out, " %llu %llu ", (unsigned long long)count->n, (unsigned long long)count->last_s);
+    buf_span(out, count->sentence);
+    buf_byte(out, '\n');
+}
+
 static enum err each_of(struct span text, const char *path, enum err (*each)(void *ctx, const struct count *count, struct why *why),
                         void *ctx, struct why *why)
 {
@@ -29,8 +37,8 @@ static enum err each_of(struct span text, const char *path, enum err (*each)(voi
     enum err err = OK;
     for (size_t n = 1; err == OK && span_line(&text, &line); n++) {
         struct count count;
-        err = take_count(line, &count) ? each(ctx, &count, why)
-                                       : fail(why, ERR_MALFORMED, "%s line %zu is not `REASON COUNT TIME SENTENCE`", path, n);
+        err = count_parse(line, &count) ? each(ctx, &count, why)
+                                        : fail(why, ERR_MALFORMED, "%s line %zu is not `REASON COUNT TIME SENTENCE`", path, n);
     }
     return err;
 }
@@ -43,20 +51,12 @@ struct counting {
     bool done;
 };
 
-static void put_count(struct buf *out, const struct count *count)
-{
-    buf_span(out, count->reason);
-    buf_fmt(out, " %llu %llu ", (unsigned long long)count->n, (unsigned long long)count->last_s);
-    buf_span(out, count->sentence);
-    buf_byte(out, '\n');
-}
-
 static void put_ours(struct counting *counting, uint64_t before)
 {
-    put_count(&counting->out, &(struct count){ .reason = counting->reason,
-                                               .n = before + 1,
-                                               .last_s = clock_posix_s(),
-                                               .sentence = span_str(counting->sentence) });
+    count_render(&counting->out, &(struct count){ .reason = counting->reason,
+                                                  .n = before + 1,
+                                                  .last_s = clock_posix_s(),
+                                                  .sentence = span_str(counting->sentence) });
     counting->done = true;
 }
 
@@ -70,7 +70,7 @@ static enum err count_again(void *ctx, const struct count *count, struct why *wh
     if (order == 0)
         put_ours(counting, count->n);
     else
-        put_count(&counting->out, count);
+        count_render(&counting->out, count);
     return OK;
 }
 

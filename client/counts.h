@@ -19,4 +19,8 @@ enum err counts_add(const struct client_config *config, const char *reason, cons
 enum err counts_each(const struct client_config *config, enum err (*each)(void *ctx, const struct count *count, struct why *why),
                      void *ctx, struct why *why);
 
+/* A line of the file, without its newline; and one with it. */
+bool count_parse(struct span line, struct count *out);
+void count_render(struct buf *out, const struct count *count);
+
 #endif

@@ -64,46 +64,18 @@ static enum err read_request(int fd, struct buf *out, struct why *why)
     }
 }
 
-/* The request's lines become strings where they lie. */
-static enum err split_request(struct buf *text, const char **lines, size_t *n, struct why *why)
+static enum err attest_for(const struct agent *agent, uid_t uid, struct buf *text, enum build_refusal *refusal, struct why *why)
 {
-    *n = 0;
-    if (text->len == 0 || text->data[text->len - 1] != '\n' || memchr(text->data, '\0', text->len) != NULL)
-        return fail(why, ERR_MALFORMED, "the request is not lines of text");
-    for (size_t from = 0, i = 0; i < text->len; i++) {
-        if (text->data[i] != '\n')
-            continue;
-        if (*n == SUBJECTS_MAX + 2)
-            return fail(why, ERR_MALFORMED, "the request has more than %d lines", SUBJECTS_MAX + 2);
-        text->data[i] = '\0';
-        lines[(*n)++] = (const char *)text->data + from;
-        from = i + 1;
-    }
-    return OK;
-}
-
-static enum err attest_for(const struct agent *agent, uid_t uid, struct buf *request, enum build_refusal *refusal, struct why *why)
-{
-    const char *lines[SUBJECTS_MAX + 2] = { NULL };
-    size_t n;
-    enum err err = split_request(request, lines, &n, why);
+    struct agent_request request;
+    enum err err = agent_request_parse(&request, text, why);
     if (err != OK)
         return err;
-    struct span first = span_str(n > 0 ? lines[0] : "");
-    bool build = n >= 2 && span_skip(&first, "build");
-    const char *sandbox = span_skip(&first, " ") ? statement_sandbox(first) : NULL;
-    build = build && (sandbox != NULL || first.len == 0);
-    if (!build && (n != 4 || strcmp(lines[0], "rebuild") != 0))
-        return fail(why, ERR_MALFORMED, "the request is neither build [SANDBOX], DRV, OUTPUT… nor rebuild, DRV, PATH, PATH.check");
-    if (build && !may_build(agent, uid)) {
+    if (request.hooked.check == NULL && !may_build(agent, uid)) {
         *refusal = REFUSAL_NOT_ALLOWED;
         return fail(why, ERR_REFUSED, "user %u is neither root nor the store's owner: what he says was built is not attested",
                     (unsigned)uid);
     }
-    struct hooked hooked = { .drv_path = lines[1], .outputs = lines + 2, .outputs_n = build ? n - 2 : 1 };
-    hooked.sandbox = sandbox;
-    hooked.check = build ? NULL : lines[3];
-    return hooked_attest(&agent->config, agent->key, &hooked, refusal, why);
+    return hooked_attest(&agent->config, agent->key, &request.hooked, refusal, why);
 }
 
 /* In a process of its own. */

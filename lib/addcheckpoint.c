@@ -21,3 +21,9 @@ enum err add_checkpoint_parse(struct add_checkpoint *out, struct span body, stru
     enum err err = note_parse(&out->note, rest, why);
     return err == OK ? checkpoint_parse(&out->checkpoint, out->note.text, why) : err;
 }
+
+bool add_checkpoint_conflict_parse(struct span body, uint64_t *size)
+{
+    struct span number;
+    return span_line(&body, &number) && body.len == 0 && span_decimal(number, TREE_SIZE_MAX, size);
+}

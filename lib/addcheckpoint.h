@@ -18,5 +18,7 @@ struct add_checkpoint {
 
 /* ERR_MALFORMED, naming the line. The form alone: nothing is verified, and `old` may be any number to 2^63 - 1. */
 enum err add_checkpoint_parse(struct add_checkpoint *out, struct span body, struct why *why);
+/* The body of a 409: the size that the witness is at. False where it is not a decimal size and a newline, and nothing else. */
+bool add_checkpoint_conflict_parse(struct span body, uint64_t *size);
 
 #endif

@@ -1,4 +1,5 @@
 /* What a witness answers, and what of it counts. */
+#include "lib/addcheckpoint.h"
 #include "lib/sys/clock.h"
 #include "lib/sys/report.h"
 #include "log/witnesses_internal.h"
@@ -73,10 +74,9 @@ static void take_cosignature(struct witnesses *witnesses, struct witness *witnes
 static void take_conflict(struct witnesses *witnesses, struct witness *witness, const struct signed_head *head, struct span body)
 {
     struct why why;
-    struct span number, rest = body;
     uint64_t size;
     witness->conflicts++;
-    if (!span_line(&rest, &number) || rest.len != 0 || !span_decimal(number, TREE_SIZE_MAX, &size)) {
+    if (!add_checkpoint_conflict_parse(body, &size)) {
         fail(&why, ERR_MALFORMED, "409 without a size (tlog-witness, \"add-checkpoint\")");
     } else if (size > witnesses->newest->head.size) {
         witness->ahead++;

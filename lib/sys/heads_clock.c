@@ -5,8 +5,7 @@
 #include "lib/sys/clock.h"
 #include "lib/sys/heads.h"
 
-/* "2026-11-25T22:10Z", UTC. */
-static bool parse_minute(const char *text, uint64_t *out)
+bool heads_minute_parse(const char *text, uint64_t *out)
 {
     struct tm tm = { 0 };
     char again[32];
@@ -42,7 +41,7 @@ enum err heads_clock_said(const char *text, uint64_t *now_s, struct why *why)
 {
     uint64_t said_s;
     *now_s = clock_posix_s();
-    if (!parse_minute(text, &said_s))
+    if (!heads_minute_parse(text, &said_s))
         return fail(why, ERR_USAGE, "the time is wanted as 2026-11-25T22:10Z, in UTC, from another clock than this machine's");
     if (said_s > *now_s + HEADS_CLOCK_APART_MAX_S || said_s + HEADS_CLOCK_APART_MAX_S < *now_s)
         return fail(why, ERR_REFUSED, "this machine's clock differs from that by more than %d s: set it right first",

@@ -111,19 +111,25 @@ static bool listening_at(int fd, char **address)
 
 enum { FIRST_FD = 3 }; /* SD_LISTEN_FDS_START */
 
+bool service_handed(const char *pid_text, const char *n_text, uint64_t own_pid, uint64_t *n)
+{
+    uint64_t pid;
+    bool ours = pid_text != NULL && n_text != NULL && span_decimal(span_str(pid_text), INT32_MAX, &pid) && pid == own_pid;
+    if (!ours || !span_decimal(span_str(n_text), INT32_MAX, n))
+        *n = ours ? UINT64_MAX : 0;
+    return *n != 0;
+}
+
 enum err service_socket(int *fd, char **address, struct why *why)
 {
-    const char *pid_text = getenv("LISTEN_PID"), *n_text = getenv("LISTEN_FDS");
-    uint64_t pid = 0, n = 0;
-    bool ours =
-        pid_text != NULL && n_text != NULL && span_decimal(span_str(pid_text), INT32_MAX, &pid) && pid == (uint64_t)getpid();
-    bool counted = ours && span_decimal(span_str(n_text), INT32_MAX, &n);
+    uint64_t n;
+    bool handed = service_handed(getenv("LISTEN_PID"), getenv("LISTEN_FDS"), (uint64_t)getpid(), &n);
     unsetenv("LISTEN_PID");
     unsetenv("LISTEN_FDS");
     unsetenv("LISTEN_FDNAMES");
     *fd = -1;
     *address = NULL;
-    if (!ours || (counted && n == 0))
+    if (!handed)
         return OK;
     if (n != 1)
         return fail(why, ERR_ENV, "LISTEN_FDS is not 1: the service manager is to hand over one socket");

@@ -17,6 +17,9 @@ enum err service_vkey(const char *dir, enum sig_type type, struct buf *vkey, str
 /* Blocks SIGTERM, SIGINT and SIGHUP, for every thread and the signer to leave to a sigwait on *signals, and ignores SIGPIPE and
  * SIGXFSZ: a file that may not grow is a storage error, not an end without a word. Call before any thread or fork. */
 void service_block_signals(sigset_t *signals);
+/* What LISTEN_PID and LISTEN_FDS (NULL: not set) hand to the process `own_pid`: *n sockets, UINT64_MAX where their number is none.
+ * False where there are none. */
+bool service_handed(const char *pid_text, const char *n_text, uint64_t own_pid, uint64_t *n);
 /* The socket on which the service manager listens for us (sd_listen_fds(3): LISTEN_PID and LISTEN_FDS): *fd, and "ADDRESS:PORT" in
  * *address, to be freed; -1 and NULL where none was handed over. ERR_ENV for several, or for one that is no listening TCP socket.
  * The variables are removed, so that no child takes the socket for its own: to be called once, before any fork. */

@@ -27,7 +27,7 @@ static const char policy_text[] =
     "quorum both\n";
 static const char trust_text[] = "builder ci ci.example.org/builder+42ba9744+AcXKr1uwez5pqgJQJnJ5bu1jPV7j3koR3L7lz7AA2I4H\n"
                                  "cache c cache.example-1:iojj3XQJ8ZX9UtstPLpdcspnCb8dlBIb83SIAbQPb1w=\n"
-    "quorum ci\n"
+                                 "quorum ci\n"
                                  "exempt exempt-*\n";
 static const char config_text[] = "policy policy\ntrust trust\nstate state\nstore-dir /nix/store\nsigning-key secret\n"
                                   "listen 127.0.0.1:0\nupstream http://cache.example\n";
