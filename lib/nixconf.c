@@ -44,7 +44,7 @@ static enum err from_json(struct nixconf *out, struct span text, struct why *why
 {
     struct json json;
     enum err err = json_read(text, "Nix's configuration", &json, why);
-    const struct json_value *root = json_root(&json), *member = root + 1;
+    const struct json_value *root = json_root(&json), *member = err == OK ? root + 1 : NULL;
     if (err == OK && !json_is(root, KIND_OBJECT))
         err = fail(why, ERR_MALFORMED, "Nix's configuration is no JSON object");
     for (uint32_t i = 0; err == OK && i < root->n; i++, member += member->spread) {

@@ -83,6 +83,13 @@ enum err http_get(struct http_client *client, const char *url, const char *const
     return ask(url, bytes_max, response, why);
 }
 
+void http_get_both(struct http_client *client, struct http_get gets[2])
+{
+    (void)client;
+    for (size_t i = 0; i < 2; i++)
+        gets[i].err = ask(gets[i].url, gets[i].bytes_max, gets[i].response, &gets[i].why);
+}
+
 enum err http_post(struct http_client *client, const char *url, const char *content_type, struct span body, size_t bytes_max,
                    struct http_response *response, struct why *why)
 {
