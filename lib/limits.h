@@ -16,6 +16,10 @@ enum {
     REFERENCES_MAX = 10000,         /* references of one store path */
     OUTPUT_ATTESTATIONS_MAX = 16,   /* a builder and path in one answer of /output */
 
+    /* Heads, of 128 bytes, that are added to DIR/heads before it is written anew: 256 MiB, read in a second at the start. */
+    HEADS_MAX = 2 << 20,
+    HEADS_MAX_MIN = 1024,
+
     /* Signed notes and proofs. */
     NOTE_BYTES_MAX = 1 << 20,
     NOTE_SIGNATURES_MAX = 100,       /* signed-note: at least 16; x/mod has 100 too */

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "lib/limits.h"
 #include "lib/sys/address.h"
 #include "lib/sys/file.h"
 #include "log/limits.h"
@@ -51,6 +52,7 @@ static const struct config_key keys[] = {
     KEY("builder-burst", config_take_count, builder_burst),
     KEY("address-rate", config_take_count, address_rate),
     KEY("address-burst", config_take_count, address_burst),
+    KEY("heads-max", config_take_count, heads_max),
     KEY("proxy", config_take_str, proxy),
 };
 
@@ -87,6 +89,8 @@ static enum err check(struct log_config *config, const char *file, struct why *w
         config->connections_per_ip_max > config->connections_max)
         return fail(why, ERR_MALFORMED, "%s: `connections-max` is from 1 to 65536, `connections-per-address-max` from 1 to that",
                     file);
+    if (config->heads_max < HEADS_MAX_MIN)
+        return fail(why, ERR_MALFORMED, "%s: `heads-max` is %d or more", file, HEADS_MAX_MIN);
     if (config->proxy != NULL && address_party(config->proxy) == 0)
         return fail(why, ERR_MALFORMED, "%s: `proxy` is no address", file);
     enum err err = check_rate(file, "builder", config->builders_open, &config->builder_rate, &config->builder_burst, why);
@@ -104,6 +108,7 @@ enum err log_config_load(struct log_config *out, const char *dir, struct why *wh
     *out = (struct log_config){
         .quorum_timeout_ms = 10000,
         .free_space_floor_bytes = 64 << 20,
+        .heads_max = HEADS_MAX,
         .connections_max = HTTP_CONNECTIONS_MAX,
         .connections_per_ip_max = HTTP_CONNECTIONS_PER_IP_MAX,
         .builder_rate = NOT_GIVEN,

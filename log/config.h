@@ -17,7 +17,8 @@ struct log_config {
     uint64_t connections_max, connections_per_ip_max;
     /* Attestations a second, and at once, of a builder's key and of an address; a rate of 0 for no limit. */
     uint64_t builder_rate, builder_burst, address_rate, address_burst;
-    char *proxy; /* the reverse proxy's address: X-Forwarded-For says who asks there; NULL for none */
+    uint64_t heads_max; /* after so many signed heads the heads file is written anew */
+    char *proxy;        /* the reverse proxy's address: X-Forwarded-For says who asks there; NULL for none */
 };
 
 #define LOG_LISTEN "127.0.0.1:7380"

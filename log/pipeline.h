@@ -40,6 +40,7 @@ struct pipeline {
     struct workers *verifiers;   /* parse and verify what is posted, and queue it */
     pthread_t sequencer_thread, publisher_thread, answerer_thread;
     struct pipeline_counts counts;
+    atomic_bool heads_due; /* `heads_max` heads were signed: the process got a SIGHUP, once, and is to start anew */
 
     pthread_mutex_t lock; /* for all that follows */
     pthread_cond_t queued, answerable;

@@ -10,7 +10,9 @@
  * signer made the head durable before any witness saw it. At start the file is served only where it shows the signer's newest head
  * under the policy; otherwise nothing is served as published until that head, or a later one, is under quorum again.
  */
+#include <signal.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "lib/sys/clock.h"
 #include "lib/sys/file.h"
@@ -139,6 +141,15 @@ static enum err put_out(struct publisher *publisher, const struct head *head, st
     return try_publish(publisher, why);
 }
 
+static void count_signed(struct publisher *publisher)
+{
+    struct pipeline *pipeline = publisher->pipeline;
+    if (++publisher->heads_signed != pipeline->config->heads_max)
+        return;
+    atomic_store(&pipeline->heads_due, true);
+    kill(getpid(), SIGHUP); /* serve.c waits for it */
+}
+
 enum err publisher_sign(struct publisher *publisher, uint64_t size, struct why *why)
 {
     struct hash proof[PROOF_HASHES_MAX];
@@ -167,6 +178,7 @@ enum err publisher_sign(struct publisher *publisher, uint64_t size, struct why *
         report_why(REPORT_ERROR, "clock-behind", &answer.why);
     } else if (err == OK) {
         histogram_add(&publisher->pipeline->counts.sign, clock_monotonic_us() - began_us);
+        count_signed(publisher);
         err = put_out(publisher, &head, span_buf(&text), &answer, why);
     }
     buf_free(&text);

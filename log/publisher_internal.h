@@ -16,6 +16,7 @@ struct publisher {
     struct signed_head *out;     /* signed, waits for its quorum */
     struct signed_head *current; /* published */
     uint64_t out_us;             /* since when it does */
+    uint64_t heads_signed;       /* by this process */
     uint64_t next_sign_ms;
     char *checkpoint_file;
     bool file_due; /* it does not show `current` */

@@ -3,6 +3,7 @@
  * file would each forget what the other signed; then the signer, forked before there is a thread, a socket or a database.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +30,7 @@ struct serving {
     struct pipeline pipeline;
     struct routes routes;
     struct http_server *server;
+    int socket; /* that was handed over; -1 for none */
     bool pipeline_started;
     struct buf key_text, frozen;
     struct vkey key;
@@ -131,6 +133,7 @@ static enum err start_http(struct serving *serving, const char *listen, struct w
     long threads = sysconf(_SC_NPROCESSORS_ONLN) / 2;
     struct http_server_config config = {
         .listen = listen != NULL ? listen : serving->config.listen,
+        .listen_fd = serving->socket < 0 ? 0 : serving->socket,
         .threads = threads < 1                  ? 1
                    : threads > HTTP_THREADS_MAX ? HTTP_THREADS_MAX
                                                 : (unsigned)threads,
@@ -233,6 +236,19 @@ static void stop(struct serving *serving)
     log_config_free(&serving->config);
 }
 
+/* DIR/heads has become long: a start writes it anew. Who connects meanwhile waits. */
+static enum err start_anew(struct serving *serving, struct why *why)
+{
+    char *dir = span_dup_str(span_str(serving->config.dir));
+    char *argv[] = { (char *)(uintptr_t) "stele-log", (char *)(uintptr_t) "serve", dir, NULL };
+    int fd = fcntl(http_server_socket(serving->server), F_DUPFD_CLOEXEC, 3);
+    report(REPORT_INFO, "starting-anew", "why=%s", report_quote("heads-max: DIR/heads is to be written anew"));
+    stop(serving);
+    enum err err = dir == NULL || fd < 0 ? fail(why, ERR_ENV, "cannot keep the socket") : service_start_anew(fd, argv, why);
+    free(dir);
+    return err;
+}
+
 enum err cmd_serve(int argc, char **argv, struct why *why)
 {
     const char *listen = NULL;
@@ -244,11 +260,20 @@ enum err cmd_serve(int argc, char **argv, struct why *why)
     enum err err = cli_parse(options, 1, 1, argc, argv, &args, why);
     if (err != OK)
         return err;
-    struct serving serving = { 0 };
+    struct serving serving = { .socket = -1 };
+    char *handed = NULL;
     err = log_config_load(&serving.config, args.items[0], why);
     free(args.items);
-    if (err != OK)
+    if (err == OK)
+        err = service_socket(&serving.socket, &handed, why);
+    if (err == OK && handed != NULL && listen != NULL)
+        err = fail(why, ERR_USAGE, "--listen, and a socket that was handed over: give one");
+    if (err != OK) {
+        log_config_free(&serving.config);
+        free(handed);
         return err;
+    }
+    listen = handed != NULL ? handed : listen;
     serving.pipeline.config = &serving.config;
     serving.routes.pipeline = &serving.pipeline;
     report_start("stele-log", REPORT_INFO);
@@ -256,12 +281,19 @@ enum err cmd_serve(int argc, char **argv, struct why *why)
     files_open_many(); /* every connection is a descriptor */
     err = start(&serving, listen, why);
     int which = 0;
-    while (err == OK && sigwait(&serving.signals, &which) == 0 && which == SIGHUP)
+    while (err == OK && sigwait(&serving.signals, &which) == 0 && which == SIGHUP) {
+        if (atomic_load(&serving.pipeline.heads_due)) {
+            err = start_anew(&serving, why);
+            free(handed);
+            return err;
+        }
         reread(&serving);
+    }
     if (err == OK)
         report(REPORT_INFO, "stopping", "signal=%d size=%llu", which, (unsigned long long)store_size(serving.pipeline.store));
     stop(&serving);
     if (err == OK)
         report(REPORT_INFO, "stopped", "signal=%d", which);
+    free(handed);
     return err;
 }

@@ -18,10 +18,6 @@ enum {
     ADDRESS_BURST_SECONDS = 2, /* of the rate: what may come at once */
     PAGE_COST = 100,           /* what a page about all logs costs an address, in requests */
 
-    /* Heads, of 128 bytes, that are added to DIR/heads before it is written anew: 256 MiB, read in a second at the start. */
-    HEADS_MAX = 2 << 20,
-    HEADS_MAX_MIN = 1024,
-
     LOGS_BYTES_MAX = 16 << 20, /* DIR/logs, and a log list */
     ORIGIN_KEYS_MAX = 64,      /* keys of one origin */
 
