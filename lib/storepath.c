@@ -9,10 +9,11 @@ bool storepath_name_ok(struct span name)
 {
     if (name.len == 0 || name.len > STORE_NAME_BYTES_MAX || name.data[0] == '.')
         return false;
+    static const char besides[] = { '+', '-', '.', '_', '?', '=' };
     for (size_t i = 0; i < name.len; i++) {
         uint8_t c = name.data[i];
         bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-        if (!letter && memchr("+-._?=", c, 6) == NULL)
+        if (!letter && memchr(besides, c, sizeof besides) == NULL)
             return false;
     }
     return true;

@@ -206,21 +206,19 @@ static enum err conclude(const struct trust *trust, const struct trust_path *pat
         return err;
     for (size_t i = 0; i < trust->parties_n; i++)
         out->divergence |= votes->no[i];
-    if (passes && trust->divergence_refuse && out->divergence) {
+    if (!passes || (trust->divergence_refuse && out->divergence)) {
         explain_refusal(trust, evidence, reasons, n, out);
-    } else if (passes && trust->divergence_refuse && !path->looked_up) {
+    } else if (trust->divergence_refuse && !path->looked_up) {
         out->wants_look_up = true;
         fail(&out->why, ERR_REFUSED,
              "`divergence refuse` needs every log's word that no trusted builder attested other bytes, and not every log answered");
-    } else if (passes) {
+    } else {
         name_counted(trust, out, &names);
         fail(&out->why, OK,
              out->verdict == TRUST_ATTESTED ? "attested by %.*s%s" : "vouched for by %.*s: who built it is not known%s",
              SPAN_FMT(span_buf(&names)), out->divergence ? "; a trusted builder attested other bytes, too" : "");
         buf_free(&names);
         return OK;
-    } else {
-        explain_refusal(trust, evidence, reasons, n, out);
     }
     if (exempt(trust, &path->path, &glob)) {
         out->verdict = TRUST_EXEMPT;

@@ -28,7 +28,7 @@ mkdir -p "$out"
 {
     each gcc $flags $gcc_flags '{}' >"$out/gcc.txt"
     each clang-tidy --quiet '{}' -- $flags >"$out/clang-tidy.txt"
-    cppcheck -q -j "$jobs" --std=c11 --enable=warning,performance,portability -I. -DSTELE_VERSION= -D_POSIX_C_SOURCE=200809L \
+    cppcheck -q -j "$jobs" --std=c11 --enable=warning,performance,portability -I. '-DSTELE_VERSION=""' -D_POSIX_C_SOURCE=200809L \
         --template='{file}:{line}:{column}: warning: {message} [{id}]' $sources >"$out/cppcheck.txt" 2>&1
 }
 

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+enum { HELP_COLUMNS = 80 };
+
 static const struct cli_program *program;
 static const struct cli_command *command;
 
@@ -14,7 +16,22 @@ static void print_program(FILE *out)
     fprintf(out, "%s: %s\n\n", program->name, program->help);
     for (const struct cli_command *c = program->commands; c->name != NULL; c++)
         fprintf(out, "  %s %-15s %s\n", program->name, c->name, c->help);
-    fprintf(out, "\n`%s COMMAND --help` tells more, `%s --version` the version.\n", program->name, program->name);
+    fprintf(out, "\n`%s COMMAND --help` tells more, `--version` the version.\n", program->name);
+}
+
+/* "  LEFT  TEXT" in HELP_COLUMNS, the text in a column of its own. */
+static void print_option(const char *left, const char *text)
+{
+    int column = printf("  %-24s", left);
+    while (*text != '\0') {
+        int word = (int)strcspn(text, " ");
+        if (column + 1 + word > HELP_COLUMNS)
+            column = printf("\n%-26s", "") - 1;
+        column += printf(" %.*s", word, text);
+        text += word;
+        text += strspn(text, " ");
+    }
+    putchar('\n');
 }
 
 static void print_command(const struct cli_option *options)
@@ -23,9 +40,9 @@ static void print_command(const struct cli_option *options)
     for (const struct cli_option *o = options; o->name != NULL; o++) {
         char left[64];
         snprintf(left, sizeof left, "%s%s%s", o->name, o->value != NULL ? " " : "", o->value != NULL ? o->value : "");
-        printf("  %-24s %s\n", left, o->help);
+        print_option(left, o->help);
     }
-    printf("  %-24s this text\n", "--help");
+    print_option("--help", "this text");
 }
 
 static const struct cli_command *find(const char *name)

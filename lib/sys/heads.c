@@ -53,13 +53,13 @@ static enum err grow(struct heads *heads, struct why *why)
     if (records == NULL)
         return fail(why, ERR_ENV, "out of memory");
     heads->records = records;
-    heads->cap = cap;
     size_t *slots = calloc(2 * cap, sizeof *slots);
     if (slots == NULL)
         return fail(why, ERR_ENV, "out of memory");
     free(heads->slots);
     heads->slots = slots;
     heads->slots_n = 2 * cap;
+    heads->cap = cap; /* now: without slots there is no room either */
     for (size_t i = 0; i < heads->n; i++)
         *slot_of(heads, &records[i].origin_hash) = i + 1;
     return OK;

@@ -383,8 +383,10 @@ void http2_free(struct http2 *http2)
         next = list->next;
         http_request_release(list);
     }
-    while (http2->streams != NULL)
-        stream_free(http2, http2->streams);
+    for (struct http2_stream *stream = http2->streams, *after; stream != NULL; stream = after) {
+        after = stream->next;
+        stream_free(http2, stream);
+    }
     nghttp2_session_del(http2->session);
     http2_inbox_release(http2->inbox);
     buf_free(&http2->out);
