@@ -10,7 +10,8 @@ escape() { sed 's/\\/\\e/g; s/^[.'"'"']/\\\&&/; s/-/\\-/g' | fold -s -w 76 | sed
 text_of() { awk -v want="$1" '/^@verb / { on = $2 == want; next } /^@/ { on = 0; next } on' "$page"; }
 sed '/^@/,$d' "$page"
 "$program" --help | sed -n "s/^  $name \([a-z-]*\) .*/\1/p" | while read -r verb; do
-    help=$("$program" "$verb" --help)
+    # A text that goes on in the next line, under its beginning, is one.
+    help=$("$program" "$verb" --help | sed -e ':a' -e '$!N; s/\n \{26\} *\([^ ]\)/ \1/; ta' -e 'P; D')
     printf '.Ss %s\n.Bd -literal\n' "$(echo "$verb" | sed 's/-/\\-/g')"
     echo "$help" | sed -n 1p | sed 's/\\/\\e/g; s/-/\\-/g'
     printf '.Ed\n.Pp\n'

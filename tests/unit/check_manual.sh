@@ -31,6 +31,15 @@ for program in stele:1 stele-log:8 stele-witness:8; do
     done)"
 done
 
+# --help, of a program and of each of its verbs, fits a screen of 24 lines and 80 columns.
+too_large() { awk -v of="$*" 'length > 80 { print of ": " $0 } END { if (NR > 24) print of ": " NR " lines" }'; }
+check "--help fits a screen" "" "$(for name in stele stele-log stele-witness; do
+    build/plain/bin/$name --help | too_large $name
+    build/plain/bin/$name --help | sed -n "s/^  $name \([a-z-]*\) .*/\1/p" | while read -r verb; do
+        build/plain/bin/$name "$verb" --help | too_large $name "$verb"
+    done
+done)"
+
 # Keys: from the tables in the code.
 keys_of() { sed -n 's/^ *\(KEY(\|{ \)"\([a-z-]*\)", \(true\|false\|config_take\|take_\).*/\2/p' "$1" | sort; }
 keys_in() { grep -h '^\.It Ic ' "$1" | tr ' ' '\n' | awk 'was == "Ic" { print } { was = $0 }' | sort; }
