@@ -27,6 +27,7 @@ END
 "$here/run.sh" "$build"
 "$here/growth.sh" "$build" "$3"
 "$here/gate.sh" "$build"
+"$here/gate.sh" "$build" 1000 7 0
 printf '\n%s minutes.\n' $((($(date +%s) - started) / 60)) | tee -a "$BENCH_TABLE"
 "$here/plot.sh" "$BENCH_DATA" "$when, $machine"
 mv "$BENCH_DATA"/table.md "$BENCH_DATA"/*.svg "$out"
