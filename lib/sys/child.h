@@ -22,7 +22,8 @@ struct child_role {
     /* In the child, sandboxed: one request. A returned error ends the child: for refusals, answer in `reply`. */
     enum err (*serve)(void *ctx, struct span request, struct buf *reply, struct why *why);
     void *ctx;
-    /* In the child, at its end: frees what `start` loaded, so that the key is wiped. Also after a `start` that failed. May be NULL. */
+    /* In the child, at its end: frees what `start` loaded, so that the key is wiped. Also after a `start` that failed. May be
+     * NULL. */
     void (*end)(void *ctx);
 };
 

@@ -44,9 +44,10 @@ enum err heads_resume_others(struct heads *heads, struct why *why);
 /* Adds records in one write and one fdatasync; only then do they count. Any error is final: ERR_ENV from then on. */
 enum err heads_add(struct heads *heads, const struct head_record *records, size_t n, struct why *why);
 
-/* After a clock that was ahead. What a person says that another clock shows, "2026-11-25T22:10Z", read by heads_minute_parse, which this machine's
- * must agree with: *now_s. ERR_USAGE, ERR_REFUSED. Then each time in the future comes down to that, durably; *changed of them. */
+/* After a clock that was ahead. What a person says that another clock shows, "2026-11-25T22:10Z", in POSIX seconds. */
 bool heads_minute_parse(const char *text, uint64_t *time_s);
+/* The same, which this machine's clock must agree with: *now_s. ERR_USAGE, ERR_REFUSED. Then each time in the future comes down to
+ * that, durably; *changed of them. */
 enum err heads_clock_said(const char *text, uint64_t *now_s, struct why *why);
 enum err heads_take_back(struct heads *heads, uint64_t now_s, size_t *changed, struct why *why);
 

@@ -1,4 +1,4 @@
-/* What comes to the signing agent from anybody on the machine, and what a hook takes for its answer: a request renders to itself. */
+/* What comes to the signing agent from anybody on the machine, which renders to itself, and what a hook takes for its answer. */
 #include <assert.h>
 
 #include "client/agent.h"

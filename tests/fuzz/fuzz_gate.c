@@ -1,6 +1,6 @@
 /*
- * Whatever comes over a connection to a gate, and whatever the cache behind it and the log answer it: parts of the input, divided by
- * lines "====": the requests, the narinfo, the proofs, the NAR as it is in the cache. Front and signer answer, all in this thread.
+ * Whatever comes over a connection to a gate, and whatever the cache behind it and the log answer it: parts of the input, divided
+ * by lines "====": the requests, the narinfo, the proofs, the NAR as it is in the cache. Front and signer answer, all in this thread.
  * A narinfo that comes out is under the gate's key, and a NAR that comes out whole is the one that was asked for.
  */
 #include <assert.h>

@@ -1,6 +1,6 @@
 /*
- * What a fuzz target of a whole program has in place of processes, disks and time: lib/sys/child.h in this process, syncs and sleeps that
- * take no time, and a folder.
+ * What a fuzz target of a whole program has in place of processes, disks and time: lib/sys/child.h in this process, syncs and
+ * sleeps that take no time, and a folder.
  */
 #ifndef STELE_TESTS_FUZZ_STILL_H
 #define STELE_TESTS_FUZZ_STILL_H
