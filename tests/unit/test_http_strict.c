@@ -287,7 +287,10 @@ static void bounds_connections(void **state)
     assert_int_equal(counts.connections, 50);
     /* The newest are there, and served; the oldest are gone. */
     raw_send(fds[119], "GET /hello HTTP/1.1\r\nHost: h\r\n\r\n");
-    assert_true(raw_until(fds[119], "hello\n", out, sizeof out));
+    bool served = raw_until(fds[119], "hello\n", out, sizeof out);
+    if (!served)
+        print_error("instead of hello: \"%s\"\n", out);
+    assert_true(served);
     assert_true(raw_closed(fds[0]));
     for (size_t i = 0; i < 120; i++)
         close(fds[i]);
