@@ -240,8 +240,13 @@ static void perform(struct http_client *client, size_t n, CURLcode codes[2])
         CURLMcode added = curl_multi_add_handle(client->multi, client->easy[i]);
         code = code == CURLM_OK ? added : code;
     }
-    while (code == CURLM_OK && (code = curl_multi_perform(client->multi, &running)) == CURLM_OK && running > 0)
+    if (code == CURLM_OK)
+        code = curl_multi_perform(client->multi, &running);
+    while (code == CURLM_OK && running > 0) {
         code = curl_multi_poll(client->multi, NULL, 0, STEP_MS, NULL);
+        if (code == CURLM_OK)
+            code = curl_multi_perform(client->multi, &running);
+    }
     for (CURLMsg *message; (message = curl_multi_info_read(client->multi, &left)) != NULL;)
         if (message->msg == CURLMSG_DONE)
             codes[message->easy_handle == client->easy[0] ? 0 : 1] = message->data.result;
