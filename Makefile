@@ -22,7 +22,7 @@ LINK_tsan   := -fsanitize=thread
 FLAGS_fuzz := -O1 -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
 LINK_fuzz  := -fsanitize=fuzzer,address,undefined
 # cov: what tests/coverage.sh counts. Warnings are the other builds': some differ without optimisation.
-FLAGS_cov   := -O0 -w --coverage -fprofile-update=atomic
+FLAGS_cov   := -O0 -w --coverage -fprofile-update=atomic -include tests/coverage.h
 LINK_cov    := --coverage
 CFLAGS  ?= -g
 override CFLAGS += -std=c17 -D_DEFAULT_SOURCE -D_POSIX_C_SOURCE=200809L -DSTELE_VERSION='"$(VERSION)"' -I. -pthread -MMD -MP \
@@ -201,11 +201,11 @@ print-warnings:
 lint:
 	@tests/lint.sh
 
-# Lines and branches that the unit tests and the fuzz targets' corpora reach, a row for each folder.
+# Lines and branches that tests reach, a row for each folder.
 coverage: deps
 	@$(MAKE) --no-print-directory -s BUILD=cov all check-coverage
 	@tests/coverage.sh build/cov
-check-coverage: $(unit_t) $(fuzz_t)
+check-coverage: $(unit_t) $(fuzz_t) $(e2e_t) $(preload_t)
 
 fuzz: deps
 	@$(MAKE) --no-print-directory -s BUILD=fuzz CC=clang check-fuzz
@@ -254,7 +254,7 @@ help:
 	@echo 'make check-nix           the builder'"'"'s side on a newer Nix, fetched into build/newer-nix'
 	@echo 'make check-vectors       the vector tests, VECTORS=DIR'
 	@echo 'make lint                gcc -fanalyzer, clang-tidy and cppcheck'
-	@echo 'make coverage            lines and branches that unit tests and fuzz corpora reach, a folder'
+	@echo 'make coverage            lines and branches that tests reach, a folder'
 	@echo 'make fuzz                every parser under libFuzzer, SECONDS=60 each; ONLY="json nar"'
 	@echo 'make fault               faults injected one by one: syscalls that fail, kills, flipped bits, a full disk, power cuts'
 	@echo 'make sim                 log, signer and witnesses on a simulated disk, clock and network: SEEDS=1000, FIRST=1'

@@ -27,8 +27,9 @@ enum err agent_request_parse(struct agent_request *out, struct buf *text, struct
         return err;
     struct span first = span_str(out->lines[0]);
     bool build = n >= 2 && span_skip(&first, "build");
-    const char *sandbox = span_skip(&first, " ") ? statement_sandbox(first) : NULL;
-    build = build && (sandbox != NULL || first.len == 0);
+    bool spaced = span_skip(&first, " ");
+    const char *sandbox = spaced ? statement_sandbox(first) : NULL;
+    build = build && (spaced ? sandbox != NULL : first.len == 0);
     if (!build && (n != 4 || strcmp(out->lines[0], "rebuild") != 0))
         return fail(why, ERR_MALFORMED, "the request is neither build [SANDBOX], DRV, OUTPUT… nor rebuild, DRV, PATH, PATH.check");
     out->hooked = (struct hooked){ .drv_path = out->lines[1], .outputs = out->lines + 2, .outputs_n = build ? n - 2 : 1 };

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 /* The sanitizers' run time maps, clones and traces as it likes: under it the filter is left out. */
-#if defined(__SANITIZE_ADDRESS__)
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define SANITIZED 1
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)

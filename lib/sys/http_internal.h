@@ -116,6 +116,7 @@ struct http2_inbox {
 struct http_request {
     struct http_server *server;        /* over HTTP/1.1; then these, too: */
     struct MHD_Connection *connection; /* NULL once the server gave the request up */
+    struct MHD_Connection *resumes;    /* the same, where its answer resumes it: unchanged by those who end the request meanwhile */
     struct http_connection *peer;
     struct http_request *prev, *next; /* in server->deferred, while */
     bool linked;                      /* which only libmicrohttpd's thread looks at */

@@ -26,14 +26,13 @@ void http_drop_response(struct http_request *request)
 /* The request's response is set: gives it to the connection, at once or when its thread asks for it, and ends our hold on it. */
 static void give(struct http_request *request)
 {
-    struct MHD_Connection *connection = request->connection; /* before the state: whoever sees it answered may end the request */
     int state = atomic_load(&request->state);
     while (state != HTTP_ABANDONED && !atomic_compare_exchange_weak(&request->state, &state, HTTP_ANSWERED))
         continue;
-    if (state == HTTP_DEFERRED && request->server->config.thread_per_connection)
+    if (state == HTTP_DEFERRED && request->resumes == NULL)
         sem_post(&request->answered);
     else if (state == HTTP_DEFERRED)
-        MHD_resume_connection(connection);
+        MHD_resume_connection(request->resumes);
     else if (state == HTTP_ABANDONED)
         http_drop_response(request);
     http_request_release(request);

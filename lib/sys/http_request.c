@@ -52,6 +52,7 @@ static struct http_request *request_new(struct http_server *server, struct MHD_C
         return NULL;
     request->server = server;
     request->connection = connection;
+    request->resumes = server->config.thread_per_connection ? NULL : connection;
     request->peer = peer;
     request->references = 1;
     sem_init(&request->answered, 0, 0);

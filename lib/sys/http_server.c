@@ -198,10 +198,10 @@ enum err http_server_start(struct http_server **out, const struct http_server_co
     enum err err = server_new(&server, config, why);
     if (err != OK)
         return err;
+    *out = server; /* before the first thread that handles a request */
     err = listen_on(server, why);
     if (err == OK)
         err = start_daemon(server, loop_flags(config), why);
-    *out = server; /* before the first request */
     if (err == OK && pthread_create(&server->acceptor, NULL, accept_loop, server) != 0)
         err = fail(why, ERR_ENV, "the HTTP server's thread does not start");
     if (err != OK) {

@@ -17,7 +17,7 @@ serve() {
     from_ms=$(now_ms)
     stele-log serve "$W/log" --listen 127.0.0.1:0 >"$W/run/log.out" 2>>"$W/run/log.err" &
     pid=$!
-    echo $pid >"$W/run/log.pid"
+    note log $pid
     until grep -q '^listening on ' "$W/run/log.out"; do
         kill -0 $pid 2>/dev/null || { tail "$W/run/log.err" >&2 && exit 1; }
         sleep 0.01

@@ -7,7 +7,7 @@ PATH=$STELE_BUILD/bin:$PATH
 . "$here/../e2e/tap_lib.sh"
 . "$here/../e2e/network_lib.sh"
 
-# world: makes the scratch folder $W; at the end every process of `start` is ended and $W removed.
+# world: makes the scratch folder $W; at the end every process of `start` and `note` is ended and $W removed.
 world() {
     W=$(mktemp -d "${TMPDIR:-/tmp}/stele.XXXXXX") || exit 1
     mkdir -p "$W/run" "$W/home"
@@ -29,6 +29,15 @@ world_end() {
     exit $code
 }
 
+# born PID: when that process started, in ticks since the boot; nothing where there is none.
+born() { sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d' ' -f20; }
+
+# note NAME PID: a process in the background, which `stop NAME` ends. Its number alone may be another process's once it has ended.
+note() {
+    echo "$2" >"$W/run/$1.pid"
+    born "$2" >"$W/run/$1.born"
+}
+
 # start NAME COMMAND...: in the background; waits for its line "listening on URL", which `url NAME` then prints.
 # Output goes to $W/run/NAME.out and NAME.err.
 start() {
@@ -36,7 +45,7 @@ start() {
     shift
     : >"$W/run/$name.out" # now: what an earlier run said must not be taken for this one's
     "$@" >"$W/run/$name.out" 2>>"$W/run/$name.err" &
-    echo $! >"$W/run/$name.pid"
+    note "$name" $!
     tries=0
     until grep -q '^listening on ' "$W/run/$name.out"; do
         tries=$((tries + 1))
@@ -53,11 +62,11 @@ url() {
     sed -n 's/^listening on //p' "$W/run/$1.out" | tail -n 1
 }
 
-# stop NAME [SIGNAL]: ends a process of `start` and waits for it.
+# stop NAME [SIGNAL]: ends a process of `start` or `note`, if it has not ended, and waits for it.
 stop() {
     pid=$(cat "$W/run/$1.pid" 2>/dev/null) || return 0
     rm -f "$W/run/$1.pid"
-    kill "-${2:-TERM}" "$pid" 2>/dev/null
+    [ "$(born "$pid")" != "$(cat "$W/run/$1.born")" ] || kill "-${2:-TERM}" "$pid" 2>/dev/null
     wait "$pid" 2>/dev/null
     return 0
 }
@@ -86,7 +95,7 @@ http {
 }
 END
         nginx -p "$nginx" -e "$nginx/error.log" -c "$nginx/conf" >"$W/run/$1.out" 2>"$W/run/$1.err" &
-        echo $! >"$W/run/$1.pid"
+        note "$1" $!
         wait_tries=0
         # It writes its pid once it has the port; another's server there would answer, too.
         while kill -0 "$(cat "$W/run/$1.pid")" 2>/dev/null && [ $wait_tries -lt 400 ]; do

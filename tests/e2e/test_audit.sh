@@ -147,7 +147,7 @@ if [ "$(id -u)" = 0 ] && command -v setpriv >"$W/out"; then
             "$STELE_BUILD/bin/stele" audit --offline --config "$W/user.conf"
     }
     nix-daemon >"$W/daemon" 2>&1 &
-    echo $! >"$W/run/daemon.pid"
+    note daemon $!
     tries=0
     until [ -S "$NIX_STATE_DIR/daemon-socket/socket" ] || [ $tries -gt 200 ]; do tries=$((tries + 1)) && sleep 0.05; done
     NIX_REMOTE=daemon nix-build --no-out-link -E "derivation { name = \"slow\"; system = builtins.currentSystem; builder = \"/bin/sh\"; args = [ \"-c\" \"echo here >$W/here; read line <$W/go; echo a >\$out\" ]; }" >"$W/built" 2>&1 &

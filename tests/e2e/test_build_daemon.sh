@@ -28,7 +28,7 @@ exec nix-daemon
 END
 chmod +x "$W/daemon"
 unshare -m "$W/daemon" >"$W/run/daemon.out" 2>"$W/run/daemon.err" &
-echo $! >"$W/run/daemon.pid"
+note daemon $!
 same "the daemon listens" yes "$(soon yes sh -c "[ -S $NIX_STATE_DIR/daemon-socket/socket ] && echo yes || echo no")"
 mkdir "$W/caller"
 chown 64900 "$W/caller"

@@ -101,7 +101,7 @@ mkdir -p "$NIX_STORE_DIR"
 echo "sign-agent $W/agent" >>"$config"
 finds "a sign-agent that does not listen" sign-agent "nobody listens at $W/agent"
 stele sign-agent --config "$config" >"$W/run/agent.out" 2>&1 &
-echo $! >"$W/run/agent.pid"
+note agent $!
 agent_listens() { [ -S "$W/agent" ] && echo yes; }
 same "it is started" yes "$(soon yes agent_listens)"
 well "one that does"

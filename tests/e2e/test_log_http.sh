@@ -11,7 +11,7 @@ crowd() {
     name=$1
     shift
     http_driver "$@" >"$W/run/$name.out" 2>"$W/run/$name.err" &
-    echo $! >"$W/run/$name.pid"
+    note "$name" $!
     tries=0
     until grep -q ready "$W/run/$name.out" || [ $tries -ge 1200 ]; do tries=$((tries + 1)); sleep 0.05; done
 }

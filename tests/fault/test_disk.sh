@@ -112,7 +112,7 @@ grows
 alone=$grown
 : >"$W/reading"
 reader "$W/log/data" >"$W/reading" 2>&1 &
-echo $! >"$W/run/reader.pid"
+note reader $!
 tries=0
 until grep -q reading "$W/reading" || [ $tries -gt 1200 ]; do tries=$((tries + 1)) && sleep 0.05; done
 grows

@@ -19,7 +19,7 @@ lite_start() {
         exec ./litewitness -name lite.example/witness -db lite.db -ssh-agent agent.sock -listen "${lite_url#http://}" \
             -key "$(sed -n 's/^fingerprint //p' "$W/run/agent.out")" >"$W/run/lite.out" 2>"$W/run/lite.err"
     ) &
-    echo $! >"$W/run/lite.pid"
+    note lite $!
     tries=0
     until curl -s -o "$W/ignored" "$lite_url/" || [ $tries -gt 1200 ]; do tries=$((tries + 1)) && sleep 0.05; done
 }

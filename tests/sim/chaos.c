@@ -170,6 +170,7 @@ static void start_healthy(struct machine *machine)
 
 bool chaos_heal(void)
 {
+    struct sim_reply reply = { 0 };
     sim_say("all is well again");
     healed = true;
     sim_faults = (struct sim_faults){ .delay_us = 1000 };
@@ -186,7 +187,10 @@ bool chaos_heal(void)
     sim_sleep_us(UINT64_C(2000) * 1000000);
     for (size_t i = 0; i < MACHINES; i++)
         start_healthy(&machines[i]);
-    return machines[0].up || flip_counts().values == 0;
+    net_call("log", "/healthz", NULL, 5000000, &reply);
+    bool well = reply.status == 200;
+    buf_free(&reply.body);
+    return well || flip_counts().values == 0;
 }
 
 void chaos_check_log(void)

@@ -18,7 +18,8 @@ void chaos_choose(void);
 void *chaos_run(void *until_us);
 void *chaos_operate(void *machine);
 /* All is well again: no faults, true clocks, every machine up. False where the log has written on from a value of its database in
- * which a bit had turned, and so refuses to start: its data is to be taken from another copy (tests/e2e/test_log_recover.sh). */
+ * which a bit had turned, and so refuses to start or to sign: its data is to be taken from another copy
+ * (tests/e2e/test_log_recover.sh). */
 bool chaos_heal(void);
 /* Ends the log, which `stele-log fsck --full` must then find right. */
 void chaos_check_log(void);

@@ -16,11 +16,11 @@ static _Atomic bool leaving; /* set at the end: a `handle` that says nothing unt
 
 static void handle(void *ctx, struct http_request *request);
 
-/* The URL of a path there. Good until four more were made. */
+/* The URL of a path there. Good until this thread has made four more. */
 static const char *at(const char *path)
 {
-    static char text[4][256];
-    static unsigned next;
+    static _Thread_local char text[4][256];
+    static _Thread_local unsigned next;
     char *out = text[next++ % 4];
     snprintf(out, sizeof text[0], "http://127.0.0.1:%u%s", http_server_port(server), path);
     return out;
