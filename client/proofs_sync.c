@@ -32,7 +32,8 @@ enum err proofs_sync(struct proofs_sync *sync, struct why *why)
         sync->busy = false;
         sync->ended++;
         sync->err = err;
-        sync->why = trouble;
+        if (err != OK)
+            sync->why = trouble;
         pthread_cond_broadcast(&sync->ended_one);
     }
     enum err err = sync->err;
