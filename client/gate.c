@@ -150,9 +150,12 @@ static enum err serve(struct gate *gate, const sigset_t *signals, int *signal_se
     fflush(stdout);
     do
         sigwait(signals, signal_seen);
-    while (*signal_seen == SIGHUP && !rereadable(gate));
+    while ((*signal_seen == SIGHUP && !rereadable(gate)) ||
+           (*signal_seen == SIGCHLD && (err = gate_signer_lives(gate->signer, why)) == OK));
+    if (err != OK) /* a start is all that is missing: the service manager's */
+        report_why(REPORT_ERROR, "stopping", why);
     http_server_stop(gate->server, 5000);
-    return OK;
+    return err;
 }
 
 static enum err take_upstreams(struct gate *gate, struct why *why)

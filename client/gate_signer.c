@@ -283,6 +283,11 @@ void gate_signer_stop(struct gate_signer *signer)
     free(signer);
 }
 
+enum err gate_signer_lives(const struct gate_signer *signer, struct why *why)
+{
+    return child_lives(signer->child, why);
+}
+
 const char *gate_signer_public_key(const struct gate_signer *signer)
 {
     return signer->public_key;

@@ -30,6 +30,8 @@ struct gate_answer {
 /* Forks; call before starting threads. `dir` is the store folder. */
 enum err gate_signer_start(struct gate_signer **out, const struct client_config *config, const char *dir, struct why *why);
 void gate_signer_stop(struct gate_signer *signer);
+/* ERR_ENV where its process ended without a word: see child_lives. */
+enum err gate_signer_lives(const struct gate_signer *signer, struct why *why);
 /* "name:base64": what nix.conf's trusted-public-keys must hold. Borrowed. */
 const char *gate_signer_public_key(const struct gate_signer *signer);
 /* `question->dir` is not looked at. Heads that proofs brought are in the client's memory when this returns, and what rests on a log

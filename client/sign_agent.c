@@ -227,8 +227,6 @@ enum err run_sign_agent(int argc, char **argv, struct why *why)
         return err;
     report_start("stele-sign-agent", REPORT_INFO);
     service_block_signals(&signals);
-    sigaddset(&signals, SIGCHLD);
-    sigprocmask(SIG_BLOCK, &signals, NULL);
     agent.signals = signalfd(-1, &signals, SFD_CLOEXEC);
     err = agent.signals < 0 ? fail(why, ERR_ENV, "no signalfd: %s", strerror(errno)) : start(&agent, config_file, why);
     if (err == OK) {

@@ -34,7 +34,7 @@ static void refuse_all(struct submission_list *list, const char *reason)
         submission_refuse(submission, reason);
 }
 
-#define FAILED_TEXT "the log met a storage error and takes nothing until its operator has looked at it"
+#define FAILED_TEXT "the log failed, and takes nothing until it is started again"
 
 void pipeline_fail(struct pipeline *pipeline, const char *where, const struct why *why)
 {

@@ -236,6 +236,16 @@ static void stop(struct serving *serving)
     log_config_free(&serving->config);
 }
 
+/* SIGCHLD. Without its signer the log can answer little, and a start is all that it wants: so it ends, as at SIGTERM, but with an
+ * error, for the service manager to start it again. A signer that said why it ends, as when its disk fails, is the operator's. */
+static enum err check_signer(const struct serving *serving, struct why *why)
+{
+    enum err err = serving->pipeline.signer == NULL ? OK : signer_lives(serving->pipeline.signer, why);
+    if (err != OK)
+        report_why(REPORT_ERROR, "stopping", why);
+    return err;
+}
+
 /* DIR/heads has become long: a start writes it anew. Who connects meanwhile waits. */
 static enum err start_anew(struct serving *serving, struct why *why)
 {
@@ -281,7 +291,11 @@ enum err cmd_serve(int argc, char **argv, struct why *why)
     files_open_many(); /* every connection is a descriptor */
     err = start(&serving, listen, why);
     int which = 0;
-    while (err == OK && sigwait(&serving.signals, &which) == 0 && which == SIGHUP) {
+    while (err == OK && sigwait(&serving.signals, &which) == 0 && (which == SIGHUP || which == SIGCHLD)) {
+        if (which == SIGCHLD) {
+            err = check_signer(&serving, why);
+            continue;
+        }
         if (atomic_load(&serving.pipeline.heads_due)) {
             err = start_anew(&serving, why);
             free(handed);

@@ -154,6 +154,16 @@ static void stop(struct serving *serving)
     free(serving->dir);
 }
 
+/* SIGCHLD. Without its signer the witness cosigns nothing, and a start is all that it wants: so it ends, as at SIGTERM, but with an
+ * error, for the service manager to start it again. A signer that said why it ends, as when its disk fails, is the operator's. */
+static enum err check_signer(const struct serving *serving, struct why *why)
+{
+    enum err err = signer_lives(serving->signer, why);
+    if (err != OK)
+        report_why(REPORT_ERROR, "stopping", why);
+    return err;
+}
+
 /* DIR/heads has become long: a start writes it anew. Who connects meanwhile waits. */
 static enum err start_anew(struct serving *serving, struct why *why)
 {
@@ -208,7 +218,11 @@ enum err cmd_serve(int argc, char **argv, struct why *why)
     if (err == OK)
         err = start(&serving, why);
     int which = 0;
-    while (err == OK && sigwait(&serving.signals, &which) == 0 && which == SIGHUP) {
+    while (err == OK && sigwait(&serving.signals, &which) == 0 && (which == SIGHUP || which == SIGCHLD)) {
+        if (which == SIGCHLD) {
+            err = check_signer(&serving, why);
+            continue;
+        }
         if (committer_is_due(serving.witness.committer))
             return start_anew(&serving, why);
         reread(&serving);

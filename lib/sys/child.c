@@ -189,14 +189,17 @@ static enum err harden(pid_t parent, int *fd, struct why *why)
     return OK;
 }
 
+enum { EXIT_LOST = 0, EXIT_TOLD = 1 }; /* of a child: its last frame says why it ends */
+
 static void run_child(const struct child_role *role, pid_t parent, int fd)
 {
     struct buf storage = BUF_EMPTY, reply = BUF_EMPTY;
     struct span request;
     struct why why = { "" };
     enum err err = harden(parent, &fd, &why);
+    bool told = false;
     if (!start_reply(&reply))
-        _exit(1);
+        _exit(EXIT_LOST);
     if (err == OK)
         err = role->start(role->ctx, &reply, &why);
     if (err == OK)
@@ -208,11 +211,11 @@ static void run_child(const struct child_role *role, pid_t parent, int fd)
     }
     if (err != OK && start_reply(&reply)) {
         buf_str(&reply, why.text);
-        write_reply(fd, err, &reply);
+        told = write_reply(fd, err, &reply);
     }
     if (role->end != NULL)
         role->end(role->ctx);
-    _exit(err == OK ? 0 : 1);
+    _exit(told ? EXIT_TOLD : EXIT_LOST);
 }
 
 static enum err died(struct child *child, struct why *why)
@@ -286,6 +289,16 @@ enum err child_call(struct child *child, struct span request, struct buf *reply,
         err = ERR_ENV;
     pthread_mutex_unlock(&child->lock);
     return err;
+}
+
+enum err child_lives(const struct child *child, struct why *why)
+{
+    siginfo_t end = { .si_pid = 0 };
+    if (waitid(P_PID, (id_t)child->pid, &end, WEXITED | WNOHANG | WNOWAIT) != 0 || end.si_pid == 0)
+        return OK;
+    if (end.si_code == CLD_EXITED)
+        return end.si_status == EXIT_TOLD ? OK : fail(why, ERR_ENV, "%s ended unexpectedly", child->name);
+    return fail(why, ERR_ENV, "%s ended unexpectedly, by signal %d", child->name, end.si_status);
 }
 
 void child_stop(struct child *child)

@@ -32,6 +32,9 @@ enum err child_start(struct child **out, const struct child_role *role, struct b
 /* One request and its reply (appended); safe from several threads, one after the other. ERR_ENV where the child died, from
  * then on always. */
 enum err child_call(struct child *child, struct span request, struct buf *reply, struct why *why);
+/* OK while the child runs, and where it said why it ended: child_call says so, too. ERR_ENV where it ended without a word (it was
+ * killed, or is broken): a start may be all that is missing. The parent is told of an end by SIGCHLD. */
+enum err child_lives(const struct child *child, struct why *why);
 /* Closes the socketpair and waits for the child's end. */
 void child_stop(struct child *child);
 

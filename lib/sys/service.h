@@ -14,8 +14,8 @@
 enum err service_init(const char *dir, const char *what, const char *name, enum sig_type type, struct buf *vkey, struct why *why);
 /* Appends the vkey in DIR/key.pub; nothing secret is read. ERR_MALFORMED where it is none of that type. */
 enum err service_vkey(const char *dir, enum sig_type type, struct buf *vkey, struct why *why);
-/* Blocks SIGTERM, SIGINT and SIGHUP, for every thread and the signer to leave to a sigwait on *signals, and ignores SIGPIPE and
- * SIGXFSZ: a file that may not grow is a storage error, not an end without a word. Call before any thread or fork. */
+/* Blocks SIGTERM, SIGINT, SIGHUP and SIGCHLD, for every thread and the signer to leave to a sigwait on *signals, and ignores
+ * SIGPIPE and SIGXFSZ: a file that may not grow is a storage error, not an end without a word. Call before any thread or fork. */
 void service_block_signals(sigset_t *signals);
 /* What LISTEN_PID and LISTEN_FDS (NULL: not set) hand to the process `own_pid`: *n sockets, UINT64_MAX where their number is none.
  * False where there are none. */

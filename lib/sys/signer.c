@@ -295,6 +295,11 @@ void signer_stop(struct signer *signer)
     free(signer);
 }
 
+enum err signer_lives(const struct signer *signer, struct why *why)
+{
+    return child_lives(signer->child, why);
+}
+
 const struct vkey *signer_key(const struct signer *signer)
 {
     return &signer->key;

@@ -40,6 +40,8 @@ struct signer_answer {
 /* Forks; call before starting threads. */
 enum err signer_start(struct signer **out, const struct signer_config *config, struct why *why);
 void signer_stop(struct signer *signer);
+/* ERR_ENV where its process ended without a word: see child_lives. */
+enum err signer_lives(const struct signer *signer, struct why *why);
 /* The signer's public key; borrows from the signer. */
 const struct vkey *signer_key(const struct signer *signer);
 /* Judges up to SIGNER_BATCH_MAX requests, in order, makes their heads durable with one sync, and signs them; no signature leaves

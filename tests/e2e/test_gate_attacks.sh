@@ -149,6 +149,12 @@ if [ "$(id -u)" = 0 ]; then
 else
     skipped "another user cannot reach its socket" "not root"
 fi
+# Nor is there a gate without it: the service manager starts both, while Nix's connections wait at the socket.
+kill -KILL "$signer_pid"
+wait "$gate_pid"
+same "a gate whose signer was killed ends, with the status of what a start may mend" 4 $?
+rm "$W/run/gate.pid"
+says "and says why" 'stopping why=.*signer ended unexpectedly, by signal 9' "$W/run/gate.err"
 
 # Who learns what is installed. The policy names the log's address.
 # connections [CONFIGURATION]: substitutes through a gate that is watched; prints the ports that it connected to.

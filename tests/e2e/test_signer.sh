@@ -48,12 +48,42 @@ for name in log w; do
     fi
 done
 
-signer=$(child "$(pid_of log)")
-kill -ABRT "$signer"
-same "the log says that its signer ended" 503 "$(make_attestation "$W/builder" 77 1 >"$W/e77"; post "$W/e77" >"$W/status"; soon 503 get /healthz)"
-says "by name" 'the signer ended unexpectedly' "$W/body"
+# A signer that ends takes its server along, for the service manager to start both: the units have Restart=on-failure, but for the
+# statuses of what would be refused again.
+signed() { curl -s "$(url log)/metrics" | sed -n 's/^stele_log_sign_seconds_count //p'; }
+# ended NAME: its status goes to $ended; in a minute it must have come to its end.
+ended() {
+    tries=0
+    while kill -0 "$(pid_of "$1")" 2>/dev/null && [ $tries -le 600 ]; do tries=$((tries + 1)) && sleep 0.1; done
+    [ $tries -le 600 ] || kill -KILL "$(pid_of "$1")"
+    wait "$(pid_of "$1")"
+    ended=$?
+    rm "$W/run/$1.pid"
+}
+before=$(signed)
+kill -STOP "$(pid_of w)"
+make_attestation "$W/builder" 77 1 >"$W/e77"
+post "$W/e77" >"$W/status" &
+posting=$!
+same "the log has signed a head, and waits for its witness" $((before + 1)) "$(soon $((before + 1)) signed)"
+kill -ABRT "$(child "$(pid_of log)")"
+says "its signer ends: it says so, by name, and stops" 'stopping why=.*the signer ended unexpectedly, by signal 6' "$W/run/log.err"
+kill -CONT "$(pid_of w)"
+wait $posting
+status "what had its signature is answered" 200 "$(cat "$W/status")"
+ended log
+same "then the log ends, with the status of what a start may mend" 4 $ended
 same "and the signer left no core dump" 0 "$(dumps)"
-status "what was published is still served" 200 "$(get /checkpoint)"
+kill -KILL "$(child "$(pid_of w)")"
+ended w
+same "so does a witness, though nobody asked it anything" 4 $ended
+says "which says why" 'stopping why=.*the signer ended unexpectedly, by signal 9' "$W/run/w.err"
+for unit in log witness; do
+    says "systemd starts stele-$unit again" '^Restart=on-failure$' "$here/../../systemd/stele-$unit.service"
+    says "  after that status" '^RestartPreventExitStatus=1 2 3$' "$here/../../systemd/stele-$unit.service"
+done
+start w stele-witness serve "$W/w" --listen "$(url w | sed 's|http://||')"
+accepts "the log goes on" serve dumping
 case $pattern in
 /* | \|*)
     skipped "the server's core dump does not have the key" "this machine's core dumps go elsewhere"
@@ -73,4 +103,25 @@ case $pattern in
 esac
 accepts "restarted, it goes on" serve
 status "and answers" 200 "$(post "$W/e77")"
+
+# A signer whose disk fails says so, and takes nobody along: what was published is served until the operator has looked.
+well() { curl -s -o "$W/body" -w '%{http_code}' "$(url "$1")/healthz"; }
+echo "quorum-timeout-ms 1000" >>"$W/log/config"
+stop log
+serve
+number=78
+for name in log w; do
+    if ! prlimit --fsize=0 --pid "$(child "$(pid_of $name)")" 2>"$W/out"; then
+        skipped "$name: a signer that cannot write" "root alone sets another process's limits"
+        continue
+    fi
+    make_attestation "$W/builder" "$number" 1 >"$W/more"
+    number=$((number + 1))
+    status "$name: its signer cannot write" 503 "$(post "$W/more")"
+    status "$name: it says so" 503 "$(soon 503 well $name)"
+    says "$name: in its report, too" 'why=.*/heads: File too large' "$W/run/$name.err"
+    status "$name: and is there for whoever looks" 200 "$(curl -s -o "$W/body" -w '%{http_code}' "$(url $name)/metrics")"
+    stop $name
+    [ $name = w ] || serve
+done
 done_testing

@@ -131,7 +131,7 @@ void *chaos_operate(void *arg)
     while (!healed) {
         sim_sleep_us(100000 + sim_below(3000000));
         if (!machine->up) {
-            if (machine->ended != OK && flip_is_open(machine))
+            if (machine->ended != OK && !machine->lost_signer && flip_is_open(machine))
                 flip_mend(machine, "its program");
             machine_start(machine);
             continue;

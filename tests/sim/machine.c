@@ -37,6 +37,7 @@ void machine_start(struct machine *machine)
     sim_say("%s starts", machine->name);
     machine->up = true;
     machine->signal = 0;
+    machine->lost_signer = false;
     machine->ended = OK;
     sim_spawn(machine, process, machine);
 }
@@ -105,6 +106,7 @@ struct child {
     struct child_role role;
     struct sim_lock lock;
     bool dead;
+    bool lost; /* it died without a word */
 };
 
 enum err child_start(struct child **out, const struct child_role *role, struct buf *hello, struct why *why)
@@ -128,7 +130,9 @@ enum err child_call(struct child *child, struct span request, struct buf *reply,
     enum err err = OK;
     if (!child->dead && sim_chance(sim_faults.signer_dies)) {
         sim_say("%s: its signer dies", sim_machine()->name);
-        child->dead = true;
+        child->dead = child->lost = sim_machine()->lost_signer = true;
+        if (sim_machine()->signal == 0)
+            machine_signal(sim_machine(), SIGCHLD);
     }
     if (!child->dead && child->role.serve(child->role.ctx, request, reply, why) != OK)
         child->dead = true; /* as a real one ends */
@@ -137,6 +141,11 @@ enum err child_call(struct child *child, struct span request, struct buf *reply,
     sim_yield();
     sim_unlock(&child->lock);
     return err;
+}
+
+enum err child_lives(const struct child *child, struct why *why)
+{
+    return child->lost ? fail(why, ERR_ENV, "%s died", child->role.name) : OK;
 }
 
 void child_stop(struct child *child)

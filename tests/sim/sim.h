@@ -64,6 +64,7 @@ struct machine {
     unsigned life;    /* counts processes: what an earlier one began is nobody's */
     bool up;          /* a process runs */
     int signal;       /* sent, and not taken yet */
+    bool lost_signer; /* this process's signer died: that is no fault that it found */
     enum err ended;   /* how the last process ended by itself */
     struct why why_ended;
     /* The network's side. */

@@ -83,8 +83,13 @@ static void killed_is_an_error_for_ever(void **state)
     signal(SIGPIPE, SIG_DFL);
     struct child *child = start(&pid);
     assert_int_equal(call(child, "one", &why), OK);
+    assert_int_equal(child_lives(child, &why), OK);
     assert_int_equal(kill(pid, SIGKILL), 0);
     assert_int_equal(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(child_lives(child, &why), ERR_ENV);
+        assert_string_equal(why.text, "the echo ended unexpectedly, by signal 9");
+    }
     for (int i = 0; i < 2; i++) {
         assert_int_equal(call(child, "two", &why), ERR_ENV);
         assert_non_null(strstr(why.text, "the echo ended unexpectedly"));
@@ -121,11 +126,14 @@ static void an_error_is_the_last_word(void **state)
 {
     struct why why;
     pid_t pid;
+    siginfo_t info;
     (void)state;
     struct child *child = start(&pid);
     assert_int_equal(call(child, "give up", &why), ERR_ENV);
     assert_string_equal(why.text, "given up");
     assert_int_equal(call(child, "hello", &why), ERR_ENV);
+    assert_int_equal(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
+    assert_int_equal(child_lives(child, &why), OK);
     child_stop(child);
 }
 
