@@ -146,13 +146,15 @@ static enum err ask_logs(struct taking *taking, bool *looked_up, struct why *why
     struct audit *audit = taking->audit;
     struct local *local = &audit->local;
     struct proofs_taker taker = { take_answer, taking };
-    struct buf parts = BUF_EMPTY;
+    struct buf parts = BUF_EMPTY, builders = BUF_EMPTY;
     size_t answered = 0;
     for (size_t i = 0; i < taking->batch->n; i++) {
         buf_span(&parts, taking->batch->items[i].path.path.path.hash_part);
         buf_byte(&parts, '\n');
     }
-    enum err err = buf_done(&parts, why);
+    proofs_builders(&builders, &local->trust);
+    enum err err = parts.failed || builders.failed ? fail(why, ERR_ENV, "out of memory") : OK;
+    const struct proofs_asked asked = { .hash_parts = span_buf(&parts), .builders = span_buf(&builders) };
     taking->source = "log";
     for (size_t i = 0; i < local->policy.logs_n && err == OK; i++) {
         struct why trouble;
@@ -160,14 +162,14 @@ static enum err ask_logs(struct taking *taking, bool *looked_up, struct why *why
         if (!proofs_log_url(&local->config, &local->policy, i, &url))
             continue;
         if (memory_ask(&local->config, &local->policy, i, local->client, &trouble) == OK &&
-            proofs_log_many(local->client, &local->config, &local->policy, i, span_of(NULL, 0), span_buf(&parts), &taker,
-                            &trouble) == OK)
+            proofs_log_many(local->client, &local->config, &local->policy, i, &asked, &taker, &trouble) == OK)
             answered++;
         else
             note(audit, "log ", local->policy.logs[i].key.name, &trouble);
     }
     *looked_up = answered == local->policy.logs_n;
     buf_free(&parts);
+    buf_free(&builders);
     return err;
 }
 

@@ -213,9 +213,9 @@ static enum err collect(struct worker *worker, size_t log, struct letter **lette
     for (size_t i = 0; i < n; i++)
         buf_fmt(&worker->body, "%.*s\n", 32, (const char *)letters[i]->parts[0]);
     enum err err = buf_done(&worker->body, why);
+    const struct proofs_asked asked = { .hash_parts = span_buf(&worker->body) };
     if (err == OK)
-        proofs_log_many(worker->client, &delivery->config, &delivery->policy, delivery->logs[log].number, span_of(NULL, 0),
-                        span_buf(&worker->body), &taker, NULL);
+        proofs_log_many(worker->client, &delivery->config, &delivery->policy, delivery->logs[log].number, &asked, &taker, NULL);
     return err == OK && collecting.proven > 0 ? let_go(worker, letters, n, why) : err;
 }
 

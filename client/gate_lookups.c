@@ -48,6 +48,7 @@ struct desk {
 struct gate_lookups {
     const struct client_config *config;
     const struct policy *policy;
+    struct buf builders; /* of the trust file: all that they attested is wanted */
     size_t n;
     struct desk desks[];
 };
@@ -61,7 +62,13 @@ enum err gate_lookups_new(struct gate_lookups **out, const struct client_config 
         return fail(why, ERR_ENV, "out of memory");
     lookups->config = config;
     lookups->policy = policy;
-    enum err err = OK;
+    struct trust trust = { 0 };
+    enum err err = client_trust_load(config, &trust, why);
+    if (err == OK) {
+        proofs_builders(&lookups->builders, &trust);
+        err = buf_done(&lookups->builders, why);
+    }
+    trust_free(&trust);
     for (size_t i = 0; i < policy->logs_n && err == OK; i++, lookups->n++) {
         struct desk *desk = &lookups->desks[i];
         desk->lookups = lookups;
@@ -108,6 +115,8 @@ void gate_lookups_free(struct gate_lookups *lookups)
         pthread_cond_destroy(&desk->changed);
         pthread_mutex_destroy(&desk->lock);
     }
+    if (lookups != NULL)
+        buf_free(&lookups->builders);
     free(lookups);
 }
 
@@ -238,10 +247,10 @@ static void ask(struct desk *desk)
     desk->asking = true;
     take_wanted(desk, &lines);
     pthread_mutex_unlock(&desk->lock);
+    const struct proofs_asked asked = { .hash_parts = span_buf(&lines), .builders = span_buf(&lookups->builders) };
     enum err err = lines.failed ? ERR_ENV : memory_ask(lookups->config, lookups->policy, desk->log, desk->client, &why);
     if (err == OK)
-        err = proofs_log_many(desk->client, lookups->config, lookups->policy, desk->log, span_of(NULL, 0), span_buf(&lines), &taker,
-                              &why);
+        err = proofs_log_many(desk->client, lookups->config, lookups->policy, desk->log, &asked, &taker, &why);
     buf_free(&lines);
     pthread_mutex_lock(&desk->lock);
     if (err != OK) {

@@ -174,21 +174,29 @@ struct direct {
     struct http_client *client;
     const struct client_config *config;
     const struct policy *policy;
+    struct buf builders;
 };
 
 static enum err ask_directly(void *ctx, size_t log, struct span hash_part, struct buf *bundles, struct why *why)
 {
     const struct direct *direct = ctx;
     enum err err = memory_ask(direct->config, direct->policy, log, direct->client, why);
-    return err != OK ? err : proofs_log(direct->client, direct->config, direct->policy, log, hash_part, bundles, why);
+    return err != OK ? err
+                     : proofs_log(direct->client, direct->config, direct->policy, log, hash_part, span_buf(&direct->builders),
+                                  bundles, why);
 }
 
 enum err gather_logs(struct gathered *gathered, struct http_client *client, const struct client_config *config,
-                     const struct policy *policy, struct span hash_part, struct why *why)
+                     const struct policy *policy, const struct trust *trust, struct span hash_part, struct why *why)
 {
-    struct direct direct = { client, config, policy };
+    struct direct direct = { client, config, policy, BUF_EMPTY };
     struct gather_asker asker = { ask_directly, &direct };
-    return gather_logs_by(gathered, config, policy, hash_part, &asker, why);
+    proofs_builders(&direct.builders, trust);
+    enum err err = buf_done(&direct.builders, why);
+    if (err == OK)
+        err = gather_logs_by(gathered, config, policy, hash_part, &asker, why);
+    buf_free(&direct.builders);
+    return err;
 }
 
 static bool escapes_upstream(struct span url)

@@ -38,9 +38,9 @@ enum err gather_narinfo_with_sidecar(struct gathered *gathered, struct http_clie
  * ERR_ENV where memory is short. */
 enum err gather_near(struct gathered *gathered, struct http_client *client, const struct client_config *config,
                      const char *upstream, struct span hash_part, struct why *why);
-/* Adds what the policy's logs answer. */
+/* Adds what the policy's logs answer: all that builders of the trust file attested. */
 enum err gather_logs(struct gathered *gathered, struct http_client *client, const struct client_config *config,
-                     const struct policy *policy, struct span hash_part, struct why *why);
+                     const struct policy *policy, const struct trust *trust, struct span hash_part, struct why *why);
 /* The same by way of `asker`, which does what proofs_log does, for each log that has a URL. */
 struct gather_asker {
     enum err (*ask)(void *ctx, size_t log, struct span hash_part, struct buf *bundles, struct why *why);

@@ -186,7 +186,7 @@ static enum err find_evidence(struct local *local, const struct storepath *path,
     struct gathered gathered = { 0 };
     enum err err = gather_near(&gathered, local->client, &local->config, NULL, path->hash_part, why);
     if (err == OK && local->look_up)
-        err = gather_logs(&gathered, local->client, &local->config, &local->policy, path->hash_part, why);
+        err = gather_logs(&gathered, local->client, &local->config, &local->policy, &local->trust, path->hash_part, why);
     for (size_t i = 0; i < gathered.n && err == OK; i++)
         err = evidence_add(&out->evidence, gathered.sources[i].bundles, gathered.sources[i].name, &local->policy, path, why);
     memory_show(&local->config, &out->evidence.own_heads, &out->evidence);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "client/proofs_rest.h"
 #include "lib/checkpoint.h"
 #include "lib/sys/file.h"
 
@@ -108,19 +109,6 @@ enum err proofs_take(const struct http_response *response, const char *url, stru
     return buf_done(bundles, why);
 }
 
-static enum err fetch(struct http_client *client, struct buf *url, struct buf *bundles, struct why *why)
-{
-    struct http_response response = { 0 };
-    enum err err = buf_done(url, why);
-    if (err == OK)
-        err = http_get(client, (const char *)url->data, NULL, BUNDLES_BYTES_MAX, &response, why);
-    if (err == OK)
-        err = proofs_take(&response, (const char *)url->data, bundles, why);
-    http_response_free(&response);
-    buf_free(url);
-    return err;
-}
-
 void proofs_sidecar_url(struct buf *out, const char *base_url, struct span hash_part)
 {
     buf_fmt(out, "%s/%.*s.tlog-proof", base_url, SPAN_FMT(hash_part));
@@ -131,8 +119,16 @@ enum err proofs_sidecar(struct http_client *client, const char *base_url, struct
                         struct why *why)
 {
     struct buf url = BUF_EMPTY;
+    struct http_response response = { 0 };
     proofs_sidecar_url(&url, base_url, hash_part);
-    return fetch(client, &url, bundles, why);
+    enum err err = buf_done(&url, why);
+    if (err == OK)
+        err = http_get(client, (const char *)url.data, NULL, BUNDLES_BYTES_MAX, &response, why);
+    if (err == OK)
+        err = proofs_take(&response, (const char *)url.data, bundles, why);
+    http_response_free(&response);
+    buf_free(&url);
+    return err;
 }
 
 bool proofs_log_url(const struct client_config *config, const struct policy *policy, size_t log, struct span *url)
@@ -143,16 +139,47 @@ bool proofs_log_url(const struct client_config *config, const struct policy *pol
     return url->len > 0;
 }
 
-enum err proofs_log(struct http_client *client, const struct client_config *config, const struct policy *policy, size_t log,
-                    struct span hash_part, struct buf *bundles, struct why *why)
+void proofs_builders(struct buf *out, const struct trust *trust)
 {
-    struct buf url = BUF_EMPTY;
+    struct buf text = BUF_EMPTY;
+    for (size_t i = 0; i < trust->parties_n; i++) {
+        if (trust->parties[i].cache)
+            continue;
+        buf_clear(&text);
+        vkey_render(&text, &trust->parties[i].key);
+        struct hash hash = sha256_of(span_buf(&text));
+        buf_str(out, "builder ");
+        hex_encode(out, span_of(hash.b, sizeof hash.b));
+        buf_byte(out, '\n');
+        out->failed |= text.failed;
+    }
+    buf_free(&text);
+}
+
+enum err proofs_log(struct http_client *client, const struct client_config *config, const struct policy *policy, size_t log,
+                    struct span hash_part, struct span builders, struct buf *bundles, struct why *why)
+{
+    struct buf url = BUF_EMPTY, line = BUF_EMPTY;
+    struct http_response response = { 0 };
     struct span base;
     if (!proofs_log_url(config, policy, log, &base))
         return OK;
+    buf_fmt(&line, "%.*s\n", SPAN_FMT(hash_part));
     buf_fmt(&url, "%.*s/output/%.*s", SPAN_FMT(base), SPAN_FMT(hash_part));
     buf_byte(&url, '\0');
-    return fetch(client, &url, bundles, why);
+    enum err err = url.failed || line.failed ? fail(why, ERR_ENV, "out of memory") : OK;
+    if (err == OK)
+        err = http_get(client, (const char *)url.data, NULL, BUNDLES_BYTES_MAX, &response, why);
+    if (err == OK && response.status != 200 && response.status != 404)
+        err = fail(why, ERR_ENV, "%s answered with status %u", (const char *)url.data, response.status);
+    if (err == OK && response.status == 200) {
+        err = proofs_rest(client, base, builders, span_buf(&line), &response.body, why);
+        buf_span(bundles, span_buf(&response.body));
+    }
+    http_response_free(&response);
+    buf_free(&url);
+    buf_free(&line);
+    return err == OK ? buf_done(bundles, why) : err;
 }
 
 /* Takes the first `n` lines off `rest`; false where it has fewer. */
@@ -166,43 +193,57 @@ static bool take_lines(struct span *rest, uint64_t n, struct span *out)
     return true;
 }
 
-/* One request; what it answered for is taken off `rest`. */
-static enum err ask_many(struct http_client *client, const char *url, struct buf *body, struct span builders, struct span *rest,
-                         struct http_response *response, const struct proofs_taker *taker, struct why *why)
+/* One request for many, and what came of it. */
+struct many {
+    struct http_client *client;
+    struct span base;
+    const struct proofs_asked *asked;
+    struct span rest; /* the hash parts that no answer was for yet */
+    struct buf url, body;
+    struct http_response response;
+};
+
+/* What is answered for is taken off `rest`. */
+static enum err ask_many(struct many *many, const struct proofs_taker *taker, struct why *why)
 {
-    struct span answered = *rest;
-    buf_clear(body);
-    buf_span(body, builders);
-    buf_span(body, *rest);
-    enum err err = buf_done(body, why);
+    const char *url = (const char *)many->url.data;
+    struct http_response *response = &many->response;
+    struct span answered = many->rest;
+    buf_clear(&many->body);
+    if (many->asked->alone)
+        buf_span(&many->body, many->asked->builders);
+    buf_span(&many->body, many->rest);
+    enum err err = buf_done(&many->body, why);
     if (err == OK)
-        err = http_post(client, url, "text/plain", span_buf(body), BUNDLES_BYTES_MAX + PROOF_BYTES_MAX, response, why);
+        err = http_post(many->client, url, "text/plain", span_buf(&many->body), BUNDLES_BYTES_MAX + PROOF_BYTES_MAX, response, why);
     if (err != OK)
         return err;
     if (response->status == 404 && response->answered == 0)
-        *rest = span_of(NULL, 0); /* none of all that was asked */
+        many->rest = span_of(NULL, 0); /* none of all that was asked */
     else if (response->status != 200 && response->status != 404)
         return fail(why, ERR_ENV, "%s answered with status %u", url, response->status);
-    else if (response->answered == 0 || !take_lines(rest, response->answered, &answered))
+    else if (response->answered == 0 || !take_lines(&many->rest, response->answered, &answered))
         return fail(why, ERR_ENV, "%s does not say how much it answered (Stele-Answered)", url);
-    return taker->take(taker->ctx, answered, response->status == 200 ? span_buf(&response->body) : span_of(NULL, 0), why);
+    if (response->status == 404)
+        buf_clear(&response->body);
+    else
+        err = proofs_rest(many->client, many->base, many->asked->builders, answered, &response->body, why);
+    return err == OK ? taker->take(taker->ctx, answered, span_buf(&response->body), why) : err;
 }
 
 enum err proofs_log_many(struct http_client *client, const struct client_config *config, const struct policy *policy, size_t log,
-                         struct span builders, struct span hash_parts, const struct proofs_taker *taker, struct why *why)
+                         const struct proofs_asked *asked, const struct proofs_taker *taker, struct why *why)
 {
-    struct buf url = BUF_EMPTY, body = BUF_EMPTY;
-    struct http_response response = { 0 };
-    struct span base, rest = hash_parts;
-    if (!proofs_log_url(config, policy, log, &base))
+    struct many many = { .client = client, .asked = asked, .rest = asked->hash_parts };
+    if (!proofs_log_url(config, policy, log, &many.base))
         return OK;
-    buf_fmt(&url, "%.*s/outputs", SPAN_FMT(base));
-    buf_byte(&url, '\0');
-    enum err err = buf_done(&url, why);
-    while (err == OK && rest.len > 0)
-        err = ask_many(client, (const char *)url.data, &body, builders, &rest, &response, taker, why);
-    http_response_free(&response);
-    buf_free(&body);
-    buf_free(&url);
+    buf_fmt(&many.url, "%.*s/outputs", SPAN_FMT(many.base));
+    buf_byte(&many.url, '\0');
+    enum err err = buf_done(&many.url, why);
+    while (err == OK && many.rest.len > 0)
+        err = ask_many(&many, taker, why);
+    http_response_free(&many.response);
+    buf_free(&many.body);
+    buf_free(&many.url);
     return err;
 }

@@ -7,6 +7,7 @@
 #include "client/config.h"
 #include "lib/proof.h"
 #include "lib/sys/http_client.h"
+#include "lib/trust.h"
 
 /* Appends the own store's bundle for a hash part; nothing where there is none. */
 enum err proofs_own(const struct client_config *config, struct span hash_part, struct buf *bundles, struct why *why);
@@ -26,19 +27,26 @@ enum err proofs_sidecar(struct http_client *client, const char *base_url, struct
 /* The two halves of it, for who asks for it together with something else: its URL, NUL included, and what the answer held. */
 void proofs_sidecar_url(struct buf *out, const char *base_url, struct span hash_part);
 enum err proofs_take(const struct http_response *response, const char *url, struct buf *bundles, struct why *why);
-/* Appends what log number `log` of the policy answers to GET /output/<hash part>; nothing where it has none or no URL. */
+/* Lines "builder HEX" for every builder of the trust file, as POST /outputs takes them. */
+void proofs_builders(struct buf *out, const struct trust *trust);
+/* Appends what log number `log` of the policy answers to GET /output/<hash part>; nothing where it has none or no URL. Of
+ * `builders`, such lines or none, all that they attested of it (client/proofs_rest.h). ERR_ENV where that cannot be had. */
 enum err proofs_log(struct http_client *client, const struct client_config *config, const struct policy *policy, size_t log,
-                    struct span hash_part, struct buf *bundles, struct why *why);
-/* Many at once: POST /outputs to that log, as often as its answers are cut (spec/log.md). `builders` are lines `builder HEX` that
- * narrow it, or empty; `hash_parts` lines, at most 10,000. `take` gets each answer's bundles, maybe none, and the hash parts
- * that it answers for; an error of it ends all. ERR_ENV too where the log gives no answer. Nothing is asked where it has no URL:
- * then `take` is not called. */
+                    struct span hash_part, struct span builders, struct buf *bundles, struct why *why);
+/* Many at once: POST /outputs to that log, as often as its answers are cut (spec/log.md). `take` gets each answer's bundles, maybe
+ * none, and the hash parts that it answers for; an error of it ends all. ERR_ENV too where the log gives no answer. Nothing is
+ * asked where it has no URL: then `take` is not called. */
+struct proofs_asked {
+    struct span hash_parts; /* lines, at most 10,000 */
+    struct span builders;   /* lines of whom all is wanted, as above; may be empty */
+    bool alone;             /* and nothing of anybody else */
+};
 struct proofs_taker {
     enum err (*take)(void *ctx, struct span hash_parts, struct span bundles, struct why *why);
     void *ctx;
 };
 enum err proofs_log_many(struct http_client *client, const struct client_config *config, const struct policy *policy, size_t log,
-                         struct span builders, struct span hash_parts, const struct proofs_taker *taker, struct why *why);
+                         const struct proofs_asked *asked, const struct proofs_taker *taker, struct why *why);
 /* The base URL of that log, without a final slash: `log` of the configuration, else the policy's; false where there is none. */
 bool proofs_log_url(const struct client_config *config, const struct policy *policy, size_t log, struct span *url);
 

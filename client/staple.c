@@ -197,9 +197,10 @@ static enum err ask_logs(struct staple *staple, struct why *why)
     for (size_t log = 0; log < staple->policy.logs_n && err == OK; log++) {
         struct span rest = span_buf(&staple->wanted);
         staple->asked = 0;
-        while (rest.len > 0 && err == OK)
-            err = proofs_log_many(staple->client, &staple->config, &staple->policy, log, span_of(NULL, 0),
-                                  take_some(&rest, ASKED_AT_ONCE), &taker, why);
+        while (rest.len > 0 && err == OK) {
+            const struct proofs_asked asked = { .hash_parts = take_some(&rest, ASKED_AT_ONCE) };
+            err = proofs_log_many(staple->client, &staple->config, &staple->policy, log, &asked, &taker, why);
+        }
     }
     return err;
 }
@@ -336,7 +337,8 @@ static enum err print_proofs(struct staple *staple, const char *text, struct why
     for (size_t log = 0; log < staple->policy.logs_n && err == OK; log++) {
         struct why trouble;
         buf_clear(&bundles);
-        if (proofs_log(staple->client, &staple->config, &staple->policy, log, path.hash_part, &bundles, &trouble) != OK)
+        if (proofs_log(staple->client, &staple->config, &staple->policy, log, path.hash_part, span_of(NULL, 0), &bundles,
+                       &trouble) != OK)
             fprintf(stderr, "%s\n", trouble.text);
         err = evidence_add(&fresh, span_buf(&bundles), "log", &staple->policy, NULL, why);
     }

@@ -68,10 +68,11 @@ static enum err ask_for_strangers(struct tracing *tracing, struct trail *trail, 
         n++;
     }
     enum err err = buf_done(&parts, why);
+    const struct proofs_asked asked = { .hash_parts = span_buf(&parts) };
     for (size_t i = 0; i < tracing->local.policy.logs_n && err == OK && n > 0 && tracing->local.look_up; i++) {
         struct why trouble;
-        if (proofs_log_many(tracing->local.client, &tracing->local.config, &tracing->local.policy, i, span_of(NULL, 0),
-                            span_buf(&parts), &taker, &trouble) != OK)
+        if (proofs_log_many(tracing->local.client, &tracing->local.config, &tracing->local.policy, i, &asked, &taker, &trouble) !=
+            OK)
             buf_fmt(&tracing->troubles, "  log %.*s: %s\n", SPAN_FMT(tracing->local.policy.logs[i].key.name), trouble.text);
     }
     buf_free(&parts);

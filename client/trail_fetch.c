@@ -10,23 +10,6 @@ struct fetch {
     const char *source;
 };
 
-void trail_builders(struct buf *out, const struct trust *trust)
-{
-    struct buf text = BUF_EMPTY;
-    for (size_t i = 0; i < trust->parties_n; i++) {
-        if (trust->parties[i].cache)
-            continue;
-        buf_clear(&text);
-        vkey_render(&text, &trust->parties[i].key);
-        struct hash hash = sha256_of(span_buf(&text));
-        buf_str(out, "builder ");
-        hex_encode(out, span_of(hash.b, sizeof hash.b));
-        buf_byte(out, '\n');
-        out->failed |= text.failed;
-    }
-    buf_free(&text);
-}
-
 static enum err pass_on(void *ctx, struct span hash_parts, struct span bundles, struct why *why)
 {
     struct fetch *fetch = ctx;
@@ -64,8 +47,9 @@ static enum err from_logs(struct fetch *fetch, struct span parts, struct why *wh
     struct proofs_taker taker = { pass_on, fetch };
     struct buf builders = BUF_EMPTY;
     size_t answered = 0;
-    trail_builders(&builders, sources->trust);
+    proofs_builders(&builders, sources->trust);
     enum err err = buf_done(&builders, why);
+    struct proofs_asked asked = { .hash_parts = parts, .builders = span_buf(&builders), .alone = true };
     for (size_t i = 0; i < sources->policy->logs_n && err == OK && sources->client != NULL; i++) {
         struct why trouble;
         struct span url;
@@ -77,8 +61,7 @@ static enum err from_logs(struct fetch *fetch, struct span parts, struct why *wh
         err = buf_done(&name, why);
         fetch->source = (const char *)name.data;
         if (err == OK && (memory_ask(sources->config, sources->policy, i, sources->client, &trouble) != OK ||
-                          proofs_log_many(sources->client, sources->config, sources->policy, i, span_buf(&builders), parts, &taker,
-                                          &trouble) != OK))
+                          proofs_log_many(sources->client, sources->config, sources->policy, i, &asked, &taker, &trouble) != OK))
             note(fetch, fetch->source, &trouble);
         else
             answered++;

@@ -31,7 +31,5 @@ struct trail_sink {
  * could not be asked. ERR_ENV where memory is short, or what the sink returns. */
 enum err trail_fetch(const struct trail_sources *sources, const struct trail_wants *wants, const struct trail_sink *sink,
                      struct buf *troubles, struct why *why);
-/* Lines "builder HEX" for every builder of the trust file, as POST /outputs takes them. */
-void trail_builders(struct buf *out, const struct trust *trust);
 
 #endif

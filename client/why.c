@@ -170,7 +170,8 @@ static enum err ask_upstream(struct inquiry *inquiry, const char *upstream, stru
     inquiry->found = true;
     err = gather_near(&gathered, inquiry->client, &inquiry->config, upstream, hash_part, why);
     if (err == OK)
-        err = gather_logs(&gathered, inquiry->client, &inquiry->config, &inquiry->judge.policy, hash_part, why);
+        err = gather_logs(&gathered, inquiry->client, &inquiry->config, &inquiry->judge.policy, &inquiry->judge.trust, hash_part,
+                          why);
     if (err == OK)
         err = remember(inquiry, &gathered, why);
     if (err == OK && inquiry->judge.trust.inputs_attested)

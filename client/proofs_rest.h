@@ -1,0 +1,18 @@
+/*
+ * What a log's answer leaves out: of one builder and path it holds the first 16 attestations, and of all at most 1,024 bundles and
+ * 8 MiB (spec/log.md). Whoever judges a path has to have all of those that his trust file asks: the last one may be the one that
+ * contradicts the others.
+ */
+#ifndef STELE_CLIENT_PROOFS_REST_H
+#define STELE_CLIENT_PROOFS_REST_H
+
+#include "lib/sys/http_client.h"
+
+/* `answer` is what the log at `base` answered about `hash_parts` (lines). Where it is full for one of these and one of `builders`
+ * (lines "builder HEX"), or cut, all that this builder attested of that path is asked for and appended, page after page; some of
+ * it then stands there twice. ERR_ENV where that cannot be had, or is more than the limits at the top of client/proofs_rest.c: then
+ * the answer is not complete, and not to be taken for one. */
+enum err proofs_rest(struct http_client *client, struct span base, struct span builders, struct span hash_parts, struct buf *answer,
+                     struct why *why);
+
+#endif

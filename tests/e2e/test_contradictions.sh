@@ -1,0 +1,97 @@
+#!/bin/sh
+# A builder that attests one path again and again: what it said last counts as what it said first, though a log gives only the first
+# sixteen at once. The gate, `stele why`, `verify`, `audit` and `trace`. TAP.
+. "$(dirname "$0")/lib.sh"
+. "$here/gate_lib.sh"
+PATH=$STELE_BUILD/tests/e2e:$PATH
+gate_world
+cat >"$W/builds.nix" <<'END'
+let
+  build = name: attrs: script: derivation ({
+    inherit name; system = builtins.currentSystem; builder = "/bin/sh"; args = [ "-c" script ]; PATH = "/usr/bin:/bin";
+  } // attrs);
+in rec {
+  tool = build "tool" { } "echo tool > $out";
+  app = build "app" { inherit tool; } "echo app > $out; read line < $tool";
+  late = build "late" { } "echo late > $out";
+}
+END
+app=$(build "$W/builds.nix" app) tool=$(build "$W/builds.nix" tool)
+accepts "what ci built is delivered" stele deliver --once
+late=$(build "$W/builds.nix" late)
+fill cache none "$app" "$tool" "$late"
+static_server cache "$W/cache" || exit 1
+builder=$(tr -d '\n' <"$W/key.pub" | sha256sum | cut -d' ' -f1)
+
+# statement FILE: the payload of an attestation of ci's, from its proof or its letter.
+statement() {
+    if grep -q '^extra ' "$1"; then sed -n 's/^extra //p' "$1" | base64 -d; else tail -n 1 "$1"; fi | jq -r .payload | base64 -d
+}
+# attest_again FILE FROM TO FILTER: ci logs that statement as FILTER alters it, once for each number $i from FROM to TO.
+attest_again() {
+    statement "$1" >"$W/statement"
+    for i in $(seq "$2" "$3"); do
+        jq -c --argjson i "$i" "$4" "$W/statement" | make_attestation sign "$W/key"
+        echo
+    done >"$W/again.intoto.jsonl"
+    stele submit "$W/again.intoto.jsonl" >"$W/out" 2>&1 || sed 's/^/# /' "$W/out"
+}
+# shellcheck disable=SC2016 # jq's
+agreeing='.predicate.runDetails.builder.version.stele = "0.\($i)"'
+# shellcheck disable=SC2016
+other='.subject[0].digest.sha256 |= .[:56] + ("\(10000000 + $i)")'
+# logged PATH: how many attestations of it by ci the log has, by its own pages.
+logged() {
+    n=0
+    after=
+    while curl -sf -o "$W/page" "$(url log)/output/$(part "$1")?builder=$builder$after"; do
+        n=$((n + $(grep -c '^index ' "$W/page")))
+        after="&after=$(sed -n 's/^index //p' "$W/page" | tail -n 1)"
+    done
+    echo $n
+}
+# by_hand COMMAND...: of the client, with the gate's trust file and the log's address.
+by_hand() { "$@" --config "$W/gate.conf"; }
+gets() { substitute "user-$1" "$(url gate)" "$(cat "$W/gate.public")" "$2"; }
+refused="the builder logged two results|attests other bytes"
+
+echo "# all of them agree"
+trust_builder "divergence refuse"
+attest_again "$W/state/proofs/$(part "$tool").tlog-proof" 1 15 "$agreeing"
+same "sixteen attestations, as many as an answer has" 16 "$(logged "$tool")"
+new_gate "policy log-policy"
+accepts "the gate lets it in" gets 1 "$tool"
+attest_again "$W/state/proofs/$(part "$tool").tlog-proof" 16 31 "$agreeing"
+same "thirty-two" 32 "$(logged "$tool")"
+new_gate "policy log-policy"
+accepts "the gate lets it in" gets 2 "$tool"
+accepts "why says that it would" by_hand stele why "$tool"
+same "and shows all of them" 32 "$(grep -c 'attestation by builder ci' "$W/out")"
+accepts "verify agrees" by_hand stele verify "$tool"
+accepts "audit too" by_hand stele audit "$tool"
+accepts "and the trail of what was built with it comes out" by_hand stele trace "$app"
+
+echo "# the last contradicts the others"
+attest_again "$W/state/proofs/$(part "$tool").tlog-proof" 1 1 "$other"
+same "thirty-three" 33 "$(logged "$tool")"
+new_gate "policy log-policy"
+refuses "the gate keeps it out" "needs substitutes|cannot be built|don't know how to build" gets 3 "$tool"
+refuses "as why says" "$refused" by_hand stele why "$tool"
+refuses "verify says so" "$refused" by_hand stele verify "$tool"
+refuses "audit calls it contradicted" "1 contradicted; 1 contested" by_hand stele audit "$tool"
+refuses "and the trail of what was built with it ends there" "$refused" by_hand stele trace "$app"
+accepts "what nobody contradicts gets in all the same" gets 4 "$app"
+trust_builder
+new_gate "policy log-policy"
+accepts "so does this one where the user takes either result" gets 5 "$tool"
+
+echo "# only the last agrees with what is served"
+attest_again "$(echo "$W"/outbox/*.jsonl)" 1 16 "$other"
+same "sixteen other results" 16 "$(logged "$late")"
+new_gate "policy log-policy"
+refuses "the gate keeps it out" "needs substitutes|cannot be built|don't know how to build" gets 6 "$late"
+accepts "the seventeenth, which agrees, is delivered" stele deliver --once
+same "as one more" 17 "$(logged "$late")"
+new_gate "policy log-policy"
+accepts "and lets it in" gets 7 "$late"
+done_testing

@@ -1,0 +1,250 @@
+/* What an answer of a log leaves out: where it is full or cut the rest is asked for, to the end or to a limit; otherwise nobody is. */
+#include "tests/unit/support.h"
+#include "tests/unit/client_server.h"
+
+#include "client/proofs_rest.h"
+#include "lib/proof.h"
+#include "lib/storepath.h"
+#include "tests/attestation.h"
+#include "tests/memory_log.h"
+#include "tests/must.h"
+
+/* The log: of path 0 forty attestations by the builder and twenty by the stranger, of path 1 ten by the builder. */
+enum { OURS = 40, THEIRS = 20, OTHERS = 10, ALL = OURS + THEIRS + OTHERS };
+
+static struct secret_key *builder, *stranger;
+static struct buf entries[ALL], bundles[ALL], builders, everybody;
+static struct memory_log published;
+static char parts[2][HASH_PART_LEN + 2];
+
+/* What the server does, and what it was asked. */
+static enum { PAGES, ENDLESS, AGAIN, FAILS, FORBIDS, RUBBISH } mode;
+static unsigned asked;
+static char last_builder[65];
+
+static void reply(struct http_request *request, unsigned status, struct buf *body)
+{
+    static const struct http_header headers[] = { { "Content-Type", "text/plain" }, { NULL, NULL } };
+    http_reply(request, status, headers, span_buf(body));
+    buf_free(body);
+}
+
+static void handle(void *ctx, struct http_request *request)
+{
+    struct buf body = BUF_EMPTY;
+    const char *after = http_query(request, "after"), *by = http_query(request, "builder");
+    size_t n = 0, from = after == NULL ? 0 : strtoull(after, NULL, 10) + 1;
+    (void)ctx;
+    asked++;
+    snprintf(last_builder, sizeof last_builder, "%s", by);
+    if (mode == FAILS || mode == FORBIDS) {
+        reply(request, mode == FAILS ? 503 : 403, &body);
+        return;
+    }
+    bool ours = strstr((const char *)everybody.data, by) == (const char *)everybody.data + 8;
+    size_t to = mode == ENDLESS ? SIZE_MAX : ours ? OURS : 0;
+    for (size_t i = mode == AGAIN ? 0 : from; i < to && n < OUTPUT_ATTESTATIONS_MAX; i++, n++)
+        buf_fmt(&body, "c2sp.org/tlog-proof@v1\nindex %zu\n\nlog\n1\n\n\xe2\x80\x94 log x\n", i);
+    if (mode == RUBBISH)
+        buf_str(&body, "c2sp.org/tlog-proof@v1\nrubbish\n");
+    reply(request, n > 0 ? 200 : 404, &body);
+}
+
+static void add_line(struct buf *out, const struct secret_key *key)
+{
+    struct vkey vkey = secret_key_vkey(key);
+    struct buf text = BUF_EMPTY;
+    vkey_render(&text, &vkey);
+    struct hash hash = sha256_of(span_buf(&text));
+    buf_str(out, "builder ");
+    hex_encode(out, span_of(hash.b, sizeof hash.b));
+    buf_byte(out, '\n');
+    buf_free(&text);
+}
+
+static int set_up(void **state)
+{
+    struct why why;
+    must(key_system_start(&why), &why);
+    builder = new_key("ci.example/builder", SIG_ED25519);
+    stranger = new_key("stranger.example", SIG_ED25519);
+    for (size_t i = 0; i < ALL; i++) {
+        const struct secret_key *key = i < OURS || i >= OURS + THEIRS ? builder : stranger;
+        must(test_attestation(&entries[i], key, i >= OURS + THEIRS, i + 1, &why), &why);
+        entries[i].len--; /* the line's newline is not the entry's */
+    }
+    memory_log_make(&published, entries, ALL);
+    for (size_t i = 0; i < ALL; i++)
+        memory_log_bundle(&published, i, &bundles[i]);
+    for (uint64_t i = 0; i < 2; i++) {
+        struct storepath path;
+        struct buf text = BUF_EMPTY;
+        test_attestation_path(&text, i);
+        must(storepath_parse(&path, span_buf(&text), &why), &why);
+        snprintf(parts[i], sizeof parts[i], "%.*s\n", SPAN_FMT(path.hash_part));
+        buf_free(&text);
+    }
+    add_line(&builders, builder);
+    add_line(&everybody, builder);
+    add_line(&everybody, stranger);
+    buf_byte(&everybody, '\0');
+    everybody.len--;
+    return server_setup(state);
+}
+
+static int tear_down(void **state)
+{
+    for (size_t i = 0; i < ALL; i++) {
+        buf_free(&entries[i]);
+        buf_free(&bundles[i]);
+    }
+    memory_log_free(&published);
+    buf_free(&builders);
+    buf_free(&everybody);
+    secret_key_free(builder);
+    secret_key_free(stranger);
+    return server_teardown(state);
+}
+
+/* `answer`, to a question about these hash parts, and all that it left out of what `by` attested; how many proofs there are then. */
+static enum err rest(const char *about, struct span by, struct buf *answer, size_t *n, struct why *why)
+{
+    struct http_client *client;
+    struct proof_outline outline;
+    asked = 0;
+    last_builder[0] = '\0';
+    must(http_client_new(&client, &(struct http_client_config){ 0 }, why), why);
+    enum err err = proofs_rest(client, span_str(at("")), by, span_str(about), answer, why);
+    struct span left = span_buf(answer);
+    for (*n = 0; proof_outline_next(&outline, &left); ++*n)
+        continue;
+    http_client_free(client);
+    return err;
+}
+
+/* The bundles of entries `from` to before `to`, each so many times. */
+static void put(struct buf *answer, size_t from, size_t to, size_t times)
+{
+    for (size_t i = from; i < to; i++)
+        for (size_t n = 0; n < times; n++)
+            buf_span(answer, span_buf(&bundles[i]));
+}
+
+/* The answer of these entries is whole: nothing more is asked. */
+static void is_whole(const char *about, struct span by, size_t from, size_t to)
+{
+    struct buf answer = BUF_EMPTY;
+    struct why why;
+    size_t n;
+    mode = PAGES;
+    put(&answer, from, to, 1);
+    assert_int_equal(rest(about, by, &answer, &n, &why), OK);
+    assert_int_equal(asked, 0);
+    assert_int_equal(n, to - from);
+    buf_free(&answer);
+}
+
+static void test_whole(void **state)
+{
+    (void)state;
+    is_whole(parts[0], span_buf(&builders), 0, 0);
+    is_whole(parts[0], span_buf(&builders), 0, OUTPUT_ATTESTATIONS_MAX - 1);
+    is_whole(parts[0], span_str(""), 0, OUTPUT_ATTESTATIONS_MAX);                  /* nobody's are wanted */
+    is_whole(parts[1], span_buf(&builders), 0, OUTPUT_ATTESTATIONS_MAX);           /* nor of this path */
+    is_whole(parts[0], span_buf(&builders), OURS, OURS + OUTPUT_ATTESTATIONS_MAX); /* nor the stranger's */
+    is_whole(parts[1], span_buf(&everybody), OURS + THEIRS - 10, ALL);             /* ten each, of two builders and paths */
+}
+
+static void test_full(void **state)
+{
+    struct buf answer = BUF_EMPTY, both = BUF_EMPTY;
+    struct why why;
+    size_t n;
+    (void)state;
+    mode = PAGES;
+    put(&answer, 0, OUTPUT_ATTESTATIONS_MAX, 1);
+    assert_int_equal(rest(parts[0], span_buf(&builders), &answer, &n, &why), OK);
+    assert_int_equal(asked, 3);
+    assert_int_equal(n, OUTPUT_ATTESTATIONS_MAX + OURS);
+    buf_clear(&answer); /* among others, before and after */
+    put(&answer, OURS, OURS + 10, 1);
+    put(&answer, 0, OUTPUT_ATTESTATIONS_MAX, 1);
+    put(&answer, OURS + THEIRS, ALL, 1);
+    buf_fmt(&both, "%s%s", parts[0], parts[1]);
+    buf_byte(&both, '\0');
+    assert_int_equal(rest((const char *)both.data, span_buf(&everybody), &answer, &n, &why), OK);
+    assert_int_equal(asked, 3);
+    assert_memory_equal(last_builder, builders.data + 8, 64);
+    buf_clear(&answer); /* the stranger has sixteen, and no more */
+    put(&answer, OURS, OURS + OUTPUT_ATTESTATIONS_MAX, 1);
+    assert_int_equal(rest(parts[0], span_buf(&everybody), &answer, &n, &why), OK);
+    assert_int_equal(asked, 1);
+    assert_int_equal(n, OUTPUT_ATTESTATIONS_MAX);
+    buf_free(&answer);
+    buf_free(&both);
+}
+
+/* An answer that was cut may have left out anybody. */
+static void test_cut(void **state)
+{
+    struct buf answer = BUF_EMPTY;
+    struct why why;
+    size_t n;
+    (void)state;
+    mode = PAGES;
+    put(&answer, 0, 1, LOOKUP_ENTRIES_MAX - 1);
+    assert_int_equal(rest(parts[0], span_buf(&builders), &answer, &n, &why), OK);
+    assert_int_equal(asked, 0);
+    put(&answer, 0, 1, 1);
+    assert_int_equal(rest(parts[0], span_buf(&builders), &answer, &n, &why), OK);
+    assert_int_equal(asked, 3);
+    assert_int_equal(n, LOOKUP_ENTRIES_MAX + OURS);
+    buf_clear(&answer);
+    while (answer.len < BUNDLES_BYTES_MAX - PROOF_BYTES_MAX)
+        put(&answer, ALL - 1, ALL, 1);
+    size_t before = answer.len / bundles[ALL - 1].len;
+    assert_true(before < LOOKUP_ENTRIES_MAX);
+    assert_int_equal(rest(parts[0], span_buf(&builders), &answer, &n, &why), OK);
+    assert_int_equal(asked, 3);
+    assert_int_equal(n, before + OURS);
+    buf_free(&answer);
+}
+
+/* Where the rest cannot be had, the answer is none. */
+static void test_incomplete(void **state)
+{
+    const struct {
+        int mode;
+        const char *reason;
+        unsigned asked;
+    } cases[] = { { ENDLESS, "not complete: more than 1024 attestations", 65 },
+                  { AGAIN, "gave what was not asked for", 2 },
+                  { FAILS, "answered with status 503", 1 },
+                  { FORBIDS, "answered with status 403", 1 },
+                  { RUBBISH, "proof 17 of its answer does not parse", 1 } };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct buf answer = BUF_EMPTY;
+        struct why why = { "" };
+        size_t n;
+        mode = cases[i].mode;
+        put(&answer, 0, OUTPUT_ATTESTATIONS_MAX, 1);
+        assert_int_equal(rest(parts[0], span_buf(&builders), &answer, &n, &why), ERR_ENV);
+        if (strstr(why.text, cases[i].reason) == NULL)
+            print_error("%s\n", why.text);
+        assert_non_null(strstr(why.text, cases[i].reason));
+        assert_int_equal(asked, cases[i].asked);
+        buf_free(&answer);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_whole),
+        cmocka_unit_test(test_full),
+        cmocka_unit_test(test_cut),
+        cmocka_unit_test(test_incomplete),
+    };
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
