@@ -1,5 +1,6 @@
 #include "client/delivery.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -97,6 +98,8 @@ static enum err let_go(struct worker *worker, struct letter *const *letters, siz
             err = fail(why, ERR_ENV, "out of memory");
         else if (unlink(path) == 0)
             gone++;
+        else if (errno != ENOENT) /* it would be posted again at once, and for ever */
+            err = fail(why, ERR_ENV, "cannot remove %s, which is delivered: %s", path, strerror(errno));
         free(path);
     }
     pthread_mutex_lock(&delivery->lock);

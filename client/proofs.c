@@ -72,7 +72,8 @@ enum err proofs_keep(const struct client_config *config, struct span hash_part, 
         buf_span(&merged, proof->text);
         err = buf_done(&merged, why);
     }
-    if (err == OK && !span_eq(span_buf(&old), span_buf(&merged)))
+    /* The same bytes are not known to be durable: whoever wrote them may have been killed, or told that they are on no disk. */
+    if (err == OK && (durable || !span_eq(span_buf(&old), span_buf(&merged))))
         err = durable ? file_replace(path, 0644, span_buf(&merged), why) : file_replace_soft(path, 0644, span_buf(&merged), why);
     buf_free(&old);
     buf_free(&merged);

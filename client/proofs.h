@@ -13,7 +13,8 @@
 enum err proofs_own(const struct client_config *config, struct span hash_part, struct buf *bundles, struct why *why);
 /* Is there any? */
 bool proofs_has(const struct client_config *config, struct span hash_part);
-/* Puts one proof into the own store, in place of an older one of the same origin and index. */
+/* Puts one proof into the own store, in place of an older one of the same origin and index. `durable`: written and synced anew also
+ * where the store has it already. */
 enum err proofs_keep(const struct client_config *config, struct span hash_part, const struct proof *proof, bool durable,
                      struct why *why);
 /* The same, but where it is the first of its hash part not durable, nor whole, before proofs_sync (client/proofs_sync.h): what is
