@@ -4,6 +4,7 @@
 
 #include "client/attest.h"
 #include "client/builder_state.h"
+#include "client/counts.h"
 #include "client/verbs.h"
 #include "lib/sys/cli.h"
 
@@ -27,9 +28,30 @@ enum err attest_outputs(const struct attesting *attesting, struct nixdb *db, con
         .source_attribute = attesting->attribute != NULL ? span_str(attesting->attribute) : source->attribute,
     };
     enum err err = build_attest(&build, &attestation, why);
+    if (err == ERR_REFUSED)
+        counts_add(&attesting->config, build_refusal_name(attestation.refusal), why->text, NULL);
     if (err == OK)
         err = outbox_put(&attesting->config, drv_path, &attestation, why);
     attestation_free(&attestation);
+    return err;
+}
+
+/* What build_attest cannot be asked: it wants a derivation. */
+static enum err check_derived(const struct attesting *attesting, const char *path, const struct nixdb_info *info, bool found,
+                              struct why *why)
+{
+    enum build_refusal refusal = !found ? REFUSAL_NOT_VALID : !info->ultimate ? REFUSAL_NOT_BUILT_HERE : REFUSAL_NO_DERIVATION;
+    enum err err = OK;
+    if (!found)
+        err = fail(why, ERR_REFUSED, "%s is not a valid path of this store", path);
+    else if (!info->ultimate)
+        err = fail(why, ERR_REFUSED,
+                   "%s was not built here: this store's database does not mark it so (substituted, copied, imported or registered)",
+                   path);
+    else if (info->deriver == NULL)
+        err = fail(why, ERR_REFUSED, "this store does not know which derivation %s was built from", path);
+    if (err != OK)
+        counts_add(&attesting->config, build_refusal_name(refusal), why->text, NULL);
     return err;
 }
 
@@ -39,14 +61,8 @@ static enum err attest_one(struct attesting *attesting, const char *path, struct
     struct nixdb_info info = { 0 };
     bool found;
     enum err err = nixdb_path(attesting->db, path, &info, &found, why);
-    if (err == OK && !found)
-        err = fail(why, ERR_REFUSED, "%s is not a valid path of this store", path);
-    else if (err == OK && !info.ultimate)
-        err = fail(why, ERR_REFUSED,
-                   "%s was not built here: this store's database does not mark it so (substituted, copied, imported or registered)",
-                   path);
-    else if (err == OK && info.deriver == NULL)
-        err = fail(why, ERR_REFUSED, "this store does not know which derivation %s was built from", path);
+    if (err == OK)
+        err = check_derived(attesting, path, &info, found, why);
     if (err == OK && outbox_skips(&attesting->config, path))
         err = fail(why, ERR_REFUSED, "%s is kept out of the log by `attest` or `skip` in %s", path, attesting->config.file);
     if (err == OK)

@@ -1,5 +1,5 @@
 /*
- * How often the hook attested nothing, by reason, and what it said last: STATE/counts, lines "REASON COUNT TIME SENTENCE" in the
+ * How often nothing was attested, by reason, and what was said last: STATE/counts, lines "REASON COUNT TIME SENTENCE" in the
  * order of reasons, TIME in POSIX seconds. `stele status` shows them.
  */
 #ifndef STELE_CLIENT_COUNTS_H
@@ -13,7 +13,7 @@ struct count {
     struct span sentence; /* the last time's */
 };
 
-/* Best effort, whole or not at all; several hooks at once lose no count. The error is for who wants it. */
+/* Best effort, whole or not at all; several at once lose no count. The error is for who wants it. */
 enum err counts_add(const struct client_config *config, const char *reason, const char *sentence, struct why *why);
 /* Calls `each` for every reason counted so far. ERR_MALFORMED where the file is not ours. */
 enum err counts_each(const struct client_config *config, enum err (*each)(void *ctx, const struct count *count, struct why *why),

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "client/counts.h"
 #include "lib/sys/clock.h"
 #include "lib/sys/file.h"
 
@@ -185,6 +186,8 @@ static enum err redeem(struct redeeming *redeeming, const char *path, struct why
             .hash_bytes_max = UINT64_MAX,
         };
         err = build_attest(&build, &attestation, why);
+        if (err == ERR_REFUSED)
+            counts_add(redeeming->config, build_refusal_name(attestation.refusal), why->text, NULL);
     }
     if (err == OK)
         err = outbox_put(redeeming->config, lines[0], &attestation, why);

@@ -71,11 +71,51 @@ for how in "env DRV_PATH=$plain OUT_PATHS=$out $hook" "env DRV_PATH=$plain OUT_P
     rm -rf "$W/outbox"
 done
 
-# A mark in the database does not make bytes: a path that was altered after it was built is an alarm, and is counted.
+# Each refusal has its own message, and its own count. (ambiguous: test_build_kinds.sh; not-a-check, not-allowed: test_build_agent.sh.)
+# all: every reason's count, one a line.
+all() { cut -d' ' -f1,2 "$W/state/counts" 2>/dev/null; }
+# refused REASON REGEX COMMAND...: it says so, that reason is counted once, and no other.
+refused() {
+    kind=$1 regex=$2
+    shift 2
+    all | grep -v "^$kind " >"$W/others"
+    before=$(counted "$kind")
+    refuses "$kind: it says why" "$regex" sh -c "$* 2>&1; false"
+    same "$kind: it is counted once" $((before + 1)) "$(counted "$kind")"
+    same "$kind: and nothing else is" "$(cat "$W/others")" "$(all | grep -v "^$kind ")"
+    same "$kind: nothing was attested" 0 "$(letters)"
+}
+again "$out"
+nix-store --realise "$plain" >/dev/null 2>&1
+planted=$NIX_STORE_DIR/0123456789abcdfghijklmnpqrsvwxyz-planted
+echo planted >"$planted"
+printf '%s\n\n0\n' "$planted" | nix-store --register-validity
+hand="stele attest --built-on-this-machine"
+refused no-derivation "$out is no derivation" "DRV_PATH=$out OUT_PATHS=$out $hook"
+refused not-valid "is not a valid path of this store" "$hand $NIX_STORE_DIR/0123456789abcdfghijklmnpqrsvwxyy-nothing"
+refused not-built-here "$planted was not built here" "$hand $planted"
+refused no-output "no output of .* was built here" "DRV_PATH=$(drv -A several) OUT_PATHS= $hook"
+refused other-derivation "$out is no output of .*several.drv" "DRV_PATH=$(drv -A several) OUT_PATHS=$out $hook"
+cp "$W/state/machine-id" "$W/machine-id"
+printf '%s %s\n' "$(cut -d' ' -f1 "$W/machine-id")" "$(($(date +%s) + 1000))" >"$W/state/machine-id"
+refused too-early "registered before this key began to build" "stele attest $out"
+mv "$W/machine-id" "$W/state/machine-id"
+fixed=$(drv -A fixed)
+mv "$fixed" "$W/fixed.drv"
+refused input-unknown "input derivation $fixed is not in this store" "DRV_PATH=$plain OUT_PATHS=$out $hook"
+refused input-unknown "input derivation $fixed is not in this store" "$hand $out"
+mv "$W/fixed.drv" "$fixed"
+accepts "control: when that is back it is attested" env DRV_PATH="$plain" OUT_PATHS="$out" "$hook"
+same "control: and waits" 1 "$(letters)"
+rm -rf "$W/outbox"
 chmod u+w "$out"
 echo altered >>"$out"
-refuses "altered on disk: the hook raises the alarm" "ALARM.*altered" sh -c "DRV_PATH=$plain OUT_PATHS=$out $hook 2>&1; false"
-same "and counts it" 1 "$(counted altered)"
+refused altered "ALARM: $out on disk" "DRV_PATH=$plain OUT_PATHS=$out $hook"
+refused altered "ALARM: $out on disk" "$hand $out"
+mkdir -p "$W/outbox/tickets"
+printf '%s\n%s\n' "$plain" "$out" >"$W/outbox/tickets/late.ticket"
+refused altered "ALARM: $out on disk" "stele deliver --once"
+rm -rf "$W/outbox"
 
 # Hooks that run at once lose no count.
 before=$(counted altered)
