@@ -35,9 +35,10 @@ lib_o     := $(patsubst %.c,$O/%.o,$(wildcard lib/*.c))
 sys_o     := $(patsubst %.c,$O/%.o,$(wildcard lib/sys/*.c))
 log_o     := $(patsubst %.c,$O/%.o,$(wildcard log/*.c))
 witness_o := $(patsubst %.c,$O/%.o,$(wildcard witness/*.c))
-client_o  := $(patsubst %.c,$O/%.o,$(filter-out client/hook.c client/hook_main.c,$(wildcard client/*.c)))
+client_o  := $(patsubst %.c,$O/%.o,$(filter-out client/hook.c client/hook_words.c client/hook_main.c,$(wildcard client/*.c)))
 # The hooks, with no more of the client than they call: what else `stele` loads takes longer than all their work.
-hook_o    := $(patsubst %,$O/client/%.o,hook_main hook hooked agent_ask agent_request build build_inputs rebuild builder_state config counts outbox ticket)
+hook_o    := $(patsubst %,$O/client/%.o,hook_main hook hook_words hooked agent_ask agent_request build build_inputs rebuild builder_state \
+             config counts outbox ticket ticket_text)
 unit_t    := $(patsubst tests/unit/%.c,$O/tests/unit/%,$(wildcard tests/unit/test_*.c tests/unit/vectors_*.c))
 fuzz_t    := $(patsubst tests/fuzz/%.c,$O/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 e2e_t     := $(patsubst tests/e2e/%.c,$O/tests/e2e/%,$(wildcard tests/e2e/*.c))
@@ -97,6 +98,7 @@ $O/tests/unit/test_trail $O/tests/unit/test_trail_memory: $(trail_o) $(patsubst 
 $O/tests/unit/test_evidence: $O/client/evidence.o $O/tests/attestation.o $O/tests/must.o
 $O/tests/unit/test_proofs_rest: $O/client/proofs_rest.o $(patsubst %,$O/tests/%.o,attestation memory_log must)
 $O/tests/unit/test_client_config: $O/client/config.o
+$O/tests/unit/test_ticket: $O/client/ticket_text.o
 $O/tests/unit/test_json $O/tests/fuzz/fuzz_json: $O/tests/json_peer.o
 $(patsubst %,$O/tests/unit/%,test_http test_http_strict) $(patsubst %,$O/tests/e2e/%,http_driver fake_log fake_witness): $O/tests/raw.o
 $O/tests/unit/test_hot: $O/log/hot.o
@@ -125,12 +127,22 @@ $O/tests/fuzz/fuzz_audit_state: $O/log/audit_state.o
 $O/tests/fuzz/fuzz_agent: $O/client/agent_request.o
 $O/tests/fuzz/fuzz_answer: $O/client/answer.o
 $O/tests/fuzz/fuzz_builder_state: $(patsubst %,$O/client/%.o,builder_state counts)
+$O/tests/fuzz/fuzz_delivery: $O/client/delivery_report.o
+$O/tests/fuzz/fuzz_hook: $O/client/hook_words.o
+$O/tests/fuzz/fuzz_letter: $O/client/letters.o
+$O/tests/fuzz/fuzz_ticket: $O/client/ticket_text.o
 $O/tests/fuzz/fuzz_request: $O/tests/fuzz/wire.o
 $O/tests/fuzz/fuzz_submission: $O/tests/fuzz/still.o
 $O/tests/fuzz/fuzz_log: $(patsubst %,$O/tests/fuzz/%.o,wire still) $O/tests/own_log.o $O/tests/attestation.o \
     $(filter-out $O/log/main.o $O/log/workers.o,$(log_o))
-$O/tests/fuzz/fuzz_gate: $(patsubst %,$O/tests/fuzz/%.o,wire still upstream) \
+$O/tests/fuzz/fuzz_gate: $(patsubst %,$O/tests/fuzz/%.o,gate_world wire still upstream) $O/tests/must.o \
     $(filter-out $(patsubst %,$O/client/%.o,main gate_keep),$(client_o))
+$O/tests/fuzz/fuzz_gatesigner: $(patsubst %,$O/tests/fuzz/%.o,gate_world still) $O/tests/must.o $(filter-out $O/client/main.o,$(client_o))
+$O/tests/fuzz/fuzz_signer: $O/tests/fuzz/still.o $O/tests/must.o
+$O/tests/fuzz/fuzz_seen: $O/log/seen_run.o $O/tests/fuzz/still.o $O/tests/must.o
+$O/tests/fuzz/fuzz_index: $(patsubst %,$O/log/%.o,index index_memory index_runs index_view) $O/tests/fuzz/still.o $O/tests/must.o
+$O/tests/fuzz/fuzz_evidence: $O/client/evidence.o $O/tests/must.o
+$O/tests/fuzz/fuzz_signedhead: $O/log/signed_head.o $O/tests/must.o
 $O/tests/fuzz/fuzz_witness: $(patsubst %,$O/tests/fuzz/%.o,wire still) $O/tests/own_log.o $(filter-out $O/witness/main.o,$(witness_o))
 $(fuzz_t): $O/tests/fuzz/%: $O/tests/fuzz/%.o $(if $(filter fuzz,$(BUILD)),,$O/tests/fuzz/replay.o) $(libs)
 	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS)

@@ -1,30 +1,15 @@
 /* What a hook and the signing agent say to each other. Pure, so that it can be fuzzed: anybody may connect to the agent. */
 #include "client/agent.h"
 
-static enum err split(struct buf *text, const char **lines, size_t *n, struct why *why)
-{
-    *n = 0;
-    if (text->len == 0 || text->data[text->len - 1] != '\n' || memchr(text->data, '\0', text->len) != NULL)
-        return fail(why, ERR_MALFORMED, "the request is not lines of text");
-    for (size_t from = 0, i = 0; i < text->len; i++) {
-        if (text->data[i] != '\n')
-            continue;
-        if (*n == SUBJECTS_MAX + 2)
-            return fail(why, ERR_MALFORMED, "the request has more than %d lines", SUBJECTS_MAX + 2);
-        text->data[i] = '\0';
-        lines[(*n)++] = (const char *)text->data + from;
-        from = i + 1;
-    }
-    return OK;
-}
+#include "lib/lines.h"
 
 enum err agent_request_parse(struct agent_request *out, struct buf *text, struct why *why)
 {
     size_t n;
     *out = (struct agent_request){ .lines = { NULL } };
-    enum err err = split(text, out->lines, &n, why);
+    enum err err = lines_strings(text, out->lines, SUBJECTS_MAX + 2, &n, why);
     if (err != OK)
-        return err;
+        return fail_in(why, err, "the request");
     struct span first = span_str(out->lines[0]);
     bool build = n >= 2 && span_skip(&first, "build");
     bool spaced = span_skip(&first, " ");

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "client/delivery.h"
+#include "client/delivery_report.h"
 #include "client/ticket.h"
 #include "client/verbs.h"
 #include "lib/sys/cli.h"
@@ -189,17 +190,20 @@ static enum err wait_for_next(struct delivery *delivery, const struct tickets *t
     return OK;
 }
 
-/* STATE/delivery, for `stele status`: a line a log, why it is not delivered to, and when something was delivered last. */
+/* For `stele status`, where it is other than last time. */
 static void keep_report(struct delivery *delivery)
 {
     struct buf text = BUF_EMPTY;
     struct why why;
-    buf_fmt(&text, "delivered-at %llu\n", (unsigned long long)delivery->delivered_s);
-    for (size_t i = 0; i < delivery->logs_n; i++)
-        buf_fmt(&text, "log %.*s %s\n", SPAN_FMT(delivery->logs[i].url),
-                delivery->logs[i].failing ? delivery->logs[i].why.text : "");
-    if (delivery->why_waiting.text[0] != '\0')
-        buf_fmt(&text, "waits %s\n", delivery->why_waiting.text);
+    delivery_line_render(&text, &(struct delivery_line){ .word = DELIVERED_AT, .time_s = delivery->delivered_s });
+    for (size_t i = 0; i < delivery->logs_n; i++) {
+        const struct delivery_log *log = &delivery->logs[i];
+        struct span reason = span_str(log->failing ? log->why.text : "");
+        delivery_line_render(&text, &(struct delivery_line){ .word = DELIVERY_LOG, .url = log->url, .why = reason });
+    }
+    struct span waiting = span_str(delivery->why_waiting.text);
+    if (waiting.len > 0)
+        delivery_line_render(&text, &(struct delivery_line){ .word = DELIVERY_WAITS, .why = waiting });
     if (!text.failed && !span_eq(span_buf(&text), span_buf(&delivery->report))) {
         char *path = path_join(delivery->config.state, "delivery");
         if (path == NULL || file_replace_soft(path, 0644, span_buf(&text), &why) != OK)

@@ -21,65 +21,31 @@ static void say(int priority, const char *text)
     fprintf(stderr, "stele-hook: %s\n", text);
 }
 
-/* OUT_PATHS, split at spaces. The strings lie in *storage. */
-static enum err split_paths(const char *text, char **storage, const char ***paths, size_t *n, struct why *why)
-{
-    *n = 0;
-    *storage = span_dup_str(span_str(text));
-    *paths = calloc(strlen(text) / 2 + 2, sizeof **paths);
-    if (*storage == NULL || *paths == NULL)
-        return fail(why, ERR_ENV, "out of memory");
-    char *rest = *storage;
-    for (char *word; (word = strtok_r(rest, " ", &rest)) != NULL;)
-        (*paths)[(*n)++] = word;
-    return OK;
-}
-
-/* Nix hands its whole configuration over, access tokens included: one line of it is looked at, the last of its name, and nothing
- * else is kept. */
-static const char *sandbox_of(const char *nix_config)
-{
-    const char *sandbox = NULL;
-    struct span rest = span_str(nix_config != NULL ? nix_config : ""), line, word;
-    while (rest.len > 0) {
-        if (!span_line(&rest, &line)) {
-            line = rest;
-            rest = span_str("");
-        }
-        if (span_word(&line, &word) && span_is(word, "sandbox") && span_word(&line, &word) && span_is(word, "="))
-            sandbox = span_word(&line, &word) ? statement_sandbox(word) : NULL;
-    }
-    return sandbox;
-}
-
 static enum err hook(const struct client_config *config, bool *counted, enum build_refusal *refusal, struct why *why)
 {
-    struct hooked hooked = { .drv_path = getenv("DRV_PATH"), .sandbox = sandbox_of(getenv("NIX_CONFIG")) };
-    const char *out_paths = getenv("OUT_PATHS"), **paths = NULL;
+    const char *drv_path = getenv("DRV_PATH");
+    struct hook_words words;
     struct secret_key *key = NULL;
-    char *storage = NULL;
-    if (hooked.drv_path == NULL || *hooked.drv_path == '\0')
+    if (drv_path == NULL || *drv_path == '\0')
         return fail(
             why, ERR_USAGE,
             "no DRV_PATH in the environment: this program is Nix's post-build-hook, and does nothing by hand (see `stele attest`)");
     if (config->key_file == NULL && config->sign_agent == NULL)
         return fail(why, ERR_ENV, "no `key FILE` in %s: nothing is attested",
                     config->file != NULL ? config->file : "the configuration (there is none)");
-    enum err err = split_paths(out_paths != NULL ? out_paths : "", &storage, &paths, &hooked.outputs_n, why);
-    hooked.outputs = paths;
+    enum err err = hook_words_read(&words, drv_path, getenv("OUT_PATHS"), getenv("NIX_CONFIG"), why);
     if (err == OK && config->sign_agent != NULL) {
-        err = agent_ask(config, &hooked, counted, why);
+        err = agent_ask(config, &words.hooked, counted, why);
     } else if (err == OK) {
         err = key_system_start(why);
         if (err == OK)
             err = secret_key_load(&key, config->key_file, SIG_ED25519, why);
         if (err == OK)
-            err = hooked_attest(config, key, &hooked, refusal, why);
+            err = hooked_attest(config, key, &words.hooked, refusal, why);
         else
-            fail_in(why, err, "%s is not attested", hooked.drv_path);
+            fail_in(why, err, "%s is not attested", drv_path);
     }
-    free(paths);
-    free(storage);
+    hook_words_free(&words);
     secret_key_free(key);
     return err;
 }

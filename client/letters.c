@@ -137,7 +137,7 @@ void round_free(struct round *round)
     *round = (struct round){ 0 };
 }
 
-static void letter_free(struct letter *letter)
+void letter_free(struct letter *letter)
 {
     free(letter->name);
     free(letter->subject);
@@ -171,8 +171,7 @@ static bool split(struct span lines, struct span *envelope)
     return lines.len == 0 && n >= 1 && n <= 2;
 }
 
-/* What the letter is about. */
-static enum err open_letter(struct letter *letter, struct span lines, struct why *why)
+enum err letter_open(struct letter *letter, struct span lines, struct why *why)
 {
     struct envelope envelope;
     struct statement statement = { 0 };
@@ -222,7 +221,7 @@ enum err batch_take(struct batch *batch, const char *outbox, const char *name, b
     if (err == OK && found && !*full) {
         *letter = (struct letter){ .at = before, .len = batch->lines.len - before, .name = span_dup_str(span_str(name)) };
         err = letter->name == NULL ? fail(why, ERR_ENV, "out of memory")
-                                   : open_letter(letter, span_cut(span_buf(&batch->lines), before, letter->len), why);
+                                   : letter_open(letter, span_cut(span_buf(&batch->lines), before, letter->len), why);
         if (err == OK)
             batch->n++;
         else

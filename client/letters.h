@@ -67,6 +67,11 @@ struct letter {
     uint64_t index;
 };
 
+/* What the letter of these lines is about: its subject and the hash parts. ERR_MALFORMED where it is no attestation as stele writes
+ * it. Free with letter_free, also then. */
+enum err letter_open(struct letter *letter, struct span lines, struct why *why);
+void letter_free(struct letter *letter);
+
 struct batch {
     struct letter *letters; /* BATCH_LETTERS_MAX */
     size_t n, bytes_max;

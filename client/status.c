@@ -11,6 +11,7 @@
 
 #include "client/agent.h"
 #include "client/counts.h"
+#include "client/delivery_report.h"
 #include "client/verbs.h"
 #include "lib/sys/cli.h"
 #include "lib/sys/clock.h"
@@ -171,23 +172,19 @@ static void show_means(struct status *status)
     free(place);
 }
 
-/* A line of STATE/delivery (client/deliver.c). */
-static void show_delivery_line(struct status *status, struct span line, uint64_t *delivered_s)
+static void show_delivery_line(struct status *status, const struct delivery_line *line, uint64_t *delivered_s)
 {
-    struct span word;
-    if (span_skip(&line, "delivered-at ")) {
-        span_decimal(line, INT64_MAX, delivered_s);
-    } else if (span_skip(&line, "log ") && span_word(&line, &word)) {
-        if (line.len > 0 && line.data[0] == ' ')
-            line = span_cut(line, 1, line.len - 1);
-        const char *reason = line.len > 0 ? (const char *)line.data : "";
-        json_array_append_new(status->logs, json_pack("{s:s%, s:s%}", "url", word.data, word.len, "why", reason, line.len));
-        if (line.len > 0 && status->letters.n > 0)
-            complain(status, "the log %.*s takes nothing: %.*s", SPAN_FMT(word), SPAN_FMT(line));
+    if (line->word == DELIVERED_AT) {
+        *delivered_s = line->time_s;
+    } else if (line->word == DELIVERY_LOG) {
+        json_array_append_new(status->logs, json_pack("{s:s%, s:s%}", "url", line->url.data, line->url.len, "why", line->why.data,
+                                                      line->why.len));
+        if (line->why.len > 0 && status->letters.n > 0)
+            complain(status, "the log %.*s takes nothing: %.*s", SPAN_FMT(line->url), SPAN_FMT(line->why));
         else if (!status->json)
-            printf("log %.*s\n", SPAN_FMT(word));
-    } else if (span_skip(&line, "waits ") && status->letters.n > 0 && !status->json) {
-        printf("they wait: %.*s\n", SPAN_FMT(line));
+            printf("log %.*s\n", SPAN_FMT(line->url));
+    } else if (status->letters.n > 0 && !status->json) {
+        printf("they wait: %.*s\n", SPAN_FMT(line->why));
     }
 }
 
@@ -198,9 +195,11 @@ static enum err show_deliverer(struct status *status, struct why *why)
     uint64_t delivered_s = 0;
     char time[32], *path = path_join(status->config.state, "delivery");
     enum err err = path == NULL ? fail(why, ERR_ENV, "out of memory") : file_read_if(path, REPORT_BYTES_MAX, &text, &found, why);
-    struct span rest = span_buf(&text), line;
-    while (err == OK && span_line(&rest, &line))
-        show_delivery_line(status, line, &delivered_s);
+    struct span rest = span_buf(&text), text_line;
+    struct delivery_line line;
+    while (err == OK && span_line(&rest, &text_line))
+        if (delivery_line_parse(text_line, &line))
+            show_delivery_line(status, &line, &delivered_s);
     if (!status->json)
         printf("`stele deliver` %s; it delivered last: %s\n", running ? "runs" : "does not run", render_time(delivered_s, time));
     json_object_set_new(status->report, "deliverer",

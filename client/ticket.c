@@ -10,10 +10,8 @@
 #include "lib/sys/clock.h"
 #include "lib/sys/file.h"
 
-#define SANDBOX_WORD "sandbox "
-
 enum {
-    TICKET_BYTES_MAX = (SUBJECTS_MAX + 1) * (STORE_PATH_BYTES_MAX + 1),
+    TICKET_BYTES_MAX = (SUBJECTS_MAX + 2) * (STORE_PATH_BYTES_MAX + 1),
     ORPHAN_S = 3600, /* a GC root without its ticket: no hook takes so long between the two */
 };
 
@@ -76,11 +74,11 @@ enum err ticket_put(const struct client_config *config, const struct build *buil
     if (err == OK)
         err = dir_make(dir, 0700, why);
     if (err == OK) {
-        buf_fmt(&text, "%s\n", build->drv_path);
-        for (size_t i = 0; i < attestation->subjects_n; i++)
-            buf_fmt(&text, "%s\n", attestation->subjects[i]);
-        if (build->sandbox != NULL)
-            buf_fmt(&text, SANDBOX_WORD "%s\n", build->sandbox);
+        const struct ticket ticket = { .drv_path = build->drv_path,
+                                       .outputs = (const char *const *)attestation->subjects,
+                                       .outputs_n = attestation->subjects_n,
+                                       .sandbox = build->sandbox };
+        ticket_render(&text, &ticket);
         err = buf_done(&text, why);
     }
     if (err == OK) {
@@ -129,60 +127,37 @@ static enum err open_for(struct redeeming *redeeming, struct why *why)
     return err == OK ? nixdb_open(&redeeming->db, &redeeming->env, why) : err;
 }
 
-/* The ticket's lines as strings in *storage: the derivation, then the outputs. */
-static enum err read_ticket(const char *path, struct buf *storage, const char ***lines, size_t *n, struct why *why)
+/* The ticket's strings lie in *storage. */
+static enum err read_ticket(const char *path, struct buf *storage, struct ticket *ticket, struct why *why)
 {
     enum err err = file_read(path, TICKET_BYTES_MAX, storage, why);
-    if (err == OK &&
-        (storage->len == 0 || storage->data[storage->len - 1] != '\n' || memchr(storage->data, '\0', storage->len) != NULL))
-        err = fail(why, ERR_MALFORMED, "%s is not a ticket as stele-hook writes it", path);
-    *n = 0;
-    *lines = err == OK ? calloc(SUBJECTS_MAX + 2, sizeof **lines) : NULL;
-    if (err == OK && *lines == NULL)
-        err = fail(why, ERR_ENV, "out of memory");
-    for (size_t from = 0, i = 0; i < storage->len && err == OK; i++) {
-        if (storage->data[i] != '\n')
-            continue;
-        storage->data[i] = '\0';
-        if (*n == SUBJECTS_MAX + 1)
-            err = fail(why, ERR_MALFORMED, "%s names more than %d outputs", path, SUBJECTS_MAX);
-        else
-            (*lines)[(*n)++] = (const char *)storage->data + from;
-        from = i + 1;
-    }
-    if (err == OK && *n < 2)
-        err = fail(why, ERR_MALFORMED, "%s names no output", path);
-    return err;
+    if (err != OK)
+        return err;
+    err = ticket_parse(ticket, storage, why);
+    return err == OK ? OK : fail_in(why, err, "%s is not a ticket as stele-hook writes it", path);
 }
 
 static enum err redeem(struct redeeming *redeeming, const char *path, struct why *why)
 {
     struct attestation attestation = { 0 };
     struct buf storage = BUF_EMPTY;
-    const char **lines = NULL;
-    size_t n = 0;
+    struct ticket ticket;
     enum err err = open_for(redeeming, why);
     if (err == OK)
-        err = read_ticket(path, &storage, &lines, &n, why);
+        err = read_ticket(path, &storage, &ticket, why);
     const char *store_dir = redeeming->env.store_dir;
-    if (err == OK && (!span_starts(span_str(lines[0]), store_dir) || lines[0][strlen(store_dir)] != '/'))
-        err = fail(why, ERR_ENV, "%s is not of the store %s (see NIX_STORE_DIR)", lines[0], store_dir);
-    const char *sandbox = NULL;
-    struct span last = err == OK ? span_str(lines[n - 1]) : span_str("");
-    if (span_skip(&last, SANDBOX_WORD)) {
-        sandbox = statement_sandbox(last);
-        n--;
-    }
+    if (err == OK && (!span_starts(span_str(ticket.drv_path), store_dir) || ticket.drv_path[strlen(store_dir)] != '/'))
+        err = fail(why, ERR_ENV, "%s is not of the store %s (see NIX_STORE_DIR)", ticket.drv_path, store_dir);
     if (err == OK) {
         struct build build = {
             .db = redeeming->db,
             .env = &redeeming->env,
             .key = redeeming->key,
             .claim = CLAIM_BUILD,
-            .drv_path = lines[0],
-            .outputs = lines + 1,
-            .outputs_n = n - 1,
-            .sandbox = sandbox,
+            .drv_path = ticket.drv_path,
+            .outputs = ticket.outputs,
+            .outputs_n = ticket.outputs_n,
+            .sandbox = ticket.sandbox,
             .hash_bytes_max = UINT64_MAX,
         };
         err = build_attest(&build, &attestation, why);
@@ -190,9 +165,8 @@ static enum err redeem(struct redeeming *redeeming, const char *path, struct why
             counts_add(redeeming->config, build_refusal_name(attestation.refusal), why->text, NULL);
     }
     if (err == OK)
-        err = outbox_put(redeeming->config, lines[0], &attestation, why);
+        err = outbox_put(redeeming->config, ticket.drv_path, &attestation, why);
     attestation_free(&attestation);
-    free(lines);
     buf_free(&storage);
     return err;
 }

@@ -12,6 +12,19 @@
 
 #include "client/outbox.h"
 
+/* A ticket's file; its strings lie in the text that it was read from. */
+struct ticket {
+    const char *lines[SUBJECTS_MAX + 2]; /* the derivation, the outputs, and the sandbox's line where there is one */
+    const char *drv_path;
+    const char *const *outputs; /* one at least */
+    size_t outputs_n;
+    const char *sandbox; /* of statement_sandbox; NULL where not known */
+};
+/* The text's lines become strings where they lie. ERR_MALFORMED. */
+enum err ticket_parse(struct ticket *out, struct buf *text, struct why *why);
+/* The fields' alone. */
+void ticket_render(struct buf *out, const struct ticket *ticket);
+
 /* Durable. `attestation` was postponed: its subjects are the outputs. Where a GC root cannot be made the ticket is put all the
  * same, and that is ERR_ENV. */
 enum err ticket_put(const struct client_config *config, const struct build *build, const struct attestation *attestation,

@@ -45,6 +45,23 @@ bool lines_next(struct lines *lines, struct span *line)
     return false;
 }
 
+enum err lines_strings(struct buf *text, const char **lines, size_t max, size_t *n, struct why *why)
+{
+    *n = 0;
+    if (text->len == 0 || text->data[text->len - 1] != '\n' || memchr(text->data, '\0', text->len) != NULL)
+        return fail(why, ERR_MALFORMED, "it is not lines of text");
+    for (size_t from = 0, i = 0; i < text->len; i++) {
+        if (text->data[i] != '\n')
+            continue;
+        if (*n == max)
+            return fail(why, ERR_MALFORMED, "it has more than %zu lines", max);
+        text->data[i] = '\0';
+        lines[(*n)++] = (const char *)text->data + from;
+        from = i + 1;
+    }
+    return OK;
+}
+
 enum err lines_fail(const struct lines *lines, struct why *why, const char *fmt, ...)
 {
     char text[sizeof why->text];

@@ -18,6 +18,9 @@ struct lines {
 enum err lines_start(struct lines *lines, struct span text, const char *file, struct why *why);
 /* The next line with a word in it, its leading and trailing white space taken off; false at the end. */
 bool lines_next(struct lines *lines, struct span *line);
+/* Of a text that a program of ours wrote: all its lines, at most `max`, as strings where they lie; each ends with a newline, and there
+ * is no NUL. ERR_MALFORMED, a sentence that wants what the text is in front. */
+enum err lines_strings(struct buf *text, const char **lines, size_t max, size_t *n, struct why *why);
 /* ERR_MALFORMED, with "FILE line N: " in front. */
 enum err lines_fail(const struct lines *lines, struct why *why, const char *fmt, ...) STELE_PRINTF(3, 4);
 

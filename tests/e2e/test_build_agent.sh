@@ -108,7 +108,7 @@ for request in "" "build\n" "nonsense\nx\n" "rebuild\na\nb\n" "build\nx"; do
     printf "$request" >"$W/request"
     perl -MIO::Socket::UNIX -e '$s = IO::Socket::UNIX->new($ARGV[0]) or die; print $s <STDIN>; $s->shutdown(1); print <$s>;' \
         "$W/agent" <"$W/request" >"$W/said" 2>&1
-    says "no request: $(tr '\n' ' ' <"$W/request")" "^trouble the request is" "$W/said"
+    says "no request: $(tr '\n' ' ' <"$W/request")" "^trouble the request" "$W/said"
 done
 same "nothing said counts for nothing, nonsense as trouble" 5 "$(counted trouble)"
 accepts "the agent lives" kill -0 "$(cat "$W/run/agent.pid")"

@@ -162,7 +162,7 @@ refuses "an output altered before its ticket is redeemed is an alarm" "ALARM.*al
 accepts "and set aside with the reason" grep -q "^ALARM" "$W"/outbox/refused/*.ticket.why
 rm -rf "$W/outbox"
 mkdir -p "$W/outbox/tickets" && echo rubbish >"$W/outbox/tickets/x.ticket"
-refuses "rubbish for a ticket is set aside" "x.ticket names no output" stele deliver --once
+refuses "rubbish for a ticket is set aside" "x.ticket is not a ticket as stele-hook writes it: it names no output" stele deliver --once
 rm -rf "$W/outbox"
 sed -i '/^hook-hash-max/d' "$W/builder.conf"
 nix-store --repair-path "$tool" >/dev/null 2>&1
