@@ -65,6 +65,18 @@ static enum err start(void *ctx, struct buf *hello, struct why *why)
     return buf_done(hello, why);
 }
 
+static void end(void *ctx)
+{
+    struct gate_signer_state *state = ctx;
+    judge_trail_free(&state->trail);
+    trail_memory_close(state->trails);
+    evidence_heads_free(&state->heads);
+    nix_secret_key_free(state->key);
+    policy_free(&state->judge.policy);
+    trust_free(&state->judge.trust);
+    *state = (struct gate_signer_state){ .config = state->config, .dir = state->dir };
+}
+
 void gate_nar_url(struct buf *out, struct span hash_part, const struct hash *nar_hash)
 {
     buf_str(out, "nar/");
@@ -256,7 +268,7 @@ enum err gate_signer_start(struct gate_signer **out, const struct client_config 
     pthread_mutex_init(&signer->following, NULL);
     pthread_mutex_init(&signer->judging, NULL);
     signer->state = (struct gate_signer_state){ .config = config, .dir = dir };
-    struct child_role role = { .name = "stele gate: signer", .start = start, .serve = serve, .ctx = &signer->state };
+    struct child_role role = { .name = "stele gate: signer", .start = start, .serve = serve, .end = end, .ctx = &signer->state };
     struct buf hello = BUF_EMPTY;
     enum err err = child_start(&signer->child, &role, &hello, why);
     if (err == OK && (signer->public_key = span_dup_str(span_buf(&hello))) == NULL)

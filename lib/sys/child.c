@@ -34,74 +34,9 @@ struct child {
     struct why why_dead;
 };
 
-static bool write_exactly(int fd, const uint8_t *bytes, size_t len)
-{
-    while (len > 0) {
-        ssize_t put = write(fd, bytes, len);
-        if (put < 0 && errno == EINTR)
-            continue;
-        if (put <= 0)
-            return false;
-        bytes += put;
-        len -= (size_t)put;
-    }
-    return true;
-}
-
-enum { READ_BYTES = 16 << 10 }; /* at once: a frame is mostly smaller */
-
-/* Reads the next frame into `storage`; false at the peer's end, or for one that is too large. Nobody sends the next frame before
- * this one is answered, so what comes with it is part of it. */
-static bool read_frame(int fd, struct buf *storage, struct span *frame)
-{
-    size_t want = 4;
-    buf_clear(storage);
-    while (storage->len < want) {
-        size_t had = storage->len, room = want - had > READ_BYTES ? want - had : READ_BYTES;
-        uint8_t *at = buf_grow(storage, room);
-        ssize_t got = at == NULL ? 0 : read(fd, at, room);
-        storage->len = had + (got > 0 ? (size_t)got : 0);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
-            return false;
-        if (storage->len >= 4)
-            want = 4 + (size_t)get_be32(storage->data);
-        if (want > 4 + (size_t)CHILD_FRAME_BYTES_MAX || storage->len > want)
-            return false;
-    }
-    *frame = span_cut(span_buf(storage), 4, want - 4);
-    return true;
-}
-
-/* The parent's frames. Length and bytes go at once: the child wakes once. The parent may not have chosen to ignore SIGPIPE: a child
- * that died is an error there, not the parent's end. */
-static bool send_frame(int fd, struct span bytes)
-{
-    uint8_t head[4];
-    struct iovec parts[2] = { { head, sizeof head }, { (void *)(uintptr_t)bytes.data, bytes.len } };
-    struct msghdr message = { .msg_iov = parts, .msg_iovlen = 2 };
-    put_be32(head, (uint32_t)bytes.len);
-    for (size_t left = sizeof head + bytes.len; left > 0;) {
-        ssize_t sent = sendmsg(fd, &message, MSG_NOSIGNAL);
-        if (sent < 0 && errno == EINTR)
-            continue;
-        if (sent <= 0)
-            return false;
-        left -= (size_t)sent;
-        for (size_t i = 0, rest = (size_t)sent; i < 2; i++) {
-            size_t of_part = rest < parts[i].iov_len ? rest : parts[i].iov_len;
-            parts[i].iov_base = (uint8_t *)parts[i].iov_base + of_part;
-            parts[i].iov_len -= of_part;
-            rest -= of_part;
-        }
-    }
-    return true;
-}
-
 /* The child's frames have an enum err before the bytes, so that a refusal to go on has a reason. There is room for both, and for
  * the length, at the start of `frame`. */
-enum { REPLY_HEAD_BYTES = 5 };
+enum { REPLY_HEAD_BYTES = FRAME_HEAD_BYTES + 1 };
 static bool start_reply(struct buf *frame)
 {
     buf_clear(frame);
@@ -110,11 +45,10 @@ static bool start_reply(struct buf *frame)
 
 static bool write_reply(int fd, enum err status, struct buf *frame)
 {
-    if (frame->failed || frame->len - 4 > CHILD_FRAME_BYTES_MAX)
+    if (frame->failed)
         return false;
-    put_be32(frame->data, (uint32_t)(frame->len - 4));
-    frame->data[4] = (uint8_t)status;
-    return write_exactly(fd, frame->data, frame->len);
+    frame->data[FRAME_HEAD_BYTES] = (uint8_t)status;
+    return frame_write(fd, frame);
 }
 
 /* What the child may still ask of the kernel: use what is open, memory, time, and end. */
@@ -205,7 +139,7 @@ static void run_child(const struct child_role *role, pid_t parent, int fd)
     if (err == OK)
         err = sandbox(&why);
     while (err == OK && write_reply(fd, OK, &reply)) {
-        if (!read_frame(fd, &storage, &request) || !start_reply(&reply))
+        if (!frame_read(fd, &storage, &request) || !start_reply(&reply))
             break;
         err = role->serve(role->ctx, request, &reply, &why);
     }
@@ -232,7 +166,7 @@ static enum err take_reply(struct child *child, struct buf *reply, struct why *w
     struct buf storage = BUF_EMPTY;
     struct span frame;
     enum err err = OK;
-    if (!read_frame(child->socket, &storage, &frame) || frame.len == 0) {
+    if (!frame_read(child->socket, &storage, &frame) || frame.len == 0) {
         err = died(child, why);
     } else if (frame.data[0] != OK) {
         child->dead = true;
@@ -278,12 +212,11 @@ enum err child_start(struct child **out, const struct child_role *role, struct b
 
 enum err child_call(struct child *child, struct span request, struct buf *reply, struct why *why)
 {
-    if (request.len > CHILD_FRAME_BYTES_MAX)
-        return fail(why, ERR_REFUSED, "a request of %zu bytes to %s, more than %d", request.len, child->name,
-                    CHILD_FRAME_BYTES_MAX);
+    if (request.len > FRAME_BYTES_MAX)
+        return fail(why, ERR_REFUSED, "a request of %zu bytes to %s, more than %d", request.len, child->name, FRAME_BYTES_MAX);
     pthread_mutex_lock(&child->lock);
     enum err err = child->dead ? died(child, why) : OK;
-    if (err == OK && !send_frame(child->socket, request))
+    if (err == OK && !frame_send(child->socket, request))
         err = died(child, why);
     if (err == OK && take_reply(child, reply, why) != OK)
         err = ERR_ENV;

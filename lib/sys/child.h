@@ -2,15 +2,11 @@
  * A process that holds a secret: forked before its parent starts a thread or opens a socket, sandboxed (seccomp, no new
  * privileges, no core dump, not traceable), answering framed requests over a socketpair. It cannot open a file, a socket or
  * a process once it serves. It dies with its parent.
- *
- * A frame is a big-endian u32 length (at most CHILD_FRAME_BYTES_MAX) and as many bytes.
  */
 #ifndef STELE_SYS_CHILD_H
 #define STELE_SYS_CHILD_H
 
-#include "lib/bytes.h"
-
-enum { CHILD_FRAME_BYTES_MAX = 16 << 20 };
+#include "lib/sys/frame.h"
 
 struct child;
 

@@ -161,13 +161,13 @@ static void too_large_is_refused(void **state)
     struct buf reply = BUF_EMPTY;
     pid_t pid;
     (void)state;
-    uint8_t *bytes = calloc(1, CHILD_FRAME_BYTES_MAX + 1);
+    uint8_t *bytes = calloc(1, FRAME_BYTES_MAX + 1);
     assert_non_null(bytes);
     struct child *child = start(&pid);
-    assert_int_equal(child_call(child, span_of(bytes, CHILD_FRAME_BYTES_MAX + 1), &reply, &why), ERR_REFUSED);
+    assert_int_equal(child_call(child, span_of(bytes, FRAME_BYTES_MAX + 1), &reply, &why), ERR_REFUSED);
     /* A reply has its status besides. */
-    assert_int_equal(child_call(child, span_of(bytes, CHILD_FRAME_BYTES_MAX - 1), &reply, &why), OK);
-    assert_int_equal(reply.len, CHILD_FRAME_BYTES_MAX - 1);
+    assert_int_equal(child_call(child, span_of(bytes, FRAME_BYTES_MAX - 1), &reply, &why), OK);
+    assert_int_equal(reply.len, FRAME_BYTES_MAX - 1);
     child_stop(child);
     buf_free(&reply);
     free(bytes);
