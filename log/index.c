@@ -135,11 +135,8 @@ static enum err write_run(void *ctx, struct kv_txn *txn, struct why *why)
     if (err != OK)
         return err;
     const struct memory_run *last = flush->runs[flush->n - 1];
-    manifest.runs[manifest.n++] =
-        (struct index_run){ .id = flush->id, .from = flush->runs[0]->from, .to = last->to, .keys = flush->writer.keys };
-    manifest.covered = last->to;
-    manifest.last = last->last;
-    return manifest_write(txn, &manifest, why);
+    const struct index_run run = { .id = flush->id, .from = flush->runs[0]->from, .to = last->to, .keys = flush->writer.keys };
+    return manifest_add(txn, &manifest, &run, &last->last, why);
 }
 
 /* Writes out what is in memory now; it stays there until it is stored. */

@@ -38,6 +38,8 @@ enum err manifest_read(struct kv_txn *txn, struct index_manifest *out, struct wh
         *run = (struct index_run){ get_be64(at), get_be64(at + 8), get_be64(at + 16), get_be64(at + 24), get_be64(at + 32) };
         if (run->from != to || run->to <= run->from)
             return damaged(txn, "a gap between two runs", why);
+        if (run->id > INT64_MAX) /* above it there would be no next one */
+            return damaged(txn, "a run of a number that was never given", why);
         to = run->to;
     }
     return to == out->covered ? OK : damaged(txn, "the runs do not end where the manifest says", why);
@@ -58,6 +60,17 @@ enum err manifest_write(struct kv_txn *txn, const struct index_manifest *manifes
     return kv_put(txn, INDEX_META, span_str("manifest"), span_of(value, (size_t)(at - value)), why);
 }
 
+enum err manifest_add(struct kv_txn *txn, struct index_manifest *manifest, const struct index_run *run, const struct hash *last,
+                      struct why *why)
+{
+    if (manifest->n == INDEX_RUNS_MAX)
+        return damaged(txn, "more runs than merging leaves", why);
+    manifest->runs[manifest->n++] = *run;
+    manifest->covered = run->to;
+    manifest->last = *last;
+    return manifest_write(txn, manifest, why);
+}
+
 static struct span block_key(uint8_t out[BLOCK_ID_BYTES + INDEX_KEY_BYTES], uint64_t id, const uint8_t *key)
 {
     put_be64(out, id);
@@ -65,10 +78,14 @@ static struct span block_key(uint8_t out[BLOCK_ID_BYTES + INDEX_KEY_BYTES], uint
     return span_of(out, BLOCK_ID_BYTES + INDEX_KEY_BYTES);
 }
 
-static enum err take_block(struct run_iter *iter, struct span block, struct why *why)
+/* A block stands under its first key, and its last one is not below that: so who goes on behind a block always gets further. */
+static enum err take_block(struct run_iter *iter, struct span key, struct span block, struct why *why)
 {
     if (block.len == 0 || block.len % INDEX_KEY_BYTES != 0 || block.len > INDEX_BLOCK_KEYS * INDEX_KEY_BYTES)
         return damaged(iter->txn, "a block of a wrong length", why);
+    if (key.len != BLOCK_ID_BYTES + INDEX_KEY_BYTES || memcmp(key.data + BLOCK_ID_BYTES, block.data, INDEX_KEY_BYTES) != 0 ||
+        memcmp(block.data, block.data + block.len - INDEX_KEY_BYTES, INDEX_KEY_BYTES) > 0)
+        return damaged(iter->txn, "a block under a key that is not its first", why);
     if (iter->copy != NULL)
         block.data = memcpy(iter->copy, block.data, block.len);
     iter->at = block.data;
@@ -88,7 +105,7 @@ static enum err block_from(struct run_iter *iter, const uint8_t *key, struct why
     if (err == OK)
         err = kv_cursor_next(&cursor, &found_key, &block, &found, why);
     if (err == OK && found)
-        err = take_block(iter, block, why);
+        err = take_block(iter, found_key, block, why);
     kv_cursor_close(&cursor);
     return err;
 }
@@ -118,8 +135,8 @@ enum err run_seek(struct run_iter *iter, const uint8_t key[INDEX_KEY_BYTES], str
     enum err err = kv_floor(iter->txn, INDEX_RUN, block_key(at, iter->id, key), &found_key, &block, &found, why);
     if (err != OK)
         return err;
-    if (found && memcmp(found_key.data, at, BLOCK_ID_BYTES) == 0) {
-        if ((err = take_block(iter, block, why)) != OK)
+    if (found && found_key.len >= BLOCK_ID_BYTES && memcmp(found_key.data, at, BLOCK_ID_BYTES) == 0) {
+        if ((err = take_block(iter, found_key, block, why)) != OK)
             return err;
         skip_below(iter, key);
         if (!run_at_end(iter))
@@ -135,10 +152,10 @@ enum err run_next(struct run_iter *iter, struct why *why)
     iter->at += INDEX_KEY_BYTES;
     if (!run_at_end(iter) || iter->txn == NULL)
         return OK;
-    for (size_t i = sizeof after; i-- > 0;) /* the least key above */
-        if (++after[i] != 0)
-            break;
-    return block_from(iter, after, why);
+    size_t i = sizeof after;
+    while (i > 0 && ++after[i - 1] == 0) /* the least key above */
+        i--;
+    return i == 0 ? OK : block_from(iter, after, why); /* nothing is above the greatest */
 }
 
 struct run_iter *run_least(struct run_iter *iters, size_t n)

@@ -42,6 +42,9 @@ struct index_manifest {
 /* Absent: nothing is covered. ERR_ENV where it is damaged. */
 enum err manifest_read(struct kv_txn *txn, struct index_manifest *out, struct why *why);
 enum err manifest_write(struct kv_txn *txn, const struct index_manifest *manifest, struct why *why);
+/* Writes it with one run more, the newest, whose last entry has the leaf hash `last`. ERR_ENV where it is full. */
+enum err manifest_add(struct kv_txn *txn, struct index_manifest *manifest, const struct index_run *run, const struct hash *last,
+                      struct why *why);
 
 /* Goes through the keys of a run in order, or of an array in memory. */
 struct run_iter {

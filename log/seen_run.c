@@ -83,7 +83,9 @@ enum err seen_run_open(struct seen_run *out, const char *dir, uint64_t from, uin
         return fail(why, ERR_ENV, "out of memory");
     int fd = open(out->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     enum err err = (fd < 0 && errno != ENOENT) || (fd >= 0 && fstat(fd, &st) != 0) ? fail_errno(why, "open", out->path) : OK;
-    bool fits = err == OK && fd >= 0 && to > from && (uint64_t)st.st_size == seen_run_bytes(out);
+    bool fits = err == OK && fd >= 0 && to > from && st.st_size > HEAD_BYTES && /* by division: the name may say anything */
+                (uint64_t)(st.st_size - HEAD_BYTES) / SEEN_RECORD_BYTES == seen_run_entries(out) &&
+                (uint64_t)st.st_size == seen_run_bytes(out);
     if (fits && (err = map_run(out, fd, (size_t)st.st_size, why)) == OK)
         *whole = take_map(out);
     if (fd >= 0)
