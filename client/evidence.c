@@ -226,6 +226,7 @@ enum err evidence_add_one(struct evidence *evidence, struct span *rest, const ch
                           const struct storepath *path, struct why *why)
 {
     struct evidence_item *item = calloc(1, sizeof *item);
+    struct proof_outline outline;
     struct proof proof;
     if (item == NULL || (item->source = span_dup_str(span_str(source))) == NULL) {
         free_item(item);
@@ -238,7 +239,7 @@ enum err evidence_add_one(struct evidence *evidence, struct span *rest, const ch
         item->proof_len = proof.text.len;
         bool kept = evidence->lean || item->proof_text != NULL;
         err = kept ? prove(evidence, item, &proof, policy, &item->why_not) : ERR_ENV;
-    } else {
+    } else if (!proof_outline_next(&outline, rest)) {
         *rest = span_of(NULL, 0);
     }
     if (err == ERR_ENV) {

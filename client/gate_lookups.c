@@ -183,18 +183,30 @@ static void sort_proof(struct desk *desk, const struct proof *proof)
     buf_free(&payload);
 }
 
+/* A proof that does not parse takes no other with it. Where its lines are no proof's, nobody can tell what the log meant. */
+static enum err sort_all(struct desk *desk, struct span bundles, struct why *why)
+{
+    while (bundles.len > 0) {
+        struct proof proof;
+        struct proof_outline outline = { .text = bundles };
+        struct why bad;
+        bool outlined = proof_outline_next(&outline, &bundles);
+        if (proof_next(&proof, &outline.text, &bad) == OK)
+            sort_proof(desk, &proof);
+        else if (outlined)
+            report_why(REPORT_WARN, "bad-proof", &bad);
+        else
+            return fail(why, ERR_ENV, "the log's answer does not parse: %s", bad.text);
+    }
+    return OK;
+}
+
 static enum err take(void *ctx, struct span hash_parts, struct span bundles, struct why *why)
 {
     struct desk *desk = ctx;
     struct span line;
-    struct proof proof;
-    enum err err = OK;
     pthread_mutex_lock(&desk->lock);
-    while (bundles.len > 0 && err == OK) {
-        err = proof_next(&proof, &bundles, why);
-        if (err == OK)
-            sort_proof(desk, &proof);
-    }
+    enum err err = sort_all(desk, bundles, why);
     uint64_t now_ms = clock_monotonic_ms();
     while (err == OK && span_line(&hash_parts, &line)) {
         struct answer *answer = *find(desk, line);

@@ -340,6 +340,41 @@ static void rubbish_after(void **state)
     buf_free(&bundles);
 }
 
+/* What is malformed between good ones is one item with its reason; they count. */
+static void rubbish_between(void **state)
+{
+    static const struct {
+        const char *from, *to, *reason;
+    } cases[] = {
+        { "extra ey", "extra !y", "the proof's extra line is not base64" },
+        { "\nindex 1\n", "\nindex 1\n!\n", "hash 1 of the proof is not the base64 of 32 bytes" },
+        { "\n6\n", "\n06\n", "size" },
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct evidence evidence = { 0 };
+        struct buf bundles = BUF_EMPTY, bad = BUF_EMPTY;
+        put_good(&bundles, 0);
+        put_good(&bad, 1);
+        buf_byte(&bad, '\0');
+        const char *text = (const char *)bad.data, *at = strstr(text, cases[i].from);
+        assert_non_null(at);
+        buf_fmt(&bundles, "%.*s%s%s", (int)(at - text), text, cases[i].to, at + strlen(cases[i].from));
+        put_good(&bundles, 2);
+        add(&evidence, &bundles, NULL);
+        assert_int_equal(evidence.n, 3);
+        assert_true(evidence.items[0]->proven);
+        assert_false(evidence.items[1]->proven);
+        if (strstr(evidence.items[1]->why_not.text, cases[i].reason) == NULL)
+            assert_string_equal(evidence.items[1]->why_not.text, cases[i].reason);
+        assert_true(evidence.items[2]->proven);
+        assert_int_equal(evidence.items[2]->index, 2);
+        evidence_free(&evidence);
+        buf_free(&bundles);
+        buf_free(&bad);
+    }
+}
+
 /* One place in one log is one attestation, also under two heads; a failed proof takes nobody's place. */
 static void same_once(void **state)
 {
@@ -405,8 +440,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(good_proofs),   cmocka_unit_test(shared_checkpoint), cmocka_unit_test(short_checkpoint_is_not_kept),
         cmocka_unit_test(wrong_proofs),  cmocka_unit_test(unknown_log),       cmocka_unit_test(every_byte),
-        cmocka_unit_test(rubbish_after), cmocka_unit_test(same_once),         cmocka_unit_test(for_trust),
-        cmocka_unit_test(nothing),
+        cmocka_unit_test(rubbish_after), cmocka_unit_test(rubbish_between),   cmocka_unit_test(same_once),
+        cmocka_unit_test(for_trust),     cmocka_unit_test(nothing),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
