@@ -76,7 +76,7 @@ enum err headsfile_parse(struct span file, enum err (*each)(void *ctx, const str
     if (err != OK)
         return err;
     if (!right)
-        return fail(why, ERR_MALFORMED, "it does not start as a heads file");
+        return fail(why, ERR_MALFORMED, "it does not start as a heads file: put back the one that belongs to this key");
     *valid_len = HEADSFILE_RECORD_BYTES;
     unsigned bit;
     for (uint64_t number = 1; file.len - *valid_len >= HEADSFILE_RECORD_BYTES; number++) {
@@ -94,8 +94,9 @@ enum err headsfile_parse(struct span file, enum err (*each)(void *ctx, const str
         if (!valid)
             return OK;
         if (record.number != number || record.batch > number || record.batch == 0)
-            return fail(why, ERR_MALFORMED, "record %llu says that it is record %llu of batch %llu", (unsigned long long)number,
-                        (unsigned long long)record.number, (unsigned long long)record.batch);
+            return fail(why, ERR_MALFORMED,
+                        "record %llu says that it is record %llu of batch %llu: put back the file that belongs to this key",
+                        (unsigned long long)number, (unsigned long long)record.number, (unsigned long long)record.batch);
         err = each(ctx, &record, why);
         if (err != OK)
             return err;

@@ -127,30 +127,43 @@ static enum err check_head(struct fsck *fsck, const char *what, const struct hea
     return err;
 }
 
+static enum err check_published(struct fsck *fsck, const struct vkey *key, bool frozen, struct why *why)
+{
+    struct buf note = BUF_EMPTY;
+    struct folder_head published = { 0 };
+    enum err err = folder_checkpoint(&fsck->config, key, &note, &published, why);
+    struct why reason = *why;
+    if (err == ERR_MALFORMED || err == ERR_REFUSED)
+        fail(why, err, "%s. %s", reason.text,
+             frozen ? "A frozen log shows nothing without this file: take it from a backup or a mirror"
+                    : "Nothing rests on this file: remove it, and the log publishes its newest head again when it is started");
+    if (err == OK && published.found)
+        err = check_head(fsck, "the published checkpoint", &published.head, why);
+    buf_free(&note);
+    return err;
+}
+
 /* A copy without the key has no `heads` either: it is a backup. */
 static enum err check_heads(struct fsck *fsck, struct why *why)
 {
-    struct buf note = BUF_EMPTY, key_text = BUF_EMPTY;
-    struct folder_head published = { 0 }, newest = { 0 };
+    struct buf key_text = BUF_EMPTY;
+    struct folder_head newest = { 0 };
     struct vkey key;
     bool has_key = false, has_heads = false, frozen = false;
     enum err err = folder_key(&fsck->config, &key_text, &key, why);
     if (err == OK)
-        err = folder_checkpoint(&fsck->config, &key, &note, &published, why);
-    if (err == OK && published.found)
-        err = check_head(fsck, "the published checkpoint", &published.head, why);
+        err = folder_has(&fsck->config, "frozen", &frozen, why);
+    if (err == OK)
+        err = check_published(fsck, &key, frozen, why);
     if (err == OK)
         err = folder_signed(&fsck->config, &newest, &has_heads, why);
     if (err == OK)
         err = folder_has(&fsck->config, "key", &has_key, why);
-    if (err == OK)
-        err = folder_has(&fsck->config, "frozen", &frozen, why);
     if (err == OK && has_key && !has_heads && !frozen)
         err = fail(why, ERR_REFUSED, "%s/heads is missing: put back the file that belongs to this key", fsck->config.dir);
     /* A frozen log ends at its published checkpoint. */
     if (err == OK && newest.found && !frozen)
         err = check_head(fsck, "the head that was signed last", &newest.head, why);
-    buf_free(&note);
     buf_free(&key_text);
     return err;
 }

@@ -79,7 +79,24 @@ rm -rf "$W/log/data" && cp -r "$W/good/data" "$W/log/data"
 refuses "data that was rolled back is found" "at size 537, but there are only 532 entries: the data was rolled back" stele-log fsck "$W/log"
 rm -rf "$W/log/data" && cp -r "$W/newer/data" "$W/log/data"
 sed -i '3y/ABCDEFGHIJKLMNOPQRSTUVWXYZ/BCDEFGHIJKLMNOPQRSTUVWXYZA/' "$W/log/checkpoint"
-refuses "a checkpoint that was altered is found" "checkpoint" stele-log fsck "$W/log"
-cp "$W/newer/checkpoint" "$W/log/checkpoint"
+refuses "a checkpoint that was altered is found" "log/checkpoint: .*does not verify.*Nothing rests on this file: remove it" \
+    stele-log fsck "$W/log"
+head -c 60 "$W/newer/checkpoint" >"$W/log/checkpoint"
+refuses "and one that is torn" "log/checkpoint: the note has no .*remove it, and the log publishes its newest head again" \
+    stele-log fsck "$W/log"
+echo over >"$W/log/frozen"
+refuses "of a frozen log it is needed" "log/checkpoint: .*take it from a backup or a mirror" stele-log fsck "$W/log"
+rm "$W/log/frozen" "$W/log/checkpoint"
+accepts "without it the log is right" stele-log fsck "$W/log"
+start log stele-log serve "$W/log" --listen 127.0.0.1:0 || exit 1
+accepts "and publishes its newest head" test "$(curl -s "$(url log)/checkpoint" | sed -n 2p)" = 537
+stop log
+printf x | dd of="$W/log/heads" bs=1 seek=3 conv=notrunc 2>"$W/out"
+refuses "heads that is none is found" "log/heads: it does not start as a heads file: put back the one that belongs to this key" \
+    stele-log fsck "$W/log"
+cp "$W/newer/heads" "$W/log/heads"
+printf x | dd of="$W/log/heads" bs=1 seek=140 conv=notrunc 2>"$W/out"
+refuses "and one with a record that is damaged" "log/heads: record 1 is damaged.*restore the file" stele-log fsck "$W/log"
+cp "$W/newer/heads" "$W/log/heads"
 accepts "control: with everything in place it is right" stele-log fsck "$W/log" --full
 done_testing
