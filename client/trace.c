@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "client/local.h"
+#include "client/memory.h"
 #include "client/prove.h"
 #include "client/trail_follow.h"
 #include "client/verbs.h"
@@ -71,6 +72,9 @@ static enum err ask_for_strangers(struct tracing *tracing, struct trail *trail, 
     const struct proofs_asked asked = { .hash_parts = span_buf(&parts) };
     for (size_t i = 0; i < tracing->local.policy.logs_n && err == OK && n > 0 && tracing->local.look_up; i++) {
         struct why trouble;
+        /* A log that is not to be believed was named when the trail was followed. */
+        if (memory_ask(&tracing->local.config, &tracing->local.policy, i, tracing->local.client, &trouble) != OK)
+            continue;
         if (proofs_log_many(tracing->local.client, &tracing->local.config, &tracing->local.policy, i, &asked, &taker, &trouble) !=
             OK)
             buf_fmt(&tracing->troubles, "  log %.*s: %s\n", SPAN_FMT(tracing->local.policy.logs[i].key.name), trouble.text);

@@ -223,6 +223,15 @@ static void render_parts(struct trail *trail, bool info)
     }
 }
 
+/* Several builders of one derivation have one list: it is asked for once. */
+static bool is_asked(const struct trail *trail, const struct hash *list)
+{
+    for (uint32_t i = 0; i < trail->lists_asked.n; i++)
+        if (hash_eq(&build_at(trail, number_at(&trail->lists_asked, i))->list, list))
+            return true;
+    return false;
+}
+
 enum err trail_render_wants(struct trail *trail, struct trail_wants *out, struct why *why)
 {
     render_parts(trail, false);
@@ -230,8 +239,11 @@ enum err trail_render_wants(struct trail *trail, struct trail_wants *out, struct
     buf_clear(&trail->lists);
     for (; trail->lists_wanted.n > 0; trail->lists_wanted.n--, trail->open++) {
         uint32_t number = number_at(&trail->lists_wanted, trail->lists_wanted.n - 1);
+        bool asked = is_asked(trail, &build_at(trail, number)->list);
         if (!table_push_number(&trail->lists_asked, number))
             return fail(why, ERR_ENV, "out of memory");
+        if (asked)
+            continue;
         hex_encode(&trail->lists, span_of(build_at(trail, number)->list.b, 32));
         buf_byte(&trail->lists, '\n');
     }

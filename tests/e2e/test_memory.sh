@@ -49,6 +49,7 @@ user() {
 }
 head_size() { sed -n '/^$/,$p' "$memory" | sed -n 3p; }
 loose() { grep -c '^loose ' "$memory"; }
+trace() { stele trace "$(make_attestation path "$1")"; }
 why() { stele why "$(make_attestation path "$1")"; }
 no_such() { ! [ -e "$1" ]; }
 
@@ -188,11 +189,19 @@ branch a
 same "then it shows 5" 5 "$(curl -s "$(url log)/checkpoint" | sed -n 2p)"
 refuses "a path for which it alone is asked is refused" "ROLLED BACK: it showed 305 entries before, and shows 5 now" why 3
 refuses "for want of an attestation that is believed" "no attestation" why 3
+cp "$W/back/trust" "$W/trust"
+printf 'builder other %s\nquorum other\n' "$(cat "$W/other.pub")" >"$W/back/trust"
+refuses "nor does trace believe it that a stranger attested the path" "no attestation of this path was found$" trace 3
+same "it says why, once" 1 "$(grep -c '^  log .*ROLLED BACK: it showed 305 entries before' "$W/out")"
+cp "$W/trust" "$W/back/trust"
 cp "$W/a4.tlog-proof" "$W/cache/$(part 3).tlog-proof"
 accepts "the control: an old sidecar of that log still counts" why 3
 rm "$W/cache/$(part 3).tlog-proof"
 branch a305
 accepts "when it shows them again, it is looked up again" why 3
+printf 'builder other %s\nquorum other\n' "$(cat "$W/other.pub")" >"$W/back/trust"
+refuses "by trace as well" "only by an unknown builder" trace 3
+cp "$W/trust" "$W/back/trust"
 stop log
 refuses "a log that is down opens nothing, and the user is told" "log $origin: .*$port" why 4
 cp "$W/a5.tlog-proof" "$W/cache/$(part 4).tlog-proof"

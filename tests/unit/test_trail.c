@@ -176,6 +176,27 @@ static void test_input_lists(void **state)
     world_free(&world);
 }
 
+/* Two builders used the same inputs: one list, fetched once, for both. */
+static void test_shared_list(void **state)
+{
+    struct world world = { .threads = 1 };
+    uint32_t inputs[600];
+    (void)state;
+    for (uint32_t i = 0; i < 600; i++)
+        inputs[i] = graph_add(&world.graph, INPUT_SOURCE, NULL, 0, NULL, 0);
+    uint32_t top = graph_add(&world.graph, INPUT_OUTPUT, inputs, 600, NULL, 0);
+    attest(&world, top, builder);
+    attest(&world, top, friend);
+    publish(&world);
+    assert_int_equal(world.lists_n, 2); /* each came with its attestation */
+    comes_out(&world, top, "group both all ci friend\nquorum both");
+    assert_int_equal(world.lists_asked, 1);
+    world.hide_lists = true;
+    ends(&world, top, "group both all ci friend\nquorum both", "input list cannot be had");
+    assert_int_equal(world.lists_asked, 1);
+    world_free(&world);
+}
+
 static void test_vouched(void **state)
 {
     static const char *const trust = "quorum c\nquorum ci node-4";
@@ -207,10 +228,10 @@ static void test_vouched(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_comes_out),  cmocka_unit_test(test_not_attested), cmocka_unit_test(test_closure_digest),
-        cmocka_unit_test(test_swapped),    cmocka_unit_test(test_versions),     cmocka_unit_test(test_poses_as_ground),
-        cmocka_unit_test(test_unrecorded), cmocka_unit_test(test_circle),       cmocka_unit_test(test_input_lists),
-        cmocka_unit_test(test_vouched),
+        cmocka_unit_test(test_comes_out),   cmocka_unit_test(test_not_attested), cmocka_unit_test(test_closure_digest),
+        cmocka_unit_test(test_swapped),     cmocka_unit_test(test_versions),     cmocka_unit_test(test_poses_as_ground),
+        cmocka_unit_test(test_unrecorded),  cmocka_unit_test(test_circle),       cmocka_unit_test(test_input_lists),
+        cmocka_unit_test(test_shared_list), cmocka_unit_test(test_vouched),
     };
     return cmocka_run_group_tests(tests, trail_world_set_up, trail_world_tear_down);
 }
