@@ -19,8 +19,9 @@
 #include "witness/commands.h"
 #include "witness/limits.h"
 
-/* The files of a backup, and the folders, all of whose files are copied. `heads` apart: it is the last to be copied. */
-static const char *const files[] = { "key.pub", "config", "logs" };
+/* The files of a backup, and the folders, all of whose files are copied. Apart: `key.pub`, which `restore` makes of the key, and
+ * `heads`, the last to be copied. */
+static const char *const files[] = { "config", "logs" };
 static const char *const folders[] = { "checkpoints", "evidence", "suspects" };
 
 enum err heads_take(struct heads **heads, const char *dir, struct why *why)
@@ -65,7 +66,7 @@ static enum err no_files(void *ctx, const char *name, struct why *why)
     return fail(why, ERR_REFUSED, "%s is not empty (%s is in it)", *(const char **)ctx, name);
 }
 
-/* Everything but key and heads, into a folder that must be empty or missing. */
+/* Everything but the key's two files and heads, into a folder that must be empty or missing. */
 static enum err copy_all(const char *from, const char *to, struct why *why)
 {
     struct copying copying = { from, to };
@@ -111,11 +112,12 @@ enum err cmd_backup(int argc, char **argv, struct why *why)
     if (err != OK)
         return err;
     const char *from = args.items[0], *to = args.items[1];
+    struct copying copying = { from, to };
     err = copy_all(from, to, why);
     if (err == OK)
-        err = copy_heads(from, to, why);
+        err = copy_file(&copying, "key.pub", why);
     if (err == OK)
-        err = dir_sync(to, why);
+        err = copy_heads(from, to, why);
     if (err == OK)
         fprintf(stderr,
                 "The key is not in it: keep a copy of %s/key in a safe place.\n"
@@ -159,12 +161,9 @@ static enum err mark_heads(const char *dir, struct why *why)
 /* The key comes last: before it the folder is no witness. */
 static enum err save_key(const char *dir, const struct secret_key *key, struct why *why)
 {
-    char *path = path_join(dir, "key"), *public = path_join(dir, "key.pub");
-    enum err err = path == NULL || public == NULL ? fail(why, ERR_ENV, "out of memory") : file_remove(public, why);
-    if (err == OK)
-        err = secret_key_save(key, path, why);
+    char *path = path_join(dir, "key");
+    enum err err = path == NULL ? fail(why, ERR_ENV, "out of memory") : secret_key_save(key, path, why);
     free(path);
-    free(public);
     return err;
 }
 

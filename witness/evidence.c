@@ -97,14 +97,14 @@ static enum err make_folder(const struct logs *logs, const char *name, struct wh
     return err;
 }
 
-/* Where it fails, the next flush tries again. */
+/* Where it fails, the next flush tries again. The file is whole or not there: a start that finds one looks no further. */
 static void flush_evidence(struct logs *logs, struct log *log, struct buf *text)
 {
     struct why why;
     char *path = file_path(logs, "evidence", log);
     enum err err = path == NULL ? fail(&why, ERR_ENV, "out of memory") : make_folder(logs, "evidence", &why);
     if (err == OK)
-        err = file_create(path, 0644, span_buf(text), &why);
+        err = file_replace(path, 0644, span_buf(text), &why);
     if (err != OK) {
         report_why(REPORT_ERROR, "evidence-not-written", &why);
         pthread_mutex_lock(&logs->notes_lock);

@@ -146,12 +146,13 @@ none_left_out() {
     grep -Fxv -f "$W/recorded" "$W/syncs" | sed 's/^/# left out: /'
 }
 
-# spare WHO: these may be taken out. They are LMDB's, which knows no other way to commit.
+# spare WHO: these may be taken out. Most are LMDB's, which knows no other way to commit.
 spare() {
     case $1 in
     *'write-sync /log/index/'* | *'/backup/index/'*) ;; # the indices may lag the entries by a commit, and by all
     *'sync /log/index/data.mdb in settle '*) ;;   # the same
     *'write-sync /log/data/new/data.mdb '*) ;;         # the database is synced again when it has got its name
+    *'/heads in settle heads_open heads_take '*) ;;    # who takes the heads from the command line adds to them, and syncs both
     *) return 1 ;;
     esac
 }
@@ -276,10 +277,58 @@ accepts "backup" recorded stele-log backup "$root/log" "$root/backup"
 said backup
 accepts "freeze" recorded stele-log freeze "$root/log" --note over
 said frozen
-whole_states=$states whole_without=$without unrecorded=
+unrecorded=
 short && states=20 without=30
 hold moved "$W/moved-base" "$here/cut/hold_moved.sh" "$W/given-m"
-states=$whole_states without=$whole_without
+
+echo "# a witness that finds a fork, is backed up, restored, taken up again, and gives up a log; an auditor's memory"
+# asked OLD SIZE [FORK]: what the witness says to a head of a.example.
+asked() {
+    witness_log request a.example "$@" >"$W/request"
+    curl -s -o "$W/body" -w '%{http_code}' --data-binary "@$W/request" "http://127.0.0.1:$witness_port/add-checkpoint"
+}
+mkdir "$W/kept-base" "$W/given-k"
+stele-witness init "$W/kept-base/w" --name w.example >"$W/out" 2>&1
+for name in a b; do stele-witness add-log "$W/kept-base/w" "$(witness_log vkey $name.example)" >"$W/out" 2>&1; done
+cp "$W/kept-base/w/key" "$W/given-k"
+stele-witness logs "$W/kept-base/w" >"$W/given-k/logs.before"
+recording kept
+cp -r "$W/kept-base/w" "$root/w"
+serve_recorded w
+same "a head is cosigned" 200 "$(asked 0 10)"
+same "another of its size is not" 422 "$(asked 10 10 3)"
+said forked
+stop w
+accepts "backup" recorded stele-witness backup "$root/w" "$root/backup"
+said backup
+cp -r "$root/backup" "$W/given-k"
+for folder in restored resumed; do
+    accepts "restore: $folder" recorded stele-witness restore "$root/backup" "$root/$folder" --key "$W/given-k/key"
+done
+said restored
+accepts "resume" recorded stele-witness resume "$root/resumed" a.example
+said resumed
+accepts "remove-log" recorded stele-witness remove-log "$root/w" b.example
+said removed
+stele-witness logs "$root/w" >"$W/given-k/logs"
+log_dir=$W/audited
+stele-log init "$log_dir" --origin log.example/audited >"$W/out" 2>&1
+echo "quorum none" >>"$log_dir/policy"
+cp "$W/key.pub" "$log_dir/builders"
+cp "$log_dir/policy" "$W/policy"
+start log stele-log serve "$log_dir" --listen "127.0.0.1:$port"
+audit() { recorded stele-log fsck --from "http://127.0.0.1:$port" --key "$(stele-log key "$log_dir")" --state "$root/state"; }
+accepts "20 attestations" submit audited 0 20 4
+accepts "are audited" audit
+said audited
+cp "$root/state" "$W/given-k/state.1"
+accepts "ten more" submit more 20 10 4
+accepts "and they" audit
+said again
+cp "$root/state" "$W/given-k/state.2"
+stop log
+short && states=20 without=30
+hold kept "$W/kept-base" "$here/cut/hold_kept.sh" "$W/given-k"
 
 none_superfluous
 none_left_out
