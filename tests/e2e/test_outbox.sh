@@ -190,4 +190,45 @@ refuses "an output that was altered meanwhile is an alarm" "ALARM" stele deliver
 same "its ticket is set aside" 1 "$(find "$W/outbox/refused" -name '*.ticket' | wc -l)"
 same "and its root is gone" 0 "$(find "$NIX_STATE_DIR/gcroots/stele" -type l | wc -l)"
 refuses "status shows that, too" "1 set aside in .*ALARM" stele status
+
+echo "# the path unit: what starts the deliverer, and what it starts"
+rm -rf "$W/outbox"
+nix-store --repair-path "$tool" >"$W/got" 2>&1
+nix-store --realise "$DRV_PATH" >"$W/got" 2>&1 # anew, where that deleted it
+units=$here/../../systemd
+log_port=$(free_port)
+printf 'log %s http://127.0.0.1:%s\nquorum none\n' "$(stele-log key "$W/log")" "$log_port" | tee "$W/log/policy" >"$W/policy"
+sed -i '/^log /d' "$W/log/policy"
+cat "$W/key.pub" >>"$W/log/builders"
+printf 'policy policy\nkey key\nstate path-state\n' >"$W/path.conf"
+STELE_CONFIG=$W/path.conf
+# starts: would systemd start the deliverer? A path of the unit is there, in this test's folder for the machine's.
+starts() {
+    for glob in $(sed -n "s|^PathExistsGlob=/var/lib/stele|$W/path-state|p" "$units/stele-deliver.path"); do
+        if [ -e "$glob" ]; then echo yes && return; fi
+    done
+    echo no
+}
+# deliver: as the unit does that it starts.
+deliver() {
+    # shellcheck disable=SC2046 # a command's words
+    $(sed -n 's|^ExecStart=@PREFIX@/bin/||p' "$units/stele-deliver-once.service")
+}
+same "before the first build it is not started" no "$(starts)"
+"$hook"
+same "a letter of the hook starts it" yes "$(starts)"
+deliver >"$W/delivered" 2>&1 &
+deliverer=$!
+same "with the log down it waits" 1 "$(soon_some grep -c "1 wait: " "$W/delivered")"
+kill -0 $deliverer
+same "and does not end" 0 $?
+start log stele-log serve "$W/log" --listen "127.0.0.1:$log_port" || exit 1
+wait $deliverer
+same "when the log is there it delivers, and ends" 0 $?
+same "and is not started again" no "$(starts)"
+echo "hook-hash-max 1" >>"$W/path.conf"
+"$hook"
+same "a ticket starts it, too" yes "$(starts)"
+accepts "it is redeemed, and delivered" deliver
+same "and it is not started again" no "$(starts)"
 done_testing

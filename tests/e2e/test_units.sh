@@ -9,7 +9,8 @@ units=$W/dest/usr/lib/systemd/system
 accepts "make install installs" make -s -C "$here/../.." BUILD="$(basename "$STELE_BUILD")" DESTDIR="$W/dest" PREFIX=/usr install
 for file in bin/stele-log bin/stele-witness bin/stele bin/stele-hook lib/sysusers.d/stele.conf share/doc/stele/README.md \
     lib/systemd/system/stele-log.service lib/systemd/system/stele-witness.service \
-    lib/systemd/system/stele-gate.service lib/systemd/system/stele-gate.socket share/man/man1/stele.1 share/man/man5/stele.conf.5 \
+    lib/systemd/system/stele-gate.service lib/systemd/system/stele-gate.socket lib/systemd/system/stele-deliver.path \
+    share/man/man1/stele.1 share/man/man5/stele.conf.5 \
     share/man/man1/stele-diff-hook.1 share/man/man8/stele-log.8; do
     if [ -e "$W/dest/usr/$file" ]; then ok "with $file"; else not_ok "without $file"; fi
 done
@@ -38,7 +39,7 @@ called() { sed -n 's/^[0-9]* *\([a-z0-9_]*\)(.*/\1/p' "$@" | sort -u; }
 if ! command -v systemd-analyze >"$W/got" 2>&1; then
     skipped "the units are valid and tight" "systemd-analyze is not installed"
 else
-    cp "$units/stele-gate.socket" "$W/stele-gate.socket" # the service requires it
+    cp "$units/stele-gate.socket" "$units/stele-deliver.path" "$W" # the service requires the one, the other starts one
     for unit in stele-log stele-witness stele-gate stele-deliver stele-deliver-once stele-sign-agent; do
         most=$EXPOSURE_MAX
         [ "${unit#stele-deliver}" = "$unit" ] || most=$((EXPOSURE_MAX + 5)) # root, since the hook's files are
@@ -48,6 +49,8 @@ else
         accepts "$unit: exposed to at most $most of 100" \
             systemd-analyze security --offline=yes --no-pager --threshold=$most "$W/$unit.service"
     done
+    accepts "stele-deliver.path: valid" systemd-analyze verify --man=no "$W/stele-deliver.path"
+    same "stele-deliver.path: without a warning" "" "$(cat "$W/out")"
     sed '/^ProtectSystem/d; /^SystemCallFilter/d; /^CapabilityBoundingSet/d' "$W/stele-log.service" >"$W/loose.service"
     refuses "a looser one would be seen" "." systemd-analyze security --offline=yes --no-pager --threshold=$EXPOSURE_MAX "$W/loose.service"
 fi

@@ -1,8 +1,10 @@
 /*
  * A clock that jumps: loaded with LD_PRELOAD, adds to what the kernel says the seconds that stand in the file $CLOCK_SHIFT, as two
  * decimal numbers of 20 characters with a blank between and a newline after them: to the time of day, and to the monotonic
- * clocks. The file is mapped, so that it counts at once, also behind a seccomp filter; it must keep its length.
+ * clocks. The file is mapped, so that it counts at once, also behind a seccomp filter; it must keep its length. Who sleeps by
+ * nanosleep wakes when the monotonic clock, so moved, is there.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -11,7 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { NUMBER_CHARS = 20, FILE_BYTES = 2 * NUMBER_CHARS + 2 };
+enum { NUMBER_CHARS = 20, FILE_BYTES = 2 * NUMBER_CHARS + 2, LOOK_NS = 20 * 1000 * 1000, S_NS = 1000 * 1000 * 1000 };
+#define NS_OF(time) ((long long)(time).tv_sec * S_NS + (time).tv_nsec)
 
 static const char *shift = "";
 
@@ -41,6 +44,29 @@ int clock_gettime(clockid_t id, struct timespec *out)
     if (result == 0 && (id == CLOCK_MONOTONIC || id == CLOCK_MONOTONIC_COARSE || id == CLOCK_MONOTONIC_RAW || id == CLOCK_BOOTTIME))
         out->tv_sec += shift_s(1);
     return (int)result;
+}
+
+/* Looks at the shift again every LOOK_NS. */
+int nanosleep(const struct timespec *wanted, struct timespec *left)
+{
+    struct timespec now, step = { .tv_nsec = LOOK_NS };
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    long long until_ns = NS_OF(now) + NS_OF(*wanted), left_ns = until_ns - NS_OF(now);
+    while (left_ns > 0) {
+        if (left_ns < LOOK_NS)
+            step.tv_nsec = (long)left_ns;
+        long result = syscall(SYS_nanosleep, &step, NULL);
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        left_ns = until_ns - NS_OF(now);
+        if (result == -1 && errno == EINTR) {
+            if (left_ns < 0)
+                left_ns = 0;
+            if (left != NULL)
+                *left = (struct timespec){ (time_t)(left_ns / S_NS), (long)(left_ns % S_NS) };
+            return -1;
+        }
+    }
+    return 0;
 }
 
 int gettimeofday(struct timeval *restrict out, void *restrict zone)
