@@ -129,5 +129,13 @@ limited=$(grep -c 429 "$W/statuses")
 same "another address is not concerned, whatever it says of itself" 409 "$(many 1 "198.51.100.7, 192.0.2.1")"
 same "this machine itself is not counted" "60" "$(many 60 127.0.0.1 | grep -c 409)"
 same "it is counted" "$limited" "$(metric stele_witness_address_limited_total)"
+# asks PATH ADDRESS: the status.
+asks() { curl -s -D "$W/headers" -o "$W/body" -w '%{http_code}\n' -H "X-Forwarded-For: $2" "$(url w)$1"; }
+for page in / /metrics; do
+    status "$page is answered" 200 "$(asks $page "192.0.2.${#page}")"
+    status "  and counts as a hundred requests: the next one waits" 429 "$(asks /healthz "192.0.2.${#page}")"
+    says "  as long as they take" "^[Rr]etry-[Aa]fter: [89][0-9]" "$W/headers"
+done
+status "that is no other address's" 200 "$(asks /healthz 192.0.2.10)"
 stop w
 done_testing

@@ -56,6 +56,17 @@ for file in lib/trust.c:stele-trust lib/policy.c:stele-policy; do
     check "${file#*:}: they were looked for" yes "$([ "$(words_of "${file%:*}" | wc -l)" -ge 4 ] && echo yes)"
 done
 
+# The files that the programs keep, by the names that they join to a folder.
+kept() { grep -ho "path_join([a-z_>.-]*$1, \"[a-z.-]*\"" $2 | sed 's/.*"\(.*\)"/\1/' | sort -u; }
+files=$(kept dir 'log/*.c witness/*.c lib/sys/service.c' && kept state 'client/*.c')
+check "they were looked for" yes "$([ "$(echo "$files" | wc -l)" -ge 15 ] && echo yes)"
+check "spec/files.md: every file that the programs keep" "" "$(for file in $files; do
+    grep -q "^|.*[\`/]$file[\`/]" spec/files.md || echo "$file"
+done)"
+check "stele-files.5: every file that the programs keep" "" "$(for file in $files; do
+    grep -qE "^\.It Pa (.* )?$file( |\$)" man/stele-files.5 || echo "$file"
+done)"
+
 # References lead somewhere, and the form is right.
 check "every page that is referred to is there" "" "$(grep -h '^\.Xr stele' $pages/* | awk '{ print $2 "." $3 }' | sort -u |
     while read -r page; do [ -e "$pages/$page" ] || echo "$page"; done)"
