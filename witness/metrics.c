@@ -42,6 +42,14 @@ static void gauges(struct witness *witness, struct buf *out, const char *name, c
     }
 }
 
+static void waiting(struct witness *witness, struct buf *out)
+{
+    uint64_t n = 0;
+    for (size_t i = 0; i < witness->logs.n; i++)
+        n += atomic_load(&witness->logs.items[i]->queued);
+    metrics_one(out, "stele_witness_waiting", "gauge", "Requests that wait for the signer.", (double)n);
+}
+
 static void counter(struct buf *out, const char *name, const char *help, const _Atomic uint64_t *count)
 {
     metrics_one(out, name, "counter", help, (double)atomic_load(count));
@@ -88,6 +96,7 @@ void metrics_render(struct witness *witness, struct buf *out)
     gauges(witness, out, "stele_witness_forked", "1 where DIR/evidence has two heads that contradict each other.", GAUGE_FORKED);
     gauges(witness, out, "stele_witness_suspected", "1 where DIR/suspects has a head whose proof did not hold.", GAUGE_SUSPECTED);
     gauges(witness, out, "stele_witness_suspended", "1 where nothing is cosigned until `resume`.", GAUGE_SUSPENDED);
+    waiting(witness, out);
     pthread_rwlock_unlock(&witness->logs.lock);
     counter(out, "stele_witness_malformed_total", "Malformed requests to add-checkpoint.", &witness->malformed);
     counter(out, "stele_witness_unknown_origin_total", "Requests to add-checkpoint for no log of ours.", &witness->unknown_origin);
