@@ -44,6 +44,13 @@ there() { rm -rf "$W/outbox" && mv "$W/far-outbox" "$W/outbox" 2>/dev/null; }
 
 accepts "a remote build succeeds" away several
 no_row dispatched "$W/hooked"
+refuses "by hand neither" "not built here.*substituted, copied" stele attest --built-on-this-machine "$(tail -n 1 "$W/built")"
+mkdir -p "$W/outbox/tickets"
+printf '%s\n%s\n' "$(drv -A several)" "$(tail -n 1 "$W/built")" >"$W/outbox/tickets/forged.ticket"
+stele keygen log.example --out "$W/log-key" --type log >"$W/out" 2>&1
+printf 'quorum none\nlog %s http://127.0.0.1:9\n' "$(cat "$W/log-key.pub")" >"$W/policy"
+refuses "nor over a ticket" "not built here" stele deliver --once
+same "nothing waits" 0 "$(letters)"
 there
 holds "the system is the machine's own" several '.predicate.buildDefinition.internalParameters.system | test("-linux$")'
 holds "the derivation is the dispatcher's word" several ".predicate.buildDefinition.externalParameters.derivation == \"$(drv -A several)\""

@@ -135,6 +135,40 @@ else
     skipped "a full disk" "no file system can be mounted here"
 fi
 
+echo "# the system's log"
+if [ "$(id -u)" = 0 ] && unshare -m true 2>/dev/null; then
+    cat >"$W/syslog.pl" <<'END'
+use IO::Socket::UNIX;
+use Socket;
+my $s = IO::Socket::UNIX->new(Local => $ARGV[0], Type => SOCK_DGRAM) or die;
+$| = 1;
+print "listening on $ARGV[0]\n";
+while (defined $s->recv(my $text, 8192)) { print "$text\n" }
+END
+    # With another /dev, which has a system's log of ours.
+    mkdir "$W/dev"
+    cat >"$W/bin/logged-hook" <<END
+#!/bin/sh
+for device in null urandom; do : >"$W/dev/\$device" && mount --bind "/dev/\$device" "$W/dev/\$device" || exit 1; done
+mount --rbind "$W/dev" /dev && exec "$hook"
+END
+    chmod +x "$W/bin/logged-hook"
+    start syslog perl "$W/syslog.pl" "$W/dev/log" || exit 1
+    chmod 644 "$W/key"
+    NIX_CONFIG="access-tokens = github.com=$secret" unshare -m "$W/bin/logged-hook" >"$W/out" 2>&1
+    same "the build goes on" 0 $?
+    chmod 600 "$W/key"
+    says "the system's log has a line of what went wrong" "^<11>.* stele-hook\[[0-9]+\]: .*chmod 600" "$W/run/syslog.out"
+    rm -rf "$W/outbox"
+    DRV_PATH=$tool OUT_PATHS=$tool NIX_CONFIG="access-tokens = github.com=$secret" unshare -m "$W/bin/logged-hook" >"$W/out" 2>&1
+    says "and of what was refused" "^<12>.* stele-hook\[[0-9]+\]: .*is no derivation" "$W/run/syslog.out"
+    same "and no token" 0 "$(grep -c "$secret" "$W/run/syslog.out")"
+    stop syslog
+    rm -rf "$W/state"
+else
+    skipped "the system's log" "not root, or no mount namespaces"
+fi
+
 echo "# killed at each call"
 if command -v strace >/dev/null && [ "$(basename "$STELE_BUILD")" = plain ]; then
     rm -rf "$W/outbox" "$W/state"
@@ -217,6 +251,7 @@ deliver() {
 same "before the first build it is not started" no "$(starts)"
 "$hook"
 same "a letter of the hook starts it" yes "$(starts)"
+: >"$W/delivered"
 deliver >"$W/delivered" 2>&1 &
 deliverer=$!
 same "with the log down it waits" 1 "$(soon_some grep -c "1 wait: " "$W/delivered")"

@@ -71,6 +71,21 @@ rm -r "$W/state"
 # On the machine itself the moment is noted.
 HOME=$W/home NIX_CONF_DIR=$W/none stele setup builder --config "$config" --nixos >"$W/got" 2>&1
 accepts "dry, no machine is noted" test ! -e "$W/state/machine-id"
+if [ "$(id -u)" = 0 ] && [ -d /etc/systemd ] && unshare -m true 2>/dev/null; then
+    mkdir -p "$W/here/systemd" "$W/here/nix"
+    before=$(date +%s)
+    accepts "written" unshare -m sh -c "mount --bind $W/here/systemd /etc/systemd && NIX_CONF_DIR=$W/here/nix stele setup builder --config $config --write"
+    accepts "where it is to be" test -e "$W/here/systemd/system/stele-deliver.service"
+    read -r id since <"$W/state/machine-id" || id=none since=0
+    same "this machine is noted" "$(cat /etc/machine-id 2>/dev/null | grep . || echo unknown)" "$id"
+    at_least "from now on" "$before" "$since"
+    cp "$W/state/machine-id" "$W/noted"
+    accepts "written again" unshare -m sh -c "mount --bind $W/here/systemd /etc/systemd && NIX_CONF_DIR=$W/here/nix stele setup builder --config $config --write"
+    accepts "it is noted as before" cmp "$W/noted" "$W/state/machine-id"
+    rm -r "$W/state"
+else
+    skipped "written, this machine is noted" "not root, or no mount namespaces"
+fi
 
 echo "# a consumer, dry"
 gate_conf=$W/etc/gate.conf
