@@ -14,17 +14,6 @@
 #include "lib/sys/key.h"
 #include "lib/sys/signer.h"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
-
 enum { LEAVES = 64 };
 
 static char folder[] = "/tmp/stele-signer.XXXXXX";
