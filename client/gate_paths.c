@@ -179,8 +179,9 @@ static enum err ask_signer(struct gate *gate, const struct gathered *gathered, s
     return gate_signer_judge(gate->signer, &question, answer, why);
 }
 
-/* `inputs attested`: the signer wants to see what the path was built from. */
-static enum err follow_inputs(const struct search *search, struct gathered *gathered, struct gate_answer *answer, struct why *why)
+/* `inputs attested`: the signer wants to know of what the path was built from; with `recalled` what it knows already. */
+static enum err follow_inputs(const struct search *search, struct gathered *gathered, bool recalled, struct gate_answer *answer,
+                              struct why *why)
 {
     struct gate *gate = search->gate;
     struct trust trust = { 0 };
@@ -192,9 +193,10 @@ static enum err follow_inputs(const struct search *search, struct gathered *gath
         .looked_up = gathered->looked_up,
     };
     struct trail_sources sources = { .config = gate->config, .policy = &gate->policy, .trust = &trust, .client = search->client };
-    enum err err = client_trust_load(gate->config, &trust, why);
+    gate_answer_free(answer);
+    enum err err = recalled ? OK : client_trust_load(gate->config, &trust, why);
     if (err == OK)
-        err = gate_signer_follow(gate->signer, &question, &sources, answer, &gathered->troubles, why);
+        err = gate_signer_follow(gate->signer, &question, recalled ? NULL : &sources, answer, &gathered->troubles, why);
     trust_free(&trust);
     return err;
 }
@@ -262,16 +264,16 @@ static enum outcome judge(struct search *search, size_t upstream, struct gathere
     }
     if (err == OK)
         err = ask_signer(gate, gathered, search->hash_part, answer, why);
+    if (err == OK && answer->wants_trail)
+        err = follow_inputs(search, gathered, true, answer, why);
     if (err == OK && (!answer->passes || answer->by_warning)) {
         err = ask_logs(search, upstream, gathered);
         gate_answer_free(answer);
         if (err == OK)
             err = ask_signer(gate, gathered, search->hash_part, answer, why);
     }
-    if (err == OK && answer->wants_trail) {
-        gate_answer_free(answer);
-        err = follow_inputs(search, gathered, answer, why);
-    }
+    if (err == OK && answer->wants_trail)
+        err = follow_inputs(search, gathered, false, answer, why);
     if (err == OK && answer->passes)
         err = accept(search, upstream, gathered, answer);
     else if (err == OK)

@@ -39,8 +39,9 @@ const char *gate_signer_public_key(const struct gate_signer *signer);
 enum err gate_signer_judge(struct gate_signer *signer, const struct judge_question *question, struct gate_answer *out,
                            struct why *why);
 /* The same after its inputs were followed (`inputs attested`): what the signer wants is fetched from `sources`, round by round, and
- * verified by it. One path at a time; what is found complete is remembered. Appends to `troubles`
- * a line for each source that could not be asked. */
+ * verified by it. What is found complete is remembered, and wants nothing the next time: with `sources` NULL nobody is asked, and
+ * the answer is `wants_trail` where that does not suffice. Paths wait for each other only as client/gate_turns.h says. Appends to
+ * `troubles` a line for each source that could not be asked. */
 enum err gate_signer_follow(struct gate_signer *signer, const struct judge_question *question, const struct trail_sources *sources,
                             struct gate_answer *out, struct buf *troubles, struct why *why);
 void gate_answer_free(struct gate_answer *answer);

@@ -19,7 +19,7 @@ in rec {
   top = build "top" { inherit middle; } "cat $middle > $out; echo top >> $out";
 }
 END
-nix-build --no-out-link "$W/inputs.nix" -A unattested >"$W/out" 2>&1 # without the hook
+unattested=$(nix-build --no-out-link "$W/inputs.nix" -A unattested 2>"$W/err") # without the hook
 app=$(build "$W/inputs.nix" app)
 top=$(build "$W/inputs.nix" top)
 same "neither refers to what it was built from" "" "$(nix-store -q --references "$app" "$top")"
@@ -40,6 +40,36 @@ refuses "what was built from something that nobody attested does not" "$nowhere"
 refuses "why says where its trail ends" "its trail ends 2 steps? down, at .*-unattested" stele why --config "$W/gate.conf" "$top"
 accepts "and that the other's does not" stele why --config "$W/gate.conf" "$app"
 accepts "what is complete is remembered" grep -q "^$app " "$W/gate-$gates/trails"
+# requests: how many the log has answered so far; each time it is asked, that is one more.
+requests() { curl -s "$(url log)/metrics" | sed -n 's/^stele_log_http_requests_total //p'; }
+before=$(requests)
+stop gate
+start gate stele gate --config "$W/gate.conf" --listen 127.0.0.1:0 || exit 1
+accepts "also by the next gate" gets "$app"
+same "for which no log is asked" $((before + 1)) "$(requests)"
+
+echo "# a trail that is slow"
+trust_builder "inputs attested" "cache c $(cat "$W/cache.public")" "quorum c unattested"
+fill vouched none "$unattested"
+cp -r "$W/cache" "$W/slow"
+fifo=$W/slow/$(part "$unattested").narinfo
+mkfifo "$fifo"
+new_gate "policy log-policy" "upstream file://$W/slow" >"$W/out"
+exec 9<>"$fifo" # whoever opens it waits for what is written here
+curl -s -o "$W/slow-body" -w '%{http_code}' "$(url gate)/$(part "$top").narinfo" >"$W/slow-status" 9>&- &
+note slow $!
+waits() { find "/proc/$(cat "$W/run/gate.pid")/fd" -lname "$fifo" | wc -l; }
+same "the trail of one path waits for a cache" 1 "$(soon 1 waits)"
+is "meanwhile another's comes out" 200 "/$(part "$app").narinfo" -m 100
+same "and the first one still waits" 1 "$(waits)"
+cat "$W/vouched/$(part "$unattested").narinfo" >&9
+exec 9>&-
+wait "$(cat "$W/run/slow.pid")"
+rm "$W/run/slow.pid"
+same "until the cache answers: then its trail comes out as well" 200 "$(cat "$W/slow-status")"
+trust_builder "inputs attested"
+
+echo "# the log is down"
 new_gate "policy log-policy" >"$W/out"
 stop log
 refuses "with the log down nothing is followed, and nothing opens" "$nowhere" gets "$app"

@@ -11,7 +11,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
-enum { OP_JUDGE, OP_TRAIL, FLAG_PASSES = 1, NARINFO_FIELD = 6, LAST_FIELD = 9 }; /* as client/gate_signer.c has them */
+enum { OP_JUDGE, OP_TRAIL, FLAG_PASSES = 1, NARINFO_FIELD = 6, LAST_FIELD = 9 }; /* as client/gate_signer_child.h has them */
 
 static struct client_config config;
 static struct gate_signer *signer;
