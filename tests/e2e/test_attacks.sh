@@ -92,6 +92,9 @@ accepts "what enforce would have refused is counted by reason" stele why --confi
 says "in one line" "let 1 path pass by .mode warn. that .mode enforce. would have refused: 1 because not attested" "$W/out"
 sed -i '/^Sig: /d' "$W/cache/$(part "$manual").narinfo"
 attack "the same, unsigned" "no attestation" "$manual" "mode warn"
+trust_builder "cache c $cache_key" "exempt manual-*"
+attack "unsigned, and exempt" "no .cache. line's key signed it" "$manual"
+trust_builder "cache c $cache_key"
 nix-store --generate-binary-cache-key stranger-1 "$W/stranger.secret" "$W/stranger.public"
 rm -rf "$W/home/cache"
 nix store sign --store "file://$W/cache" -k "$W/stranger.secret" "$manual" >"$W/out" 2>&1

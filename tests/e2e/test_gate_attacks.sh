@@ -57,8 +57,22 @@ sed -i "s|^References: .*|References: $(basename "$app")|" "$narinfo" && resign
 nix_leaves "swapped references"
 echo "CA: fixed:r:sha256:$(printf %052d 0)" >>"$narinfo" && resign
 nix_leaves "a false CA"
-sed -i "s|^URL: .*|URL: ../$(basename "$W")/good.nar|" "$narinfo"
-nix_leaves "a URL that leads elsewhere"
+# Each of these leads to the very bytes that were attested.
+mkdir "$W/elsewhere"
+cp "$W/good.nar" "$W/elsewhere/good.nar"
+cp "$W/good.nar" "$W/cache/good.nar"
+static_server elsewhere "$W/elsewhere" || exit 1
+host=$(url elsewhere | sed 's|http://||')
+for to in ../elsewhere/good.nar %2e%2e/elsewhere/good.nar nar/../../elsewhere/good.nar /good.nar "http://$host/good.nar" \
+    "//$host/good.nar" "file://$W/good.nar" "FILE://$W/good.nar"; do
+    sed -i "s|^URL: .*|URL: $to|" "$narinfo"
+    nix_leaves "a URL that leads elsewhere: $to"
+done
+same "where it led nobody asked" 0 "$(grep -c good.nar "$W/nginx-elsewhere/access.log")"
+sed -i "s|^URL: .*|URL: good.nar|" "$narinfo"
+rm -rf "$W/user"
+accepts "one that leads anywhere in the cache: Nix gets it" substitute user "$(url gate)" "$keys" "$library"
+cp "$W/good.narinfo" "$narinfo"
 {
     cat "$W/good.narinfo"
     printf 'Deriver: x\000y\n'
@@ -83,16 +97,28 @@ refuses "a stripped proof: Nix does not get it" "don't know how to build" substi
 cp "$W/state/proofs/$part.tlog-proof" "$W/cache/"
 new_gate
 nix_takes "a stripped proof: control"
+sed -i 's/hello/hullo/' "$nar"
+new_gate
+rm -rf "$W/user"
+refuses "bytes swapped between narinfo and NAR: Nix does not get it" "." substitute user "$(url gate)" "$keys" "$library"
+says "for that reason" "nar-broken .*other bytes than what was attested" "$W/run/gate.err"
+accepts "and nothing of it" test ! -e "$W/user$library"
+cp "$W/good.nar" "$nar"
+new_gate
+nix_takes "bytes swapped between narinfo and NAR: control"
 head -c 64M /dev/zero | xz -0 >"$W/cache/nar/bomb.nar.xz"
 sed -i 's|^URL: .*|URL: nar/bomb.nar.xz|; s|^Compression: .*|Compression: xz|; /^File/d' "$narinfo"
 rm -rf "$W/user"
 refuses "a compression bomb: Nix does not get it" "." substitute user "$(url gate)" "$keys" "$library"
+says "for that reason" "nar-broken .*longer than what was attested|nar-broken .*other bytes" "$W/run/gate.err"
 cp "$W/good.narinfo" "$narinfo"
 new_gate
 nix_takes "a compression bomb: control"
 echo endless >"$W/mode"
 new_gate "upstream $(url flaky)"
 is "a narinfo of a gigabyte" 404 "/$part.narinfo"
+rm -rf "$W/user"
+refuses "a narinfo of a gigabyte: Nix does not get it" "don't know how to build" substitute user "$(url gate)" "$keys" "$library"
 case $STELE_BUILD in
 *plain)
     peak_kb=$(awk '/^VmHWM/ { print $2 }' "/proc/$(cat "$W/run/gate.pid")/status")
@@ -101,7 +127,8 @@ case $STELE_BUILD in
 *) skipped "is not read" "the sanitizers hold more" ;;
 esac
 echo ok >"$W/mode"
-is "a narinfo of a gigabyte: control" 200 "/$part.narinfo"
+new_gate "upstream $(url flaky)"
+nix_takes "a narinfo of a gigabyte: control"
 
 # Nix believes a narinfo for thirty days, and then asks for the NAR alone.
 new_gate
