@@ -31,6 +31,9 @@ accepts "under its key alone" stele-log fsck --from "$(url log)/" --key "$vkey"
 if command -v script >"$W/got"; then
     script -qec "stele-log fsck --from $(url log) --key $vkey" /dev/null >"$W/tty" 2>&1
     says "on a terminal it shows how far it is" 'checking entries  \[[#.]{30}\] 4096/6001' "$W/tty"
+    stele-log backup "$W/log" "$W/backup" >"$W/got" 2>&1
+    script -qec "stele-log fsck $W/backup" /dev/null >"$W/tty" 2>&1
+    says "as with a folder" 'checking entries  \[[#.]{30}\] 4096/6001' "$W/tty"
 else
     skipped "on a terminal it shows how far it is" "script is not installed"
 fi

@@ -138,4 +138,21 @@ for page in / /metrics; do
 done
 status "that is no other address's" 200 "$(asks /healthz 192.0.2.10)"
 stop w
+
+# Thousands of logs.
+stele-witness init "$W/many" --name many.example >/dev/null 2>&1
+"$STELE_BUILD/tests/bench/witness" vkeys 3000 >"$W/many/logs"
+accepts "a log beside 3,000 others is added" stele-witness add-log "$W/many" "$(vkey $a)"
+start w stele-witness serve "$W/many" --listen 127.0.0.1:0
+status "and is cosigned" 200 "$(send $a 0 5)"
+"$STELE_BUILD/tests/bench/witness" load "$(url w)" 3000 8 1 60 >"$W/load"
+same "as each of the 3,000 is" "refused 0" "$(grep '^refused ' "$W/load")"
+stele-witness add-log "$W/many" "$(vkey x.example)" >/dev/null 2>&1
+reread
+same "one more, without a restart" 200 "$(soon 200 send x.example 0 5)"
+status "the first is remembered" 409 "$(send $a 0 6)"
+same "the page has them all" 3002 "$(curl -s "$(url w)/" | grep -c '<td class="o">')"
+same "the metrics, too" 3002 "$(curl -s "$(url w)/metrics" | grep -c '^stele_witness_size{')"
+stop w
+same "and all are on the disk" $(((3002 + 1) * 128)) "$(wc -c <"$W/many/heads")"
 done_testing

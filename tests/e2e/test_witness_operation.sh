@@ -19,8 +19,28 @@ says "an origin is text" 'a &lt;b&gt; &amp; &quot;c&quot;' "$W/page"
 accepts "there is no script" sh -c "! grep -qi '<script\|javascript:\|onload' '$W/page'"
 says "and none would run" "^Content-Security-Policy: default-src 'none'" "$W/headers"
 
+# What a log asked for, by how it ended.
+stele-witness add-log "$W/w" "$(witness_log vkey m.example)" >/dev/null 2>&1
+reread
+same "a head is cosigned" 200 "$(soon 200 send m.example 0 5)"
+for refusal in "old_above_size 400 6 5" "not_signed 403 5 6 - 3" "conflict 409 3 9" "unproven 422 5 9 2"; do
+    # shellcheck disable=SC2086 # words
+    set -- $refusal
+    kind=$1 wanted=$2
+    shift 2
+    status "a refusal: $kind" "$wanted" "$(send m.example "$@")"
+    same "is counted as that" 1 "$(metric "stele_witness_requests_total{origin=\"m.example\",result=\"$kind\"}")"
+done
+same "and the cosigned one as none" 1 "$(metric 'stele_witness_requests_total{origin="m.example",result="cosigned"}')"
+same "the metrics have its size" 5 "$(metric 'stele_witness_size{origin="m.example"}')"
+now=$(date +%s)
+same "and its last time" yes "$(metric 'stele_witness_time_seconds{origin="m.example"}' | awk -v now="$now" '{ print ($1 > now - 600 && $1 <= now + 1 ? "yes" : $1) }')"
+stele-witness remove-log "$W/w" m.example >/dev/null 2>&1
+reread
+same "of a log that was removed they have nothing" "" "$(soon "" metric 'stele_witness_size{origin="m.example"}')"
+
 # A backup of a witness that runs; then it goes on, and is lost.
-accepts "the notes reach the disk" test "$(soon 2 sh -c "ls '$W/w/checkpoints' | wc -l")" = 2
+accepts "the notes reach the disk" test "$(soon 3 sh -c "ls '$W/w/checkpoints' | wc -l")" = 3
 accepts "backup" stele-witness backup "$W/w" "$W/backup"
 accepts "the key is not in it" test ! -e "$W/backup/key"
 refuses "a backup gets a folder of its own" "not empty" stele-witness backup "$W/w" "$W/backup"
