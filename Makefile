@@ -157,7 +157,7 @@ sim_wrap := pthread_create pthread_join pthread_mutex_init pthread_mutex_destroy
             pthread_cond_init pthread_cond_destroy pthread_cond_wait pthread_cond_timedwait pthread_cond_signal \
             pthread_cond_broadcast pthread_rwlock_init pthread_rwlock_destroy pthread_rwlock_rdlock pthread_rwlock_wrlock \
             pthread_rwlock_unlock pthread_sigmask sched_yield setpriority nanosleep clock_gettime sysconf sigwait open close read \
-            write pread pwrite fsync fdatasync ftruncate rename unlink rmdir mkdir mkstemp fstat stat lstat access fchmod statvfs \
+            write pread pwrite fsync fdatasync ftruncate rename unlink rmdir mkdir getrandom fstat stat lstat access fchmod statvfs \
             flock scandir mmap
 # One program's objects as one, of which only its commands can be seen, under names of its own.
 $O/tests/sim/log_all.o: $(log_o)

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -186,6 +187,23 @@ enum err file_copy_if(const char *from, const char *to, mode_t mode, size_t byte
     return err;
 }
 
+/* A new file whose name is `name` with other letters in place of the last six. As mkstemp, but not for the programs that another
+ * thread starts meanwhile. */
+static int create_unlike(char *name)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz012345";
+    uint8_t random[6];
+    int fd = -1;
+    do {
+        if (getrandom(random, sizeof random, 0) != sizeof random)
+            return -1;
+        for (size_t i = 0; i < sizeof random; i++)
+            name[strlen(name) - sizeof random + i] = letters[random[i] % (sizeof letters - 1)];
+        fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    } while (fd < 0 && errno == EEXIST);
+    return fd;
+}
+
 static enum err replace(const char *path, mode_t mode, struct span content, bool sync, struct why *why)
 {
     /* Beside the file, in its file system, hidden from dir_each, and unlike any other process's. */
@@ -195,7 +213,7 @@ static enum err replace(const char *path, mode_t mode, struct span content, bool
     if (temporary == NULL)
         return fail(why, ERR_ENV, "out of memory");
     snprintf(temporary, len, "%.*s.%s.XXXXXX", (int)(name - path), path, name);
-    int fd = mkstemp(temporary);
+    int fd = create_unlike(temporary);
     enum err err = fd < 0 ? fail_errno(why, "create a file beside", path) : fill(fd, temporary, mode, content, sync, why);
     if (err == OK && rename(temporary, path) != 0)
         err = fail_errno(why, "replace", path);

@@ -32,7 +32,6 @@ static atomic_int left;
 static char *hit;
 
 DECLARE(open);
-DECLARE(mkstemp);
 DECLARE(close);
 DECLARE(close_range);
 DECLARE(write);
@@ -96,12 +95,6 @@ int __open_2(const char *path, int flags)
     return open(path, flags);
 }
 
-int mkstemp(char *path)
-{
-    int fd = REAL(mkstemp)(path);
-    return opened(fd, path);
-}
-
 int close(int fd)
 {
     if (fd >= 0 && fd < FDS_MAX)
@@ -159,7 +152,6 @@ __attribute__((constructor)) static void begin(void)
     if (what == NULL || file == NULL || sscanf(what, "%63[^:]:%d:%4095s", calls, &n, under) != 3)
         return;
     (void)REAL(open);
-    (void)REAL(mkstemp);
     (void)REAL(close);
     (void)REAL(close_range);
     (void)REAL(write);

@@ -52,7 +52,6 @@ static struct {
 } die;
 
 DECLARE(open);
-DECLARE(mkstemp);
 DECLARE(close);
 DECLARE(dup2);
 DECLARE(close_range);
@@ -198,16 +197,6 @@ int __open_2(const char *path, int flags);
 int __open_2(const char *path, int flags)
 {
     return open(path, flags);
-}
-
-int mkstemp(char *path)
-{
-    char full[PATH_MAX];
-    int fd = REAL(mkstemp)(path);
-    const char *name = ours(path, full);
-    if (name != NULL && fd >= 0)
-        remember(fd, name, false, true);
-    return fd;
 }
 
 static void forget(int fd)
@@ -420,7 +409,7 @@ static int find_code(struct dl_phdr_info *info, size_t size, void *ctx)
 
 static void resolve_all(void)
 {
-    (void)REAL(open), (void)REAL(mkstemp), (void)REAL(close), (void)REAL(dup2), (void)REAL(close_range), (void)REAL(write);
+    (void)REAL(open), (void)REAL(close), (void)REAL(dup2), (void)REAL(close_range), (void)REAL(write);
     (void)REAL(writev), (void)REAL(pwrite), (void)REAL(ftruncate), (void)REAL(posix_fallocate), (void)REAL(fsync);
     (void)REAL(fdatasync), (void)REAL(rename), (void)REAL(unlink), (void)REAL(rmdir), (void)REAL(mkdir), (void)REAL(send),
         (void)REAL(sendmsg);

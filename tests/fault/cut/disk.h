@@ -36,7 +36,7 @@ struct disk_sync {
 
 /* Where a program syncs: who called whom, and what was synced. */
 struct disk_site {
-    char what[512]; /* "PROGRAM KIND PATH": a name that mkstemp made ends in "*" */
+    char what[512]; /* "PROGRAM KIND PATH": a name with random letters at its end ends in "*" */
     /* The first site of those that a change at one place of the source would take out together: the same sync, for the same
      * caller; or, where a library syncs, that of one call and one file. */
     int place;
