@@ -6,11 +6,12 @@
 #include <signal.h>
 #include <spawn.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "lib/sys/clock.h"
 
-enum { NIX_TIMEOUT_MS = 30000 };
+enum { NIX_TIMEOUT_MS = 30000, END_STEP_MS = 5 };
 
 extern char **environ;
 
@@ -59,8 +60,22 @@ static int start(const char *const *argv, int fd, pid_t *pid)
     return code;
 }
 
+/* Waits for its end, that of its output having come. */
+static enum err wait_for(pid_t pid, uint64_t until_ms, int *status, struct why *why)
+{
+    const struct timespec step = { .tv_nsec = END_STEP_MS * 1000000 };
+    pid_t ended;
+    while ((ended = waitpid(pid, status, WNOHANG)) == 0 || (ended < 0 && errno == EINTR)) {
+        if (clock_monotonic_ms() >= until_ms)
+            return fail(why, ERR_ENV, "it does not end");
+        nanosleep(&step, NULL);
+    }
+    return OK;
+}
+
 enum err run_and_read(const char *const *argv, unsigned timeout_ms, size_t bytes_max, struct buf *out, struct why *why)
 {
+    uint64_t until_ms = clock_monotonic_ms() + timeout_ms;
     int ends[2], status = 0;
     pid_t pid;
     if (pipe(ends) != 0)
@@ -70,19 +85,19 @@ enum err run_and_read(const char *const *argv, unsigned timeout_ms, size_t bytes
     int code = start(argv, ends[1], &pid);
     close(ends[1]);
     enum err err = code != 0 ? fail(why, ERR_ENV, "cannot run %s: %s", argv[0], strerror(code))
-                             : read_all(ends[0], clock_monotonic_ms() + timeout_ms, bytes_max, out, why);
+                             : read_all(ends[0], until_ms, bytes_max, out, why);
     close(ends[0]);
     if (code != 0)
         return err;
+    if (err == OK)
+        err = wait_for(pid, until_ms, &status, why);
     if (err != OK) {
         kill(pid, SIGKILL);
-        fail_in(why, err, "%s", argv[0]);
+        while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+            continue;
+        return fail_in(why, err, "%s", argv[0]);
     }
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-        continue;
-    if (err == OK && (!WIFEXITED(status) || WEXITSTATUS(status) != 0))
-        err = fail(why, ERR_ENV, "%s does not succeed", argv[0]);
-    return err;
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0 ? OK : fail(why, ERR_ENV, "%s does not succeed", argv[0]);
 }
 
 enum err nixrun_config(struct nixconf *out, struct why *why)

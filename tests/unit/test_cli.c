@@ -1,3 +1,4 @@
+#define _GNU_SOURCE /* posix_openpt */
 #include "tests/unit/support.h"
 
 #include <fcntl.h>
@@ -127,9 +128,52 @@ static void what_cannot_be_printed_is_an_error(void **state)
     assert_int_equal(status_of("print", -1, "/dev/full"), ERR_ENV);
 }
 
+/* What a terminal shows of it: one line, written over and over, and in the end nothing. */
+static void progress_is_for_terminals(void **state)
+{
+    (void)state;
+    static const char wanted[] = "\r\033[Kcounting  7"
+                                 "\r\033[Kdone  [###############...............] 5/10"
+                                 "\r\033[Kdone  [##############################] 11/10"
+                                 "\r\033[K";
+    char shown[256];
+    size_t len = 0;
+    int status, terminal = posix_openpt(O_RDWR | O_NOCTTY), file = open("/dev/null", O_WRONLY);
+    assert_true(terminal >= 0 && grantpt(terminal) == 0 && unlockpt(terminal) == 0);
+    int end = open(ptsname(terminal), O_RDWR | O_NOCTTY);
+    assert_true(end >= 0);
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0) {
+        if (dup2(end, STDERR_FILENO) < 0)
+            _exit(100);
+        cli_progress("counting", 7, 0);
+        cli_progress("done", 5, 10);
+        cli_progress("done", 11, 10);
+        cli_progress_end();
+        cli_progress_end(); /* once is enough */
+        dup2(file, STDERR_FILENO);
+        cli_progress("unseen", 1, 2);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    while (len < sizeof wanted - 1) {
+        ssize_t got = read(terminal, shown + len, sizeof shown - len);
+        assert_true(got > 0);
+        len += (size_t)got;
+    }
+    assert_int_equal(len, sizeof wanted - 1);
+    assert_memory_equal(shown, wanted, len);
+    close(terminal);
+    close(end);
+    close(file);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(words), cmocka_unit_test(no_file_takes_the_place_of_stdio),
+    const struct CMUnitTest tests[] = { cmocka_unit_test(progress_is_for_terminals), cmocka_unit_test(words),
+                                        cmocka_unit_test(no_file_takes_the_place_of_stdio),
                                         cmocka_unit_test(what_cannot_be_printed_is_an_error) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

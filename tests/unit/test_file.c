@@ -1,7 +1,11 @@
 #include "tests/unit/support.h"
 
+#include <dirent.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -80,12 +84,141 @@ static void create_and_replace(void **state)
     buf_free(&text);
 }
 
+/* Hidden ones, too. */
+static size_t entries(void)
+{
+    DIR *dir = opendir(folder);
+    size_t n = 0;
+    assert_non_null(dir);
+    while (readdir(dir) != NULL)
+        n++;
+    closedir(dir);
+    return n;
+}
+
+/* The cheap way: a name that is taken stays as it is, and so does what a symlink leads to. */
+static void create_soft(void **state)
+{
+    struct buf text = BUF_EMPTY;
+    struct why why;
+    bool exists;
+    (void)state;
+    char *path = in_folder("soft");
+    assert_int_equal(file_create_soft(path, 0600, span_str("one"), &exists, &why), OK);
+    assert_false(exists);
+    assert_int_equal(file_create_soft(path, 0600, span_str("two"), &exists, &why), OK);
+    assert_true(exists);
+    assert_int_equal(file_read(path, 100, &text, &why), OK);
+    assert_true(span_is(span_buf(&text), "one"));
+    assert_int_equal(file_remove(path, &why), OK);
+    assert_int_equal(symlink("/nonexistent/elsewhere", path), 0);
+    assert_int_equal(file_create_soft(path, 0600, span_str("x"), &exists, &why), OK);
+    assert_true(exists);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(file_create_soft("/nonexistent/folder/x", 0600, span_str("x"), &exists, &why), ERR_ENV);
+    assert_false(exists);
+    buf_free(&text);
+}
+
+/* What a disk that takes no more leaves behind: in a process whose files may not grow beyond 8 bytes. */
+static bool nothing_torn(void)
+{
+    static const char old[] = "old", large[] = "more than eight bytes";
+    const struct rlimit limit = { 8, 8 };
+    struct buf text = BUF_EMPTY;
+    struct why why;
+    bool exists;
+    char *path = in_folder("full");
+    if (file_create(path, 0600, span_str(old), &why) != OK || setrlimit(RLIMIT_FSIZE, &limit) != 0 ||
+        signal(SIGXFSZ, SIG_IGN) == SIG_ERR)
+        return false;
+    size_t before = entries();
+    bool refused = file_replace(path, 0600, span_str(large), &why) == ERR_ENV && strstr(why.text, "cannot write") != NULL &&
+                   file_replace_soft(path, 0600, span_str(large), &why) == ERR_ENV;
+    bool kept = file_read(path, 100, &text, &why) == OK && span_is(span_buf(&text), old);
+    path = in_folder("fuller");
+    refused = refused && file_create(path, 0600, span_str(large), &why) == ERR_ENV && access(path, F_OK) != 0 &&
+              file_create_soft(path, 0600, span_str(large), &exists, &why) == ERR_ENV && !exists;
+    buf_free(&text);
+    return refused && kept && entries() == before;
+}
+
+static void a_full_disk(void **state)
+{
+    struct why why;
+    int status;
+    (void)state;
+    pid_t pid = fork();
+    if (pid == 0)
+        exit(nothing_torn() ? 0 : 1);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    assert_int_equal(file_remove(in_folder("full"), &why), OK);
+}
+
+static void copies(void **state)
+{
+    struct buf text = BUF_EMPTY;
+    struct why why;
+    (void)state;
+    char from[128], *to = in_folder("to");
+    snprintf(from, sizeof from, "%s/from", folder);
+    assert_int_equal(file_copy_if(from, to, 0600, 100, &why), OK); /* nothing is there */
+    assert_int_equal(access(to, F_OK), -1);
+    assert_int_equal(file_create(from, 0600, span_str("text"), &why), OK);
+    assert_int_equal(file_copy_if(from, to, 0600, 3, &why), ERR_ENV);
+    assert_int_equal(file_copy_if(from, to, 0600, 100, &why), OK);
+    assert_int_equal(file_read(to, 100, &text, &why), OK);
+    assert_true(span_is(span_buf(&text), "text"));
+    assert_int_equal(file_copy_if(from, to, 0600, 100, &why), ERR_ENV); /* and not over what is there */
+    assert_int_equal(file_remove(from, &why), OK);
+    assert_int_equal(file_remove(to, &why), OK);
+    buf_free(&text);
+}
+
+/* Names without a folder are of the current one; what is no folder is told by its name. */
+static void folders(void **state)
+{
+    static const char nowhere[] = "/nonexistent/folder";
+    struct why why;
+    uint64_t bytes;
+    int fd, back = open(".", O_RDONLY | O_DIRECTORY);
+    (void)state;
+    assert_true(back >= 0);
+    assert_int_equal(chdir(folder), 0);
+    assert_int_equal(file_create("here", 0600, span_str("x"), &why), OK);
+    assert_int_equal(dir_make("a/b", 0700, &why), OK);
+    assert_int_equal(dir_make("a/b", 0700, &why), OK);
+    assert_int_equal(fchdir(back), 0);
+    close(back);
+    assert_int_equal(access(in_folder("here"), F_OK), 0);
+    assert_int_equal(dir_make(in_folder("here"), 0700, &why), ERR_ENV);
+    assert_non_null(strstr(why.text, "here is not a folder"));
+    assert_int_equal(dir_make("/proc/nothing", 0700, &why), ERR_ENV);
+    assert_int_equal(rmdir(in_folder("a/b")), 0);
+    assert_int_equal(rmdir(in_folder("a")), 0);
+    assert_int_equal(dir_sync_all(folder, &why), OK);
+    assert_int_equal(file_sync(in_folder("here"), &why), OK);
+    assert_int_equal(file_remove(in_folder("here"), &why), OK);
+    assert_int_equal(file_sync(in_folder("here"), &why), ERR_ENV);
+    assert_int_equal(dir_sync(nowhere, &why), ERR_ENV);
+    assert_int_equal(dir_sync_all(nowhere, &why), ERR_ENV);
+    assert_int_equal(dir_each(nowhere, remove_entry, NULL, &why), ERR_ENV);
+    assert_int_equal(disk_free(nowhere, &bytes, &why), ERR_ENV);
+    assert_non_null(strstr(why.text, nowhere));
+    assert_int_equal(dir_lock(nowhere, 0, &why), ERR_ENV);
+    assert_int_equal(file_lock("/nonexistent/folder/lock", &fd, &why), ERR_ENV);
+    assert_false(dir_locked(nowhere));
+}
+
 static void one_process_a_folder(void **state)
 {
     struct why why;
     int status;
     (void)state;
+    assert_false(dir_locked(folder));
     assert_int_equal(dir_lock(folder, 0, &why), OK);
+    assert_true(dir_locked(folder));
     pid_t pid = fork();
     if (pid == 0)
         _exit(dir_lock(folder, 50, &why) == ERR_ENV ? 0 : 1);
@@ -120,6 +253,12 @@ static void secret_keys(void **state)
     assert_int_equal(chmod(path, 0640), 0);
     assert_int_equal(secret_key_load(&again, path, SIG_ED25519, &why), ERR_ENV);
     assert_int_equal(secret_key_load(&again, "/nonexistent/key", SIG_ED25519, &why), ERR_ENV);
+    assert_int_equal(secret_key_load(&again, folder, SIG_ED25519, &why), ERR_ENV);
+    assert_non_null(strstr(why.text, "not a regular file"));
+    assert_int_equal(chmod(path, 0600), 0);
+    assert_int_equal(truncate(path, 1 << 20), 0);
+    assert_int_equal(secret_key_load(&again, path, SIG_ED25519, &why), ERR_MALFORMED);
+    assert_non_null(strstr(why.text, "larger than a key"));
     assert_int_equal(unlink(path), 0);
     /* FILE is gone, but FILE.pub is not overwritten either. */
     assert_int_equal(secret_key_save(key, path, &why), ERR_ENV);
@@ -154,7 +293,13 @@ static void keys_from_nix(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(create_and_replace), cmocka_unit_test(one_process_a_folder),
-                                        cmocka_unit_test(secret_keys), cmocka_unit_test(keys_from_nix) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(create_and_replace),
+                                        cmocka_unit_test(create_soft),
+                                        cmocka_unit_test(a_full_disk),
+                                        cmocka_unit_test(copies),
+                                        cmocka_unit_test(folders),
+                                        cmocka_unit_test(one_process_a_folder),
+                                        cmocka_unit_test(secret_keys),
+                                        cmocka_unit_test(keys_from_nix) };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -118,6 +118,9 @@ static void refuses_smuggling(void **state)
         { "POST /echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400 },
         { "POST /echo HTTP/1.1\r\nTransfer-Encoding: x\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400 },
         { "POST /echo HTTP/1.0\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", 400 },
+        /* A body in chunks is taken from POST alone. */
+        { "GET /hello HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400 },
+        { "PUT /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", 400 },
         { "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length : 3\r\n\r\nabc", 400 },
         { "POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding\t: chunked\r\nContent-Length: 3\r\n\r\nabc", 400 },
         { "POST /echo HTTP/1.1\r\nHost: h\r\nX: a\rContent-Length: 3\r\n\r\nabc", 400 },
@@ -378,8 +381,17 @@ static void refuses_to_listen(void **state)
     assert_int_equal(http_server_start(&server, &config, &why), ERR_USAGE);
     config.listen = "127.0.0.1:70000";
     assert_int_equal(http_server_start(&server, &config, &why), ERR_USAGE);
+    config.listen = "::1:80"; /* where does the address end? */
+    assert_int_equal(http_server_start(&server, &config, &why), ERR_USAGE);
     config.listen = "192.0.2.1:80";
     assert_int_equal(http_server_start(&server, &config, &why), ERR_ENV);
+    config.listen = "[::1::2]:80";
+    assert_int_equal(http_server_start(&server, &config, &why), ERR_ENV);
+    assert_non_null(strstr(why.text, "cannot listen on [::1::2]:80"));
+    config.listen = "127.0.0.1:0";
+    config.listen_fd = 1000; /* nobody handed it over */
+    assert_int_equal(http_server_start(&server, &config, &why), ERR_ENV);
+    assert_non_null(strstr(why.text, "handed over"));
 }
 
 int main(void)

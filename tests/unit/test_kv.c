@@ -1,5 +1,6 @@
 #include "tests/unit/support.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -319,6 +320,33 @@ static void test_open_fails(void **state)
     assert_non_null(strstr(why.text, "/nowhere/at/all"));
 }
 
+/* What is in place of a database's file: none and an empty one are fine, the rest is told by its name. */
+static void test_check_of_no_file(void **state)
+{
+    (void)state;
+    static const char text[] = "this is no database, but longer than one page of it would be";
+    struct why why;
+    char path[96];
+    snprintf(path, sizeof path, "%s/data.mdb", dir);
+    assert_int_equal(kv_check(dir, KV_VALUES_SMALL, &why), OK);
+    assert_int_equal(close(open(path, O_WRONLY | O_CREAT, 0600)), 0);
+    assert_int_equal(kv_check(dir, KV_VALUES_LARGE, &why), OK);
+    int fd = open(path, O_WRONLY);
+    assert_int_equal(write(fd, text, sizeof text), sizeof text);
+    close(fd);
+    assert_int_equal(kv_check(dir, KV_VALUES_SMALL, &why), ERR_MALFORMED);
+    assert_non_null(strstr(why.text, "data.mdb is damaged"));
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(mkdir(path, 0700), 0);
+    assert_int_equal(kv_check(dir, KV_VALUES_SMALL, &why), ERR_ENV);
+    assert_non_null(strstr(why.text, "cannot read"));
+    assert_int_equal(rmdir(path), 0);
+    assert_int_equal(symlink("data.mdb", path), 0); /* to itself */
+    assert_int_equal(kv_check(dir, KV_VALUES_SMALL, &why), ERR_ENV);
+    assert_non_null(strstr(why.text, "cannot open"));
+    assert_int_equal(unlink(path), 0);
+}
+
 static uint64_t count_all(struct kv *kv)
 {
     struct kv_txn txn;
@@ -399,6 +427,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_dead_after_a_failed_commit, setup, teardown),
         cmocka_unit_test_setup_teardown(test_slots_of_dead_readers, setup, teardown),
         cmocka_unit_test(test_open_fails),
+        cmocka_unit_test_setup_teardown(test_check_of_no_file, setup, teardown),
         cmocka_unit_test_setup_teardown(reads_beside_and_copies, setup, teardown),
     };
     return cmocka_run_group_tests_name("kv", tests, NULL, NULL);

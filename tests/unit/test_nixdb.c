@@ -191,6 +191,15 @@ static void closures(void **state)
     nixdb_close(db);
 }
 
+static sqlite3 *open_to_write(void)
+{
+    char file[512];
+    sqlite3 *handle;
+    snprintf(file, sizeof file, "%s/var/db/db.sqlite", nix_world);
+    assert_int_equal(sqlite3_open(file, &handle), SQLITE_OK);
+    return handle;
+}
+
 static void run_sql(sqlite3 *handle, const char *sql)
 {
     assert_int_equal(sqlite3_exec(handle, sql, NULL, NULL, NULL), SQLITE_OK);
@@ -201,12 +210,9 @@ static void large_closure(void **state)
 {
     struct nixdb_paths out;
     struct why why = { "" };
-    char file[512];
-    sqlite3 *handle;
     (void)state;
     nix_world_make();
-    snprintf(file, sizeof file, "%s/var/db/db.sqlite", nix_world);
-    assert_int_equal(sqlite3_open(file, &handle), SQLITE_OK);
+    sqlite3 *handle = open_to_write();
     run_sql(handle, "with recursive n(i) as (select 1 union all select i + 1 from n where i < 5000)"
                     " insert into ValidPaths (id, path, hash, registrationTime, narSize)"
                     " select i, printf('/nix/store/%032d-p', i), printf('sha256:%064x', i), 1, 100 from n");
@@ -313,6 +319,65 @@ static enum err try_open(struct why *why)
     return err;
 }
 
+/* A hash of another kind is told with its path: nothing is compared with what it is not. */
+static void other_hashes(void **state)
+{
+    static const char path[] = "/nix/store/00000000000000000000000000000001-p";
+    const char *const roots[] = { path };
+    struct nixdb_paths out;
+    struct nixdb_info info;
+    struct why why = { "" };
+    bool found;
+    (void)state;
+    nix_world_make();
+    sqlite3 *handle = open_to_write();
+    run_sql(handle,
+            "insert into ValidPaths (id, path, hash, registrationTime, narSize)"
+            " values (1, '/nix/store/00000000000000000000000000000001-p', 'sha1:0123456789012345678901234567890123456789', 1, 1)");
+    struct nixdb *db = open_db(NULL);
+    assert_int_equal(nixdb_path(db, path, &info, &found, &why), ERR_MALFORMED);
+    assert_non_null(strstr(why.text, "00000001-p has no SHA-256 hash"));
+    assert_int_equal(nixdb_closure(db, roots, 1, &out, &why), ERR_MALFORMED);
+    assert_non_null(strstr(why.text, "00000001-p has no SHA-256 hash"));
+    run_sql(handle, "update ValidPaths set hash = printf('sha256:%064x', 1)");
+    assert_int_equal(nixdb_closure(db, roots, 1, &out, &why), OK);
+    assert_int_equal(out.n, 1);
+    nixdb_paths_free(&out);
+    nixdb_close(db);
+    sqlite3_close(handle);
+}
+
+/* A database that a later Nix would have changed is told by its name, whatever is asked of it. */
+static void other_schema(void **state)
+{
+    static const char path[] = "/nix/store/00000000000000000000000000000001-p";
+    const char *const roots[] = { path };
+    struct nixdb_paths out;
+    struct nixdb_info info;
+    struct why why = { "" };
+    size_t n;
+    bool found;
+    (void)state;
+    nix_world_make();
+    sqlite3 *handle = open_to_write();
+    run_sql(handle, "insert into ValidPaths (id, path, hash, registrationTime, narSize)"
+                    " values (1, '/nix/store/00000000000000000000000000000001-p', printf('sha256:%064x', 1), 1, 1)");
+    struct nixdb *db = open_db(NULL);
+    run_sql(handle, "alter table Refs rename to Later");
+    assert_int_equal(nixdb_path(db, path, &info, &found, &why), ERR_ENV);
+    assert_non_null(strstr(why.text, "var/db/db.sqlite: no such table"));
+    assert_int_equal(nixdb_closure(db, roots, 1, &out, &why), ERR_ENV);
+    assert_int_equal(nixdb_referrers(db, path, 10, &out, &why), ERR_ENV);
+    run_sql(handle, "alter table ValidPaths rename to Now");
+    assert_int_equal(nixdb_count(db, &n, &why), ERR_ENV);
+    assert_int_equal(nixdb_derived(db, path, &out, &why), ERR_ENV);
+    assert_int_equal(nixdb_path(db, path, &info, &found, &why), ERR_ENV);
+    assert_int_equal(nixdb_closure(db, roots, 1, &out, &why), ERR_ENV);
+    nixdb_close(db);
+    assert_int_equal(try_open(&why), ERR_ENV); /* nor does it open */
+    sqlite3_close(handle);
+}
+
 static void unopened(void **state)
 {
     struct why why = { "" };
@@ -362,10 +427,11 @@ static void unprivileged(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_teardown(paths, nix_world_end),      cmocka_unit_test_teardown(derived, nix_world_end),
-        cmocka_unit_test_teardown(closures, nix_world_end),   cmocka_unit_test_teardown(large_closure, nix_world_end),
-        cmocka_unit_test_teardown(store_root, nix_world_end), cmocka_unit_test(environment),
-        cmocka_unit_test_teardown(unopened, nix_world_end),   cmocka_unit_test_teardown(unprivileged, nix_world_end),
+        cmocka_unit_test_teardown(paths, nix_world_end),        cmocka_unit_test_teardown(derived, nix_world_end),
+        cmocka_unit_test_teardown(closures, nix_world_end),     cmocka_unit_test_teardown(large_closure, nix_world_end),
+        cmocka_unit_test_teardown(store_root, nix_world_end),   cmocka_unit_test(environment),
+        cmocka_unit_test_teardown(other_hashes, nix_world_end), cmocka_unit_test_teardown(other_schema, nix_world_end),
+        cmocka_unit_test_teardown(unopened, nix_world_end),     cmocka_unit_test_teardown(unprivileged, nix_world_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
