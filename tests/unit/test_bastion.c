@@ -243,6 +243,21 @@ static void comes_back(void **state)
     end_both(peer, bastion);
 }
 
+/* Where nobody listens: twice as long each time, and up to half shorter by chance: 10, 20, 40, 80, 100 and 100 ms, or half of that. */
+static void tries_less_and_less(void **state)
+{
+    (void)state;
+    struct bastion_peer *peer = bastion_peer_new(ca, "localhost", "bastion/0");
+    unsigned port = bastion_peer_port(peer);
+    bastion_peer_free(peer);
+    uint64_t began_ms = clock_monotonic_ms();
+    struct bastion *bastion = start_to(port, "localhost", ca);
+    struct bastion_status status = after_failures(bastion, 7);
+    assert_true(clock_monotonic_ms() - began_ms >= 175);
+    assert_int_equal(status.connects, 0);
+    bastion_stop(bastion, 0);
+}
+
 static void notices_silence(void **state)
 {
     struct bastion_peer *peer;
@@ -444,7 +459,7 @@ int main(void)
         cmocka_unit_test(notices_silence),   cmocka_unit_test(bounds_what_comes),
         cmocka_unit_test(bounds_how_many),   cmocka_unit_test(survives_early_floods),
         cmocka_unit_test(survives_resets),   cmocka_unit_test(gives_up_the_slow),
-        cmocka_unit_test(stops_gracefully),
+        cmocka_unit_test(stops_gracefully),  cmocka_unit_test(tries_less_and_less),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
