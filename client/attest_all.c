@@ -16,6 +16,7 @@ enum { CORES_MAX = 16, DONE_BYTES_MAX = 256 << 20, DONE_LINE_BYTES = 65 };
 
 struct built {
     char *path, *drv;
+    struct hash nar_hash;
 };
 
 struct whole_store {
@@ -51,7 +52,7 @@ static enum err take_path(void *ctx, const struct nixdb_info *info, struct why *
             store->cap = cap;
         }
         struct built *item = &store->items[store->n++];
-        *item = (struct built){ span_dup_str(span_str(info->path)), span_dup_str(span_str(info->deriver)) };
+        *item = (struct built){ span_dup_str(span_str(info->path)), span_dup_str(span_str(info->deriver)), info->nar_hash };
         if (item->path == NULL || item->drv == NULL)
             return fail(why, ERR_ENV, "out of memory");
     }
@@ -107,6 +108,7 @@ static size_t group_end(const struct whole_store *store, size_t from)
     return end;
 }
 
+/* With the bytes: a path that was built anew meanwhile, and came out otherwise, is not done. */
 static struct hash mark_of(const struct whole_store *store, size_t from, size_t end)
 {
     struct vkey key = secret_key_vkey(store->attesting->key);
@@ -114,8 +116,10 @@ static struct hash mark_of(const struct whole_store *store, size_t from, size_t 
     sha256_start(&state);
     sha256_add(&state, key.key, sizeof key.key);
     sha256_add(&state, store->items[from].drv, strlen(store->items[from].drv));
-    for (size_t i = from; i < end; i++)
+    for (size_t i = from; i < end; i++) {
         sha256_add(&state, store->items[i].path, strlen(store->items[i].path));
+        sha256_add(&state, store->items[i].nar_hash.b, sizeof store->items[i].nar_hash.b);
+    }
     return sha256_end(&state);
 }
 

@@ -34,6 +34,23 @@ accepts "a note that was lost or torn" stele attest --all
 says "is done again" "^$((many + 3 - 5)) attested, 5 done before|^$((many + 3 - 7)) attested, 7 done before" "$W/out"
 same "and gives the same attestations" $((many + 1)) "$(letters)"
 
+# Built anew with another result.
+different() { nix-store --realise "$(nix-instantiate "$here/builds.nix" --argstr nonce "$W/nonce" -A differs 2>/dev/null)" 2>/dev/null; }
+echo one >"$W/nonce"
+different >"$W/paths"
+stele attest --all >"$W/out" 2>&1 # also what the torn line cost its neighbour
+holds "what was built since is attested" differs "[.subject[].digest.sha256] | index(\"$(nix-store --dump "$(head -n 1 "$W/paths")" | sha256sum | cut -d' ' -f1)\")"
+rm -rf "$W/outbox"
+# shellcheck disable=SC2046 # a list of words
+again $(cat "$W/paths")
+echo two >"$W/nonce"
+different >"$W/paths"
+accepts "what was built anew, with another result" stele attest --all
+says "is attested anew, and no more" "^2 attested, $((many + 4)) done before, 0 refused" "$W/out"
+holds "with the bytes of that" differs "[.subject[].digest.sha256] | index(\"$(nix-store --dump "$(head -n 1 "$W/paths")" | sha256sum | cut -d' ' -f1)\")"
+# shellcheck disable=SC2046 # a list of words
+again $(cat "$W/paths" && nix-store -q --references $(cat "$W/paths") | grep -e -fixed)
+
 # What is refused is named, and does not hold up the others.
 rm -rf "$W/outbox" "$W/state/backfilled"
 chmod u+w "$several" && echo altered >"$several"

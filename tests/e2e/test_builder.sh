@@ -37,6 +37,13 @@ holds "the used outputs are the inputs, with their derivations" app \
     '[.predicate.buildDefinition.resolvedDependencies[] | .annotations.kind == "output" and (.annotations.derivation | endswith(".drv"))] | length == 3 and all'
 tool=$(build tool 2>/dev/null)
 library=$(build library 2>/dev/null | head -n 1)
+# hashed: how many inputs of app have the hash of their files.
+hashed() {
+    payload app | jq -r ".predicate.buildDefinition.resolvedDependencies[] | .name + \" \" + .digest.sha256" | while read -r input hash; do
+        [ "$(nix-store --dump "$input" | sha256sum | cut -d' ' -f1)" = "$hash" ] && echo "$input"
+    done | wc -l
+}
+same "each with its NAR hash" 3 "$(hashed)"
 closure=$(nix-store -qR "$library" | sort | while read -r p; do echo "$p $(nix-store -q --hash "$p" | sed 's/sha256://' | xargs nix-hash --type sha256 --to-base16)"; done | sha256sum | cut -d' ' -f1)
 holds "the closure digest is that of the inputs' closure" tool ".predicate.buildDefinition.internalParameters.closure == \"$closure\""
 holds "the references are those of the database" tool ".subject[0].annotations.references == [\"$(basename "$library")\"]"
