@@ -70,6 +70,7 @@ struct audit {
     struct audit_own own;
     struct statement statements[8]; /* what trust_judge reads of one, by `foreign`, claim */
     size_t done, total, counts[AUDIT_CLASSES], contested, lost, alarms, false_addresses, refused, passed, not_asked;
+    size_t not_answered; /* paths of which the cache told nothing */
     struct buf troubles;
     struct trail_memory *memory;
     struct audit_report *report;

@@ -5,6 +5,8 @@
 
 #include "lib/sys/file.h"
 
+enum { TROUBLES_MAX = 100 }; /* told */
+
 struct listing {
     struct audit *audit;
     const char *dir;
@@ -50,13 +52,18 @@ static enum err info_of(const struct narinfo *narinfo, struct nixdb_info *out, s
 static enum err take(struct listing *listing, struct span text, struct span hash_part, struct why *why)
 {
     struct narinfo narinfo = { 0 };
-    struct nixdb_info info = { 0 };
+    struct nixdb_info info = { 0 }, own = { 0 };
     struct why trouble;
+    bool found = false;
     enum err err = narinfo_parse(&narinfo, text, span_str(listing->dir), &trouble);
     if (err == OK && !span_eq(narinfo.path.hash_part, hash_part))
         err = fail(&trouble, ERR_MALFORMED, "it describes another path, %.*s", SPAN_FMT(narinfo.path.path));
     if (err == OK) {
         err = info_of(&narinfo, &info, why);
+        /* What this store built is as well built here when a cache has it. */
+        if (err == OK)
+            err = nixdb_path(listing->audit->local.db, info.path, &own, &found, why);
+        info.ultimate = found && own.ultimate && hash_eq(&own.nar_hash, &info.nar_hash);
         if (err == OK)
             err = listing->each(listing->ctx, &info, why);
     } else {
@@ -64,21 +71,26 @@ static enum err take(struct listing *listing, struct span text, struct span hash
         listing->audit->false_addresses++;
         err = err == ERR_ENV ? fail(why, ERR_ENV, "%s", trouble.text) : OK;
     }
+    nixdb_info_free(&own);
     nixdb_info_free(&info);
     narinfo_free(&narinfo);
     return err;
 }
 
-static enum err ask(struct listing *listing, struct span hash_part, struct why *why)
+static enum err ask(struct listing *listing, struct span hash_part, const char *named, struct why *why)
 {
     struct gathered gathered = { 0 };
     struct why trouble;
     bool found;
-    enum err err = OK;
-    if (gather_narinfo(&gathered, listing->audit->local.client, listing->audit->cache, hash_part, &found, &trouble) != OK)
+    enum err err = gather_narinfo(&gathered, listing->audit->local.client, listing->audit->cache, hash_part, &found, &trouble);
+    if (err != OK && listing->audit->not_answered++ < TROUBLES_MAX)
         buf_fmt(&listing->audit->troubles, "  %s\n", trouble.text);
+    if (err != OK)
+        err = OK;
     else if (found)
         err = take(listing, span_buf(&gathered.narinfo), hash_part, why);
+    else if (named != NULL)
+        err = fail(why, ERR_REFUSED, "%s is not in the cache %s", named, listing->audit->cache);
     gathered_free(&gathered);
     return err;
 }
@@ -89,14 +101,14 @@ static enum err each_name(void *ctx, const char *name, struct why *why)
     if (!span_ends(base, ".narinfo"))
         return OK;
     base.len -= strlen(".narinfo");
-    return storepath_hash_part_ok(base) ? ask(ctx, base, why) : OK;
+    return storepath_hash_part_ok(base) ? ask(ctx, base, NULL, why) : OK;
 }
 
 static enum err each_valid(void *ctx, const struct nixdb_info *info, struct why *why)
 {
     struct storepath path;
     enum err err = storepath_parse(&path, span_str(info->path), why);
-    return err == OK ? ask(ctx, path.hash_part, why) : err;
+    return err == OK ? ask(ctx, path.hash_part, NULL, why) : err;
 }
 
 enum err audit_cache(struct audit *audit, const char *const *paths, size_t n,
@@ -109,7 +121,7 @@ enum err audit_cache(struct audit *audit, const char *const *paths, size_t n,
     for (size_t i = 0; i < n && err == OK; i++) {
         err = storepath_parse(&path, span_str(paths[i]), why);
         if (err == OK)
-            err = ask(&listing, path.hash_part, why);
+            err = ask(&listing, path.hash_part, paths[i], why);
     }
     if (n > 0 || err != OK)
         return err;

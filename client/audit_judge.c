@@ -42,8 +42,16 @@ static bool same_content(const struct audit_item *item, const struct subject *su
            hash_eq(&subject->references_digest, &item->path.path.references_digest);
 }
 
-/* What the evidence says besides the verdict. A named builder's word for exactly these bytes that does not count (any more) is
- * support that was lost. */
+/* A trust file that asks for more, or no longer for this one, takes what rested on it: named like what a revocation takes. */
+static void lose(struct audit_item *item, const struct trust_party *party)
+{
+    item->lost = true;
+    fail(&item->why_lost, OK, "the %s by %.*s does not suffice: %s", party->cache ? "signature" : "attestation",
+         SPAN_FMT(party->name), item->why.text);
+}
+
+/* What the evidence says besides the verdict. A named builder's or cache's word for exactly these bytes that does not count (any
+ * more), or not alone, is support that was lost. */
 static void take_reasons(const struct audit *audit, struct audit_item *item, const enum trust_reason *reasons)
 {
     size_t n = 0;
@@ -53,8 +61,13 @@ static void take_reasons(const struct audit *audit, struct audit_item *item, con
         bool other = !hash_eq(&subject->nar_hash, &item->info.nar_hash);
         item->contested |= other;
         item->contradicted |= reasons[n] == OTHER_BYTES || reasons[n] == OTHER_REFERENCES;
-        if (item->verdict != TRUST_REFUSED || party < 0 || reasons[n] == COUNTS || !same_content(item, subject))
+        if (item->verdict != TRUST_REFUSED || party < 0 || !same_content(item, subject))
             continue;
+        if (reasons[n] == COUNTS) {
+            if (!item->lost && !item->info.ultimate)
+                lose(item, &audit->local.trust.parties[party]);
+            continue;
+        }
         item->lost = true;
         fail(&item->why_lost, OK, "the attestation by %.*s %s", SPAN_FMT(audit->local.trust.parties[party].name),
              trust_reason_text(reasons[n]));
@@ -66,6 +79,9 @@ static void take_reasons(const struct audit *audit, struct audit_item *item, con
         item->lost = true;
         fail(&item->why_lost, OK, "the cache %.*s that signed it is revoked", SPAN_FMT(party->name));
     }
+    for (size_t i = 0; i < audit->local.trust.parties_n; i++)
+        if (item->verdict == TRUST_REFUSED && !item->lost && !item->info.ultimate && item->path.cache_signed[i])
+            lose(item, &audit->local.trust.parties[i]);
 }
 
 static enum audit_class classify(const struct audit_item *item)

@@ -30,12 +30,14 @@ nix copy --no-check-sigs --from "file://$W/cache" --to "$user" "$app" "$fetched"
 trust "quorum ci"
 refuses "a path that was signed by a cache that nobody is asked about" "unexplained *[^ ]*-data: nobody answers" audit
 says "the attested ones" "^attested .*-app: attested by builder ci" "$W/out"
-says "in sum" "^5 paths: 4 attested, 1 unexplained$" "$W/out"
+says "which is told" "lost its support: .*-data: the signature by c does not suffice: .*the quorum .ci. is not met" "$W/out"
+says "in sum" "^5 paths: 4 attested, 1 unexplained; 1 lost their support$" "$W/out"
 accepts "the builder's own store" stele audit
 says "has what was built here" "^built-here .*-data" "$W/out"
 says "and sources" "^content-addressed .*-greeting.txt" "$W/out"
 trust "group any any ci c" "quorum any"
 accepts "vouched" audit
+says "with nothing lost" "^5 paths: 4 attested, 1 vouched$" "$W/out"
 says "by which key" "^vouched .*-data: vouched for by cache c: who built it is not known" "$W/out"
 refuses "which --strict does not take" "1 paths are" audit --strict --quiet
 trust "quorum ci" "exempt data"
@@ -101,6 +103,11 @@ trust "quorum ci" "exempt data"
 in_reports audit "$W/json"
 accepts "control: without the revocation" audit
 
+# A stricter trust file: what rested on one builder is named as well.
+trust "builder stranger $(cat "$W/stranger.pub")" "group both all ci stranger" "quorum both" "exempt data"
+refuses "a quorum of two" "lost its support: .*-library: the attestation by ci does not suffice: .*the quorum .both. is not met" audit
+says "and what depends on what lost it" "depends on it: .*-app" "$W/out"
+
 # inputs attested.
 trust "quorum ci" "exempt data" "inputs attested"
 accepts "inputs attested, with a complete trail" audit
@@ -128,14 +135,32 @@ accepts "with own proofs it is" audit --offline
 rm -r "$W/user-state/proofs"
 
 # A cache.
-refuses "a cache without proofs" "^unexplained .*-app" stele audit --cache "$W/cache" --offline
+refuses "a cache without proofs" "^unexplained .*-app" audit --cache "$W/cache" --offline
 cp "$W"/state/proofs/*.tlog-proof "$W/cache/"
 accepts "a cache with its proofs beside it" stele audit --cache "$W/cache" --offline
 says "path by path" "^attested .*-app" "$W/out"
 accepts "by URL, for what is in the store" audit --cache "file://$W/cache" --offline
 narinfo=$W/cache/$(basename "$app" | cut -c1-32).narinfo
+cp "$narinfo" "$W/good.narinfo"
 sed -i 's/^NarSize: .*/NarSize: 4096/' "$narinfo"
 refuses "a narinfo that says something else" "^contradicted .*-app" stele audit --cache "$W/cache" --offline
+
+cp "$W/good.narinfo" "$narinfo"
+refuses "a path that is named, and is not there" "planted is not in the cache" stele audit --cache "$W/cache" --offline "$planted"
+accepts "one that is" stele audit --cache "$W/cache" --offline "$app"
+says "alone" "^1 paths: 1 attested" "$W/out"
+rm "$W/cache"/*.tlog-proof
+printf 'policy policy\ntrust trust\nstate user-state\nkey key\n' >"$W/own.conf"
+own() { STELE_CONFIG=$W/own.conf NIX_CONFIG="$NIX_CONFIG
+secret-key-files = $W/cache.secret" stele audit --cache "$W/cache" "$@"; }
+accepts "a builder's own cache: what it built and signed itself is no alarm" own
+says "but built here" "^built-here .*-app" "$W/out"
+refuses "what another store did not build is one" "^ALARM .*-data: it carries the signature of this machine's key" own --store "$user"
+stele audit --cache "http://127.0.0.1:9/none" --offline "$app" >"$W/out" 2>&1
+same "a cache that does not answer: status 4" 4 $?
+says "which is told" "gave no answer for 1 paths" "$W/out"
+"$STELE_BUILD/bin/stele" audit --cache "$W/cache" --rehash >"$W/out" 2>&1
+same "what only a store has is refused" 2 $?
 
 # Whoever may not read an idle database is told; while nix-daemon works, a user of its own can read it.
 if [ "$(id -u)" = 0 ] && command -v setpriv >"$W/out"; then
