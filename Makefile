@@ -76,7 +76,7 @@ $O/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) -c -o $@ $<
 
-trail_o := $(patsubst %,$O/client/%.o,trail trail_graph trail_judge trail_proofs trail_settle trail_why trail_memory prove)
+trail_o := $(patsubst %,$O/client/%.o,trail trail_graph trail_judge trail_proofs trail_settle trail_why trail_memory prove gate_heads)
 $O/client/units.o: $(wildcard systemd/*)
 
 # The pages of programs with verbs are made with what these say of themselves.

@@ -97,15 +97,25 @@ static enum err check_head(struct evidence_head *head, struct span note, const s
                                                                                               : OK;
 }
 
+static struct evidence_head *met(const struct evidence_heads *heads, struct span note)
+{
+    for (size_t i = heads->n; i-- > 0;)
+        if (span_eq(note, span_of(heads->items[i]->note, heads->items[i]->note_len)))
+            return heads->items[i];
+    return NULL;
+}
+
+bool evidence_heads_have(const struct evidence_heads *heads, struct span note)
+{
+    return met(heads, note) != NULL;
+}
+
 /* The proof's checkpoint under the policy, found among those that were met: bundles share theirs, mostly the last one. */
 static enum err find_head(struct evidence_heads *heads, struct span note, const struct policy *policy, struct evidence_head **out,
                           struct why *why)
 {
-    for (size_t i = heads->n; i-- > 0;)
-        if (span_eq(note, span_of(heads->items[i]->note, heads->items[i]->note_len))) {
-            *out = heads->items[i];
-            return OK;
-        }
+    if ((*out = met(heads, note)) != NULL)
+        return OK;
     struct evidence_head *head = calloc(1, sizeof *head);
     enum err err = head == NULL ? fail(why, ERR_ENV, "out of memory") : check_head(head, note, policy, why);
     if (err == OK)

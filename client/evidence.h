@@ -18,7 +18,6 @@ struct evidence_head {
     struct why why_not;
     struct policy_view view;  /* borrows from `note`; whole where proven or quorum_short */
     char *origin, *witnesses; /* names in the policy, comma separated; NULL where not proven */
-    bool shown;               /* for whoever shows it to the head memory */
 };
 /* All that were met, newest last: for bundle after bundle under one policy, by one thread. Zeros to begin with. */
 struct evidence_heads {
@@ -26,6 +25,8 @@ struct evidence_heads {
     size_t n;
 };
 void evidence_heads_free(struct evidence_heads *heads);
+/* Was this one met? */
+bool evidence_heads_have(const struct evidence_heads *heads, struct span note);
 /* Drops all of them where there are more than `most`: between two uses, by whoever keeps them for long. */
 void evidence_heads_trim(struct evidence_heads *heads, size_t most);
 

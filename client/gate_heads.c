@@ -4,15 +4,12 @@
 #include "lib/sys/report.h"
 #include "lib/wire.h"
 
-void gate_heads_put(struct buf *out, const struct evidence_heads *heads, size_t from)
+void gate_heads_put(struct buf *out, const struct evidence_head *head)
 {
-    for (size_t i = from; i < heads->n; i++) {
-        const struct evidence_head *head = heads->items[i];
-        if (!head->proven && !head->quorum_short)
-            continue;
-        wire_put_u64(out, head->proven);
-        wire_put(out, span_of(head->note, head->note_len));
-    }
+    if (!head->proven && !head->quorum_short)
+        return;
+    wire_put_u64(out, head->proven);
+    wire_put(out, span_of(head->note, head->note_len));
 }
 
 static enum err show(const struct client_config *config, struct span text, bool proven, struct why *why)

@@ -8,8 +8,8 @@
 #include "client/config.h"
 #include "client/evidence.h"
 
-/* In the signer: appends the heads from number `from` on, of those that a log signed, whether the quorum did or not. */
-void gate_heads_put(struct buf *out, const struct evidence_heads *heads, size_t from);
+/* In the signer: appends a head, where a log signed it, whether the quorum did or not. */
+void gate_heads_put(struct buf *out, const struct evidence_head *head);
 /* In the front: shows them to the memory, which tells forks and conflicts. False where one could not be remembered: it should be
  * told again. */
 bool gate_heads_show(const struct client_config *config, struct span heads);

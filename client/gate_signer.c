@@ -6,6 +6,7 @@
 
 #include "client/gate_heads.h"
 #include "client/gate_signer_child.h"
+#include "client/memory.h"
 #include "client/trail_follow.h"
 #include "lib/wire.h"
 
@@ -13,9 +14,11 @@ struct gate_signer {
     struct child *child;
     char *public_key;
     const struct client_config *config;
+    struct buf origins;      /* the policy's logs, a line each */
     struct gate_turns turns; /* of the trails */
     pthread_mutex_t judging; /* no verdict is used before the heads of those before it are remembered */
     bool tell_again;         /* a head could not be */
+    struct buf forked;       /* the logs that the signer knows to have forked, a line each */
     struct gate_signer_state state;
 };
 
@@ -26,6 +29,16 @@ void gate_nar_url(struct buf *out, struct span hash_part, const struct hash *nar
     buf_byte(out, '-');
     nix32_encode(out, span_of(nar_hash->b, sizeof nar_hash->b));
     buf_str(out, ".nar");
+}
+
+static enum err list_origins(struct gate_signer *signer, struct why *why)
+{
+    struct policy policy = { 0 };
+    enum err err = client_policy_read(signer->config, &policy, why);
+    for (size_t i = 0; err == OK && i < policy.logs_n; i++)
+        buf_fmt(&signer->origins, "%.*s\n", SPAN_FMT(policy.logs[i].key.name));
+    policy_free(&policy);
+    return err == OK ? buf_done(&signer->origins, why) : err;
 }
 
 enum err gate_signer_start(struct gate_signer **out, const struct client_config *config, const char *dir, struct why *why)
@@ -48,6 +61,8 @@ enum err gate_signer_start(struct gate_signer **out, const struct client_config 
     enum err err = child_start(&signer->child, &role, &hello, why);
     if (err == OK && (signer->public_key = span_dup_str(span_buf(&hello))) == NULL)
         err = fail(why, ERR_ENV, "out of memory");
+    if (err == OK)
+        err = list_origins(signer, why);
     buf_free(&hello);
     if (err != OK) {
         gate_signer_stop(signer);
@@ -65,6 +80,8 @@ void gate_signer_stop(struct gate_signer *signer)
         child_stop(signer->child);
     gate_turns_end(&signer->turns);
     pthread_mutex_destroy(&signer->judging);
+    buf_free(&signer->origins);
+    buf_free(&signer->forked);
     free(signer->public_key);
     free(signer);
 }
@@ -121,12 +138,70 @@ static enum err ask_to_judge(struct gate_signer *signer, const struct judge_ques
     return err;
 }
 
+/* Those of `origins` (lines) that forked, and of which the signer does not know it. */
+static enum err list_news(const struct gate_signer *signer, struct span origins, struct buf *out, struct why *why)
+{
+    struct span origin;
+    while (span_line(&origins, &origin)) {
+        struct span rest = span_buf(&signer->forked), line = { 0 };
+        while (span_line(&rest, &line) && !span_eq(line, origin))
+            continue;
+        if (!span_eq(line, origin) && memory_forked(signer->config, origin))
+            buf_fmt(out, "%.*s\n", SPAN_FMT(origin));
+    }
+    return buf_done(out, why);
+}
+
+/* Once it knows, nothing of these logs counts in the signer, and no trail that it found complete before. */
+static enum err tell_forks(struct gate_signer *signer, struct why *why)
+{
+    struct buf news = BUF_EMPTY, request = BUF_EMPTY;
+    enum err err = list_news(signer, span_buf(&signer->origins), &news, why);
+    if (err == OK && news.len > 0) {
+        wire_put_u64(&request, gate_signer_op(OP_FORKED, 0));
+        wire_put(&request, span_buf(&news));
+        err = buf_done(&request, why);
+        if (err == OK)
+            err = child_call(signer->child, span_buf(&request), NULL, why);
+        if (err == OK)
+            buf_span(&signer->forked, span_buf(&news));
+    }
+    buf_free(&news);
+    buf_free(&request);
+    return err == OK ? buf_done(&signer->forked, why) : err;
+}
+
+/* A trail begins with what is known of forks; what it brought to light by its end speaks against itself. */
+static enum err mind_forks(struct gate_signer *signer, bool at_end, struct why *why)
+{
+    struct buf news = BUF_EMPTY;
+    pthread_mutex_lock(&signer->judging);
+    enum err err = at_end ? list_news(signer, span_buf(&signer->origins), &news, why) : tell_forks(signer, why);
+    pthread_mutex_unlock(&signer->judging);
+    if (err == OK)
+        err = gate_heads_check(signer->config, span_buf(&news), why);
+    buf_free(&news);
+    return err;
+}
+
+/* Where what counted is of a log that forked, once more: what another log has may do. */
+static enum err judge_again(struct gate_signer *signer, const struct judge_question *question, size_t place,
+                            struct gate_answer *out, struct why *why)
+{
+    enum err err = tell_forks(signer, why);
+    gate_answer_free(out);
+    *out = (struct gate_answer){ 0 };
+    return err == OK ? ask_to_judge(signer, question, place, out, why) : err;
+}
+
 static enum err judge_at(struct gate_signer *signer, const struct judge_question *question, size_t place, struct gate_answer *out,
                          struct why *why)
 {
     *out = (struct gate_answer){ 0 };
     pthread_mutex_lock(&signer->judging);
     enum err err = ask_to_judge(signer, question, place, out, why);
+    if (err == OK && out->passes && gate_heads_check(signer->config, out->origins, why) != OK)
+        err = judge_again(signer, question, place, out, why);
     pthread_mutex_unlock(&signer->judging);
     return err != OK || !out->passes ? err : gate_heads_check(signer->config, out->origins, why);
 }
@@ -216,12 +291,16 @@ static enum err begin(struct front_trail *trail, const struct judge_question *qu
 
 static enum err go_on(struct front_trail *trail, uint64_t op, struct trail_wants *wants, struct why *why)
 {
+    struct span heads = { 0 };
     uint64_t state = TRAIL_BROKEN;
     enum err err = ask(trail, op, span_str(""), why);
     struct span rest = span_buf(&trail->wants);
     if (err == OK && (!wire_take_u64(&rest, &state) || !wire_take(&rest, &wants->outputs) || !wire_take(&rest, &wants->lists) ||
-                      !wire_take(&rest, &wants->infos)))
+                      !wire_take(&rest, &wants->infos) || !wire_take(&rest, &heads)))
         err = cut_answer(why);
+    /* Where one cannot be remembered, the next trail that rests on it tells it again. */
+    if (err == OK)
+        gate_heads_show(trail->signer->config, heads);
     wants->state = (enum trail_state)state;
     return err;
 }
@@ -262,13 +341,17 @@ enum err gate_signer_follow(struct gate_signer *signer, const struct judge_quest
                             struct gate_answer *out, struct buf *troubles, struct why *why)
 {
     struct front_trail trail = { .signer = signer, .place = gate_place_take(&signer->turns) };
-    enum trail_state state;
-    enum err err = recall(&trail, question, &state, why);
+    enum trail_state state = TRAIL_BROKEN;
+    enum err err = mind_forks(signer, false, why);
+    if (err == OK)
+        err = recall(&trail, question, &state, why);
     *out = (struct gate_answer){ .wants_trail = true };
     if (err == OK && state != TRAIL_COMPLETE && sources != NULL)
         err = follow(&trail, question, sources, troubles, why);
     if (err == OK && (state == TRAIL_COMPLETE || sources != NULL))
         err = judge_at(signer, question, trail.place, out, why);
+    if (err == OK && out->passes)
+        err = mind_forks(signer, true, why);
     gate_place_give(&signer->turns, trail.place);
     buf_free(&trail.wants);
     return err;

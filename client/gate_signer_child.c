@@ -89,8 +89,8 @@ static enum err answer(struct gate_signer_state *state, const struct judge_verdi
             buf_add(&proofs, verdict->evidence.items[i]->proof_text, verdict->evidence.items[i]->proof_len);
             buf_fmt(&origins, "%s\n", verdict->evidence.items[i]->origin);
         }
-    gate_heads_put(&heads, &state->heads, state->told);
-    state->told = state->heads.n;
+    for (; state->told < state->heads.n; state->told++)
+        gate_heads_put(&heads, state->heads.items[state->told]);
     if (err == OK) {
         bool wants_trail = state->judge.inputs.attested == NULL && verdict->result.trail.text[0] != '\0';
         wire_put_u64(reply, (verdict->passes ? FLAG_PASSES : 0) | (verdict->by_warning ? FLAG_BY_WARNING : 0) |
@@ -120,6 +120,30 @@ static enum err cut(struct why *why)
     return fail(why, ERR_MALFORMED, "a request to the gate's signer is cut");
 }
 
+/* Logs that forked, by what the front remembers: from now on nothing in them counts here either. */
+static enum err learn_forks(struct gate_signer_state *state, struct span request, struct why *why)
+{
+    struct policy *policy = &state->judge.policy;
+    struct span origins, origin;
+    bool news = false;
+    if (!wire_take(&request, &origins))
+        return cut(why);
+    while (span_line(&origins, &origin))
+        for (size_t i = 0; i < policy->logs_n; i++)
+            if (!policy->logs[i].forked && span_eq(policy->logs[i].key.name, origin))
+                news = policy->logs[i].forked = true;
+    if (!news)
+        return OK;
+    /* What was verified or found complete before may rest on them. */
+    for (size_t i = 0; i < GATE_TRAILS_MAX; i++)
+        judge_trail_free(&state->at[i]);
+    evidence_heads_free(&state->heads);
+    state->told = 0;
+    trail_memory_close(state->trails);
+    state->trails = NULL;
+    return state->judge.trust.inputs_attested ? trail_memory_open(&state->trails, NULL, NULL, NULL, why) : OK;
+}
+
 /* Begins a trail; where none could be begun, no step follows. */
 static enum err begin_trail(struct gate_signer_state *state, struct judge_trail *at, struct span request, struct buf *reply,
                             struct why *why)
@@ -127,7 +151,7 @@ static enum err begin_trail(struct gate_signer_state *state, struct judge_trail 
     struct span narinfo;
     if (!wire_take(&request, &narinfo))
         return cut(why);
-    enum err err = judge_trail_start(at, &state->judge, state->trails, narinfo, span_str(state->dir), why);
+    enum err err = judge_trail_start(at, &state->judge, state->trails, NULL, narinfo, span_str(state->dir), why);
     wire_put_u64(reply, at->trail != NULL);
     return err;
 }
@@ -135,16 +159,21 @@ static enum err begin_trail(struct gate_signer_state *state, struct judge_trail 
 static enum err step_trail(struct gate_signer_state *state, struct trail *trail, struct buf *reply, struct why *why)
 {
     struct trail_wants wants;
+    struct buf heads = BUF_EMPTY;
     enum err err = trail_step(trail, &wants, why);
     if (err != OK)
         return err;
+    trail_heads(trail, &heads);
     if (state->trails != NULL && wants.state != TRAIL_WANTS)
         trail_memory_flush(state->trails);
     wire_put_u64(reply, wants.state);
     wire_put(reply, wants.outputs);
     wire_put(reply, wants.lists);
     wire_put(reply, wants.infos);
-    return buf_done(reply, why);
+    wire_put(reply, span_buf(&heads));
+    err = heads.failed ? fail(why, ERR_ENV, "out of memory") : buf_done(reply, why);
+    buf_free(&heads);
+    return err;
 }
 
 /* A step for which the proofs of the path itself that were fed are all there are, with what is remembered of its inputs. */
@@ -225,12 +254,14 @@ enum err gate_signer_child_serve(void *ctx, struct span request, struct buf *rep
     if (place >= GATE_TRAILS_MAX + (op == OP_JUDGE))
         return cut(why);
     struct judge_trail *at = place == NO_TRAIL ? NULL : &state->at[place];
+    if (op == OP_FORKED)
+        return learn_forks(state, request, why);
     if (op == OP_JUDGE)
         return judge(state, at, request, reply, why);
     if (op == OP_TRAIL)
         return begin_trail(state, at, request, reply, why);
     if (at->trail == NULL)
-        return fail(why, ERR_MALFORMED, "the gate's signer was asked about a trail that was not begun");
+        return fail(why, ERR_MALFORMED, "the gate's signer was asked about a trail that was not begun, or that a fork ended");
     if (op == OP_RECALL)
         return recall_trail(state, at, reply, why);
     if (op == OP_STEP)

@@ -11,8 +11,8 @@
 #include "lib/sys/key.h"
 
 /* What the front asks. Requests begin with one of these and the place of a trail, in one number: that which OP_TRAIL begins there,
- * the others go on with, and OP_JUDGE ends. */
-enum { OP_JUDGE, OP_TRAIL, OP_STEP, OP_PROOFS, OP_LIST, OP_INFO, OP_NOT_ASKED, OP_RECALL, OPS };
+ * the others go on with, and OP_JUDGE ends; OP_FORKED ends all of them. */
+enum { OP_JUDGE, OP_TRAIL, OP_STEP, OP_PROOFS, OP_LIST, OP_INFO, OP_NOT_ASKED, OP_RECALL, OP_FORKED, OPS };
 
 enum {
     NO_TRAIL = GATE_TRAILS_MAX, /* for OP_JUDGE: the inputs were not followed */

@@ -10,10 +10,10 @@ void judge_trail_free(struct judge_trail *trail)
     *trail = (struct judge_trail){ 0 };
 }
 
-enum err judge_trail_start(struct judge_trail *out, const struct judge *judge, struct trail_memory *memory, struct span narinfo,
-                           struct span dir, struct why *why)
+enum err judge_trail_start(struct judge_trail *out, const struct judge *judge, struct trail_memory *memory,
+                           const struct client_config *heads, struct span narinfo, struct span dir, struct why *why)
 {
-    struct trail_config config = { .policy = &judge->policy, .trust = &judge->trust, .memory = memory };
+    struct trail_config config = { .policy = &judge->policy, .trust = &judge->trust, .memory = memory, .heads = heads };
     judge_trail_free(out);
     out->text = span_dup_str(narinfo);
     out->text_len = narinfo.len;

@@ -15,10 +15,10 @@ struct judge_trail {
     struct narinfo info;
 };
 
-/* Begins the trail anew, of this narinfo; `judge` and `memory` (may be NULL) must outlive it. None is begun where the narinfo is
- * malformed. ERR_ENV where memory is short. */
-enum err judge_trail_start(struct judge_trail *out, const struct judge *judge, struct trail_memory *memory, struct span narinfo,
-                           struct span dir, struct why *why);
+/* Begins the trail anew, of this narinfo; `judge`, `memory` and `heads` (as in struct trail_config; both may be NULL) must outlive
+ * it. None is begun where the narinfo is malformed. ERR_ENV where memory is short. */
+enum err judge_trail_start(struct judge_trail *out, const struct judge *judge, struct trail_memory *memory,
+                           const struct client_config *heads, struct span narinfo, struct span dir, struct why *why);
 void judge_trail_free(struct judge_trail *trail);
 /* Who answers for the inputs, where this narinfo is the one that the trail is of; nobody otherwise. */
 struct trust_inputs judge_trail_inputs(const struct judge_trail *trail, struct span narinfo);

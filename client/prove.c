@@ -22,6 +22,8 @@ struct block {
     struct buf bundles, asked;
     char *source;
     struct evidence evidence;
+    struct evidence_head **heads; /* those that its thread met in it for the first time */
+    size_t heads_n;
     struct evidence_heads old_heads; /* that its thread keeps no longer: items of this block and of earlier ones rest on them */
     enum err err;
     struct why why;
@@ -106,11 +108,24 @@ static void note_proven(struct prover *prover, struct place place)
     pthread_mutex_unlock(&prover->lock);
 }
 
+/* Which heads has the thread met since there were `before`? */
+static enum err note_heads(struct block *block, const struct evidence_heads *heads, size_t before, struct why *why)
+{
+    block->heads_n = heads->n - before;
+    block->heads = calloc(block->heads_n + 1, sizeof *block->heads);
+    if (block->heads == NULL)
+        return fail(why, ERR_ENV, "out of memory");
+    for (size_t i = 0; i < block->heads_n; i++)
+        block->heads[i] = heads->items[before + i];
+    return OK;
+}
+
 /* Each proof by itself: one that does not parse takes no other with it. */
 static void verify(struct worker *worker, struct block *block)
 {
     struct prover *prover = worker->prover;
     struct span rest = span_buf(&block->bundles);
+    size_t heads_before = worker->heads.n;
     block->evidence.heads = &worker->heads;
     block->evidence.lean = true;
     while (rest.len > 0 && block->err == OK) {
@@ -122,13 +137,16 @@ static void verify(struct worker *worker, struct block *block)
             outline.text = rest;
             rest = span_of(NULL, 0);
         }
-        if (is_known(prover, place))
+        /* Under another head it is verified again, so that a head never goes unseen: it may be another history's. */
+        if (is_known(prover, place) && evidence_heads_have(&worker->heads, outline.checkpoint))
             continue;
         size_t before = block->evidence.n;
         block->err = evidence_add_one(&block->evidence, &outline.text, block->source, prover->prove.policy, NULL, &block->why);
         if (place.log != 0 && block->evidence.n > before && block->evidence.items[before]->proven)
             note_proven(prover, place);
     }
+    if (block->err == OK)
+        block->err = note_heads(block, &worker->heads, heads_before, &block->why);
     if (worker->heads.n > HEADS_KEPT_MAX) {
         block->old_heads = worker->heads;
         worker->heads = (struct evidence_heads){ 0 };
@@ -190,6 +208,7 @@ static void free_block(struct block *block)
 {
     evidence_free(&block->evidence);
     evidence_heads_free(&block->old_heads);
+    free(block->heads);
     buf_free(&block->bundles);
     buf_free(&block->asked);
     free(block->source);
@@ -282,11 +301,14 @@ enum err prover_put(struct prover *prover, struct span asked, struct span bundle
 }
 
 /* Shown to the memory, a head may tell that its log forked: from then on nothing under that log counts. */
-static void show_head(struct prover *prover, const struct evidence_item *item)
+static void show_head(struct prover *prover, struct evidence_head *head)
 {
-    struct evidence_head *head = item->head, copy = *head, *one[] = { &copy };
+    struct evidence_head copy = *head, *one[] = { &copy };
     struct evidence_heads heads = { one, 1 };
-    head->shown = true;
+    if (prover->prove.head != NULL)
+        prover->prove.head(prover->prove.ctx, head);
+    if (prover->prove.config == NULL)
+        return;
     memory_show(prover->prove.config, &heads, NULL);
     if (head->proven && !copy.proven)
         prover->forked[head->view.log] = true;
@@ -294,8 +316,6 @@ static void show_head(struct prover *prover, const struct evidence_item *item)
 
 static enum err take_item(struct prover *prover, struct evidence_item *item, struct why *why)
 {
-    if (prover->prove.config != NULL && item->head != NULL && !item->head->shown)
-        show_head(prover, item);
     if (item->proven && prover->forked[item->head->view.log]) {
         item->proven = false;
         memory_refuse_forked(span_str(item->origin), &item->why_not);
@@ -306,6 +326,8 @@ static enum err take_item(struct prover *prover, struct evidence_item *item, str
 static enum err take_block(struct prover *prover, struct block *block, struct why *why)
 {
     enum err err = block->err == OK ? OK : fail(why, block->err, "%s", block->why.text);
+    for (size_t i = 0; i < block->heads_n && err == OK; i++)
+        show_head(prover, block->heads[i]);
     for (size_t i = 0; i < block->evidence.n && err == OK; i++)
         err = take_item(prover, block->evidence.items[i], why);
     if (err == OK && block->asked.len > 0 && prover->prove.answered != NULL)

@@ -12,8 +12,10 @@ struct prove {
     const struct policy *policy;
     unsigned threads;                   /* that verify; 0 and 1: the caller's alone, in prover_take */
     const struct client_config *config; /* the heads are shown to the memory (client/memory.h); NULL: to none */
-    /* Called on the caller's thread, in the order of the bundles. An attestation comes once; where its proofs come together, as
-     * several outputs of one build have them, perhaps twice. An error ends all. */
+    /* Each head, before what rests on it, and once for each thread: also one that proved nothing new. NULL: nobody wants to know. */
+    void (*head)(void *ctx, const struct evidence_head *head);
+    /* Called on the caller's thread, in the order of the bundles. An attestation comes once under each head; where its proofs come
+     * together, as several outputs of one build have them, perhaps twice. An error ends all. */
     enum err (*take)(void *ctx, const struct evidence_item *item, struct why *why);
     /* All before it was taken: as prover_put had it, where that was not empty. NULL: nobody wants to know. */
     enum err (*answered)(void *ctx, struct span asked, struct why *why);

@@ -44,6 +44,7 @@ void trail_free(struct trail *trail)
     buf_free(&trail->asks);
     buf_free(&trail->lists);
     buf_free(&trail->infos);
+    buf_free(&trail->heads);
     arena_free(&trail->arena);
     free(trail);
 }

@@ -36,7 +36,7 @@ struct trail_config {
     const struct trust *trust;
     struct trail_memory *memory;       /* NULL: nothing is remembered */
     unsigned threads;                  /* that verify proofs; 0 and 1: the caller's alone */
-    const struct client_config *heads; /* whose memory is shown the logs' heads; NULL: none (the gate's front does it) */
+    const struct client_config *heads; /* whose memory is shown the logs' heads; NULL: they wait for trail_heads */
 };
 
 /* Borrowed until the next call. Lines. */
@@ -70,6 +70,9 @@ void trail_notify(struct trail *trail, void (*verified)(void *ctx), void *ctx);
 /* Goes as far as it can with what it has: what is wanted besides what was wanted before, or the verdict. It wants nothing where
  * it cannot go on before some of that is fed. What is complete goes into the memory. */
 enum err trail_step(struct trail *trail, struct trail_wants *wants, struct why *why);
+/* Appends the heads that proofs brought since it was called last, as gate_heads_put (client/gate_heads.h) does: for who has no memory
+ * to show them to, but knows one that has. */
+void trail_heads(struct trail *trail, struct buf *out);
 /* For trust_judge, once there is a verdict: does the trail of an attestation of the path asked about come out? */
 struct trust_inputs trail_inputs(struct trail *trail);
 /* One sentence: why the path asked about is complete, or where its trail ends. */

@@ -123,6 +123,7 @@ struct trail {
     struct table wanted, lists_wanted, infos_wanted; /* places, builds, places */
     struct table lists_asked;                        /* builds */
     struct buf asks, lists, infos;                   /* what the last wants borrow */
+    struct buf heads;                                /* for trail_heads */
     bool *asked_cache_signed;
     struct trust_path asked;
     uint32_t root;

@@ -1,4 +1,5 @@
 /* Proofs into a trail: verified, and taken apart into builds and steps. */
+#include "client/gate_heads.h"
 #include "client/trail_graph.h"
 
 enum err trail_take_inputs(struct trail *trail, uint32_t number, const struct input *inputs, size_t n, struct why *why)
@@ -104,6 +105,20 @@ static uint32_t origin_number(const struct trail *trail, struct span origin)
     return NONE;
 }
 
+static void gather_head(void *ctx, const struct evidence_head *head)
+{
+    struct trail *trail = ctx;
+    if (trail->config.heads == NULL)
+        gate_heads_put(&trail->heads, head);
+}
+
+void trail_heads(struct trail *trail, struct buf *out)
+{
+    buf_span(out, span_buf(&trail->heads));
+    out->failed |= trail->heads.failed;
+    buf_clear(&trail->heads);
+}
+
 static enum err take_item(void *ctx, const struct evidence_item *item, struct why *why)
 {
     struct trail *trail = ctx;
@@ -137,6 +152,7 @@ enum err trail_prover(struct trail *trail, struct why *why)
     struct prove prove = { .policy = trail->config.policy,
                            .threads = trail->config.threads,
                            .config = trail->config.heads,
+                           .head = gather_head,
                            .take = take_item,
                            .answered = take_answered,
                            .ctx = trail };

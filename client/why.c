@@ -145,7 +145,8 @@ static enum err follow_inputs(struct inquiry *inquiry, struct gathered *gathered
         .config = &inquiry->config, .policy = &inquiry->judge.policy, .trust = &inquiry->judge.trust, .client = inquiry->client
     };
     enum trail_state state;
-    enum err err = judge_trail_start(trail, &inquiry->judge, NULL, span_buf(&gathered->narinfo), span_str(inquiry->dir), why);
+    enum err err = judge_trail_start(trail, &inquiry->judge, NULL, &inquiry->config, span_buf(&gathered->narinfo),
+                                     span_str(inquiry->dir), why);
     for (size_t i = 0; err == OK && trail->trail != NULL && i < gathered->n; i++)
         err = trail_feed_proofs(trail->trail, span_str(""), gathered->sources[i].bundles, gathered->sources[i].name, why);
     if (err == OK && trail->trail != NULL)

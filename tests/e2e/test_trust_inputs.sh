@@ -78,4 +78,101 @@ trust_builder
 new_gate "policy log-policy" >"$W/out"
 accepts "the control: where inputs are not asked, both get in" gets "$app"
 accepts "the other as well" gets "$top"
+
+echo "# a log that forks below the path that is asked for"
+# branch NAME: the log and its witness as they were in $W/NAME, the witness at its address again.
+branch() {
+    stop log
+    stop w1
+    rm -rf "$W/log" "$W/w1"
+    cp -r "$W/$1/log" "$W/$1/w1" "$W"
+    start w1 stele-witness serve "$W/w1" --listen "${witness#http://}" && serve_network
+}
+# deliver_of ATTRIBUTE STATE: its letter alone, out of $W/letters; its proof is then in $W/STATE.
+deliver_of() {
+    for letter in "$W"/letters/*.jsonl; do
+        tail -n 1 "$letter" | jq -r .payload | base64 -d | jq -r ".subject[].name" | grep -q -- "-$1\$" && cp "$letter" "$W/outbox/"
+    done
+    sed "s/^state .*/state $2/" "$W/builder.conf" >"$W/$2.conf"
+    accepts "$1 is delivered, into $2" stele deliver --once --config "$W/$2.conf"
+}
+cat >"$W/fork.nix" <<'END'
+let
+  build = name: attrs: script: derivation ({
+    inherit name; system = builtins.currentSystem; builder = "/bin/sh"; args = [ "-c" script ]; PATH = "/usr/bin:/bin";
+  } // attrs);
+in rec {
+  other = build "other" { } "echo other > $out";
+  lower = build "lower" { } "echo lower > $out";
+  upper = build "upper" { inherit lower; } "cat $lower > $out; echo upper >> $out";
+}
+END
+witness=$(url w1)
+upper=$(build "$W/fork.nix" upper) lower=$(build "$W/fork.nix" lower)
+build "$W/fork.nix" other >"$W/out"
+mkdir "$W/common" "$W/letters"
+mv "$W"/outbox/*.jsonl "$W/letters/"
+stop log
+stop w1
+cp -r "$W/log" "$W/w1" "$W/common"
+branch common
+deliver_of other forked
+deliver_of lower forked
+branch common
+deliver_of upper honest
+deliver_of lower honest
+fill cache none "$upper"
+curl -s "$(url log)/output/$(part "$upper")" >"$W/cache/$(part "$upper").tlog-proof"
+size_of() { sed -n '/^log.example\/stele$/{n;p;q}' "$1"; }
+same "both histories have a head of the same size" "$(size_of "$W/forked/proofs/$(part "$lower").tlog-proof")" \
+    "$(size_of "$W/cache/$(part "$upper").tlog-proof")"
+stop log
+trust_builder "inputs attested"
+# gate_with STATE [LINE]...: a gate that asks no log, and has of the path's input the proof in STATE.
+gate_with() {
+    gate_state=$1
+    shift
+    new_gate "$@" >"$W/out"
+    mkdir -p "$W/gate-$gates/proofs"
+    cp "$W/$gate_state/proofs/$(part "$lower").tlog-proof" "$W/gate-$gates/proofs/"
+    evidence=$W/gate-$gates/evidence/$(printf log.example/stele | sha256sum | cut -d' ' -f1)
+}
+gate_with honest
+accepts "the control: both proofs are of one history" gets "$upper"
+accepts "and no evidence of anything" test ! -e "$evidence"
+gate_with forked
+refuses "the input's proof is of another history of that size, under the quorum: it does not" "$nowhere" gets "$upper"
+accepts "the evidence convinces others" stele verify-evidence "$evidence"
+says "the gate tells" "log-forked" "$W/run/gate.err"
+cp "$W/honest/proofs/$(part "$lower").tlog-proof" "$W/gate-$gates/proofs/"
+refuses "from then on nothing of that log counts, whichever history it is of" "$nowhere" gets "$upper"
+is "and that is the reason" 404 "/$(part "$upper").narinfo"
+says "that is given" FORKED "$W/body"
+gate_with forked
+refuses "why finds it, too" "FORKED" stele why --config "$W/gate.conf" "$upper"
+accepts "with the same evidence" stele verify-evidence "$evidence"
+
+echo "# another log that has both"
+stele-log init "$W/log2" --origin other.example/stele >"$W/out" 2>&1
+introduce w1 log2
+without_address log2 "$W/log-policy" >"$W/log2/policy"
+cp "$W/builders" "$W/log2/builders"
+start log2 stele-log serve "$W/log2" --listen 127.0.0.1:0 || exit 1
+sed "s|^log .*|& $(url log2)|" "$W/log2/policy" >"$W/log2-policy"
+printf 'policy log2-policy\nkey key\nstate second\noutbox letters\n' >"$W/second.conf"
+accepts "it takes what the first one took" stele deliver --once --config "$W/second.conf"
+{ head -n 1 "$W/log2/policy" && cat "$W/policy"; } >"$W/both-policy"
+cat "$W/second/proofs/$(part "$upper").tlog-proof" >>"$W/cache/$(part "$upper").tlog-proof"
+mkdir -p "$W/both/proofs"
+cat "$W/forked/proofs/$(part "$lower").tlog-proof" "$W/second/proofs/$(part "$lower").tlog-proof" >"$W/both/proofs/$(part "$lower").tlog-proof"
+gate_with both "policy both-policy"
+is "the answer that brings the fork to light is no" 404 "/$(part "$upper").narinfo"
+accepts "the evidence is kept" stele verify-evidence "$evidence"
+accepts "the next one rests on the other log alone" gets "$upper"
+says "as the gate says" "passed path=[^ ]*-upper .*by=\"builder ci, index [0-9]+ in other.example/stele, cosigned by w1\"$" "$W/run/gate.err"
+cp "$W/second/proofs/$(part "$upper").tlog-proof" "$W/cache/"
+cat "$W/forked/proofs/$(part "$lower").tlog-proof" "$W/honest/proofs/$(part "$lower").tlog-proof" >"$W/both/proofs/$(part "$lower").tlog-proof"
+gate_with both "policy both-policy"
+is "nor does a path that the other log has get in over an input that this one has in two histories" 404 "/$(part "$upper").narinfo"
+accepts "of which the evidence is kept" stele verify-evidence "$evidence"
 done_testing

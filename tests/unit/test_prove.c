@@ -192,6 +192,34 @@ static void test_contradicts_memory(void **state)
     buf_free(&answer);
 }
 
+/* The same place in another history is looked at, though something there was proven before; under the same head nothing is twice. */
+static void test_same_place(void **state)
+{
+    struct buf answer = BUF_EMPTY;
+    struct taken taken;
+    (void)state;
+    for (unsigned threads = 1; threads <= 4; threads += 3) {
+        forget();
+        buf_clear(&answer);
+        for (uint64_t i = 0; i < 17; i++)
+            put(&answer, &honest, 0);
+        prove(&answer, 1, 1, &config, &taken);
+        assert_int_equal(taken.n, 1);
+        put(&answer, &forked, 0);
+        prove(&answer, 1, threads, &config, &taken);
+        assert_true(taken.forked);
+        is_refused(&taken, taken.n - 1, "FORKED");
+    }
+    forget();
+    buf_clear(&answer); /* both verified by one thread, one after the other */
+    put(&answer, &honest, 0);
+    put(&answer, &forked, 0);
+    prove(&answer, 1, 1, &config, &taken);
+    assert_true(taken.forked);
+    assert_int_equal(taken.proven, 0);
+    buf_free(&answer);
+}
+
 /* A second head that the quorum did not see proves nothing, and takes nothing from the first. */
 static void test_unwitnessed(void **state)
 {
@@ -271,9 +299,8 @@ static void test_rubbish(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_forks),       cmocka_unit_test(test_contradicts_memory),
-        cmocka_unit_test(test_unwitnessed), cmocka_unit_test(test_malformed),
-        cmocka_unit_test(test_rubbish),
+        cmocka_unit_test(test_forks),       cmocka_unit_test(test_contradicts_memory), cmocka_unit_test(test_same_place),
+        cmocka_unit_test(test_unwitnessed), cmocka_unit_test(test_malformed),          cmocka_unit_test(test_rubbish),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

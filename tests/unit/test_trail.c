@@ -13,6 +13,7 @@ static void test_comes_out(void **state)
     publish(&world);
     comes_out(&world, APP, QUORUM);
     assert_int_equal(world.asked, 5);
+    assert_int_equal(world.heads, 1);
     world.threads = 4;
     comes_out(&world, APP, QUORUM);
     comes_out(&world, APP, QUORUM "\ninputs attested");

@@ -7,6 +7,7 @@
 
 #include "lib/dsse.h"
 #include "lib/sys/file.h"
+#include "lib/wire.h"
 #include "tests/must.h"
 
 struct secret_key *builder, *friend, *stranger;
@@ -244,6 +245,24 @@ struct trust parse_trust(const char *text)
     return trust;
 }
 
+/* Each head that proofs brought is given out once, with its note. */
+static void count_heads(struct world *world, struct trail *trail)
+{
+    struct buf heads = BUF_EMPTY;
+    uint64_t proven;
+    struct span note;
+    trail_heads(trail, &heads);
+    struct span rest = span_buf(&heads);
+    for (world->heads = 0; rest.len > 0; world->heads++) {
+        assert_true(wire_take_u64(&rest, &proven) && wire_take(&rest, &note));
+        assert_true(proven == 1 && span_eq(note, span_buf(&world->log.note)));
+    }
+    buf_clear(&heads);
+    trail_heads(trail, &heads);
+    assert_int_equal(heads.len, 0);
+    buf_free(&heads);
+}
+
 enum trail_state ask(struct world *world, uint32_t root, const char *trust_text)
 {
     struct trust trust = parse_trust(trust_text);
@@ -271,6 +290,7 @@ enum trail_state ask(struct world *world, uint32_t root, const char *trust_text)
         answer_lists(world, trail, wants.lists);
         answer_infos(world, trail, wants.infos);
     }
+    count_heads(world, trail);
     trail_why(trail, &world->why);
     trail_free(trail);
     trust_free(&trust);

@@ -26,7 +26,7 @@ struct world {
     struct buf infos[8];
     uint32_t infos_of[8];
     size_t infos_n;
-    size_t asked, lists_asked, infos_asked, rounds; /* by the last `ask` */
+    size_t asked, lists_asked, infos_asked, rounds, heads; /* by the last `ask`: heads, that it gave out */
     bool hide_lists, bend_lists;
     unsigned threads;
     struct trail_memory *memory;
