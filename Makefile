@@ -135,7 +135,7 @@ $O/tests/fuzz/fuzz_letter: $O/client/letters.o
 $O/tests/fuzz/fuzz_ticket: $O/client/ticket_text.o
 $O/tests/fuzz/fuzz_request: $O/tests/fuzz/wire.o
 $O/tests/fuzz/fuzz_submission: $O/tests/fuzz/still.o
-$O/tests/fuzz/fuzz_log: $(patsubst %,$O/tests/fuzz/%.o,wire still) $O/tests/own_log.o $O/tests/attestation.o \
+$O/tests/fuzz/fuzz_log: $(patsubst %,$O/tests/fuzz/%.o,wire still) $O/tests/own_log.o $O/tests/attestation.o $O/tests/must.o \
     $(filter-out $O/log/main.o $O/log/workers.o,$(log_o))
 $O/tests/fuzz/fuzz_gate: $(patsubst %,$O/tests/fuzz/%.o,gate_world wire still upstream) $O/tests/must.o \
     $(filter-out $(patsubst %,$O/client/%.o,main gate_keep),$(client_o))
@@ -145,7 +145,7 @@ $O/tests/fuzz/fuzz_seen: $O/log/seen_run.o $O/tests/fuzz/still.o $O/tests/must.o
 $O/tests/fuzz/fuzz_index: $(patsubst %,$O/log/%.o,index index_memory index_runs index_view) $O/tests/fuzz/still.o $O/tests/must.o
 $O/tests/fuzz/fuzz_evidence: $O/client/evidence.o $O/tests/must.o
 $O/tests/fuzz/fuzz_signedhead: $O/log/signed_head.o $O/tests/must.o
-$O/tests/fuzz/fuzz_witness: $(patsubst %,$O/tests/fuzz/%.o,wire still) $O/tests/own_log.o $(filter-out $O/witness/main.o,$(witness_o))
+$O/tests/fuzz/fuzz_witness: $(patsubst %,$O/tests/fuzz/%.o,wire still) $O/tests/own_log.o $O/tests/must.o $(filter-out $O/witness/main.o,$(witness_o))
 $(fuzz_t): $O/tests/fuzz/%: $O/tests/fuzz/%.o $(if $(filter fuzz,$(BUILD)),,$O/tests/fuzz/replay.o) $(libs)
 	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS)
 

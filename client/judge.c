@@ -202,6 +202,17 @@ static enum err conclude(struct trial *trial, size_t cache_signed, struct why *w
     return out->passes && !out->by_warning ? OK : advise(trial, why);
 }
 
+struct trust_path judge_path(const struct narinfo *info)
+{
+    return (struct trust_path){
+        .path = info->path,
+        .nar_hash = info->nar_hash,
+        .nar_size = info->nar_size,
+        .references_digest = references_digest(info->references, info->references_n),
+        .content_addressed = info->ca.len > 0,
+    };
+}
+
 static enum err weigh(struct trial *trial, bool looked_up, struct why *why)
 {
     struct judge_verdict *out = trial->out;
@@ -214,15 +225,9 @@ static enum err weigh(struct trial *trial, bool looked_up, struct why *why)
     out->reasons = calloc(out->evidence.n + 1, sizeof *out->reasons);
     if (trial->reasons == NULL || out->counts == NULL || out->reasons == NULL)
         return fail(why, ERR_ENV, "out of memory");
-    struct trust_path path = {
-        .path = out->info.path,
-        .nar_hash = out->info.nar_hash,
-        .nar_size = out->info.nar_size,
-        .references_digest = references_digest(out->info.references, out->info.references_n),
-        .content_addressed = out->info.ca.len > 0,
-        .cache_signed = trial->cache_signed,
-        .looked_up = looked_up,
-    };
+    struct trust_path path = judge_path(&out->info);
+    path.cache_signed = trial->cache_signed;
+    path.looked_up = looked_up;
     const struct trust_inputs *inputs = trial->judge->inputs.attested != NULL ? &trial->judge->inputs : NULL;
     err = trust_judge(&trial->judge->trust, &path, trial->evidence, trial->n, inputs, trial->reasons, &out->result, why);
     if (err != OK)

@@ -52,6 +52,9 @@ enum err judge_narinfo(const struct judge *judge, const struct judge_question *q
                        struct why *why);
 void judge_verdict_free(struct judge_verdict *verdict);
 
+/* What a narinfo says of its path, as trust_judge and a trail want it. */
+struct trust_path judge_path(const struct narinfo *info);
+
 /* "builder NAME, index N in ORIGIN, cosigned by W, …" for the attestations that counted, joined by "; ". */
 void judge_summary(struct buf *out, const struct judge *judge, const struct judge_verdict *verdict);
 

@@ -22,13 +22,7 @@ enum err judge_trail_start(struct judge_trail *out, const struct judge *judge, s
     enum err err = narinfo_parse(&out->info, span_of(out->text, out->text_len), dir, why);
     if (err != OK)
         return err == ERR_ENV ? err : OK; /* malformed: the judge says so */
-    struct trust_path path = {
-        .path = out->info.path,
-        .nar_hash = out->info.nar_hash,
-        .nar_size = out->info.nar_size,
-        .references_digest = references_digest(out->info.references, out->info.references_n),
-        .content_addressed = out->info.ca.len > 0,
-    };
+    struct trust_path path = judge_path(&out->info);
     err = trail_new(&out->trail, &config, why);
     return err == OK ? trail_ask(out->trail, &path, why) : err;
 }

@@ -216,8 +216,9 @@ static void reread(struct serving *serving)
 }
 
 /* SIGTERM: nothing new is taken, what was taken is answered: each has its deadline. */
-static void stop(struct serving *serving)
+static void stop(void *ctx)
 {
+    struct serving *serving = ctx;
     if (serving->pipeline_started)
         pipeline_drain(&serving->pipeline);
     if (serving->server != NULL)
@@ -243,19 +244,6 @@ static enum err check_signer(const struct serving *serving, struct why *why)
     enum err err = serving->pipeline.signer == NULL ? OK : signer_lives(serving->pipeline.signer, why);
     if (err != OK)
         report_why(REPORT_ERROR, "stopping", why);
-    return err;
-}
-
-/* DIR/heads has become long: a start writes it anew. Who connects meanwhile waits. */
-static enum err start_anew(struct serving *serving, struct why *why)
-{
-    char *dir = span_dup_str(span_str(serving->config.dir));
-    char *argv[] = { (char *)(uintptr_t) "stele-log", (char *)(uintptr_t) "serve", dir, NULL };
-    int fd = fcntl(http_server_socket(serving->server), F_DUPFD_CLOEXEC, 3);
-    report(REPORT_INFO, "starting-anew", "why=%s", report_quote("heads-max: DIR/heads is to be written anew"));
-    stop(serving);
-    enum err err = dir == NULL || fd < 0 ? fail(why, ERR_ENV, "cannot keep the socket") : service_start_anew(fd, argv, why);
-    free(dir);
     return err;
 }
 
@@ -297,7 +285,7 @@ enum err cmd_serve(int argc, char **argv, struct why *why)
             continue;
         }
         if (atomic_load(&serving.pipeline.heads_due)) {
-            err = start_anew(&serving, why);
+            err = service_start_anew("stele-log", serving.config.dir, http_server_socket(serving.server), stop, &serving, why);
             free(handed);
             return err;
         }

@@ -2,7 +2,6 @@
  * `stele-witness serve`: what is started in which order, and ended. The lock comes first, because two signers over one heads
  * file would each forget what the other signed; then the signer, forked before there is a thread or a socket.
  */
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -138,8 +137,9 @@ static void reread(struct serving *serving)
 }
 
 /* Nothing new is taken, what was taken is answered, what was said is written down. */
-static void stop(struct serving *serving)
+static void stop(void *ctx)
 {
+    struct serving *serving = ctx;
     lists_stop(serving->lists); /* which may take a while, in which others are served */
     if (serving->server != NULL)
         http_server_stop(serving->server, STOP_GRACE_MS);
@@ -161,20 +161,6 @@ static enum err check_signer(const struct serving *serving, struct why *why)
     enum err err = signer_lives(serving->signer, why);
     if (err != OK)
         report_why(REPORT_ERROR, "stopping", why);
-    return err;
-}
-
-/* DIR/heads has become long: a start writes it anew. Who connects meanwhile waits. */
-static enum err start_anew(struct serving *serving, struct why *why)
-{
-    char *dir = serving->dir;
-    char *argv[] = { (char *)(uintptr_t) "stele-witness", (char *)(uintptr_t) "serve", dir, NULL };
-    int fd = fcntl(http_server_socket(serving->server), F_DUPFD_CLOEXEC, 3);
-    report(REPORT_INFO, "starting-anew", "why=%s", report_quote("heads-max: DIR/heads is to be written anew"));
-    serving->dir = NULL;
-    stop(serving);
-    enum err err = fd < 0 ? fail(why, ERR_ENV, "cannot keep the socket") : service_start_anew(fd, argv, why);
-    free(dir);
     return err;
 }
 
@@ -224,7 +210,7 @@ enum err cmd_serve(int argc, char **argv, struct why *why)
             continue;
         }
         if (committer_is_due(serving.witness.committer))
-            return start_anew(&serving, why);
+            return service_start_anew("stele-witness", serving.dir, http_server_socket(serving.server), stop, &serving, why);
         reread(&serving);
     }
     if (err == OK)

@@ -12,6 +12,7 @@
 #include "lib/sys/file.h"
 #include "lib/sys/heads.h"
 #include "lib/sys/key.h"
+#include "lib/sys/report.h"
 
 static enum err no_files(void *ctx, const char *name, struct why *why)
 {
@@ -140,7 +141,8 @@ enum err service_socket(int *fd, char **address, struct why *why)
     return OK;
 }
 
-enum err service_start_anew(int fd, char *const argv[], struct why *why)
+/* As service_socket takes it over. */
+static enum err exec_with(int fd, char *const argv[], struct why *why)
 {
     char pid[16];
     snprintf(pid, sizeof pid, "%ld", (long)getpid());
@@ -149,4 +151,18 @@ enum err service_start_anew(int fd, char *const argv[], struct why *why)
         return fail(why, ERR_ENV, "cannot keep the socket: %s", strerror(errno));
     execv("/proc/self/exe", argv);
     return fail(why, ERR_ENV, "cannot start anew: %s", strerror(errno));
+}
+
+enum err service_start_anew(const char *program, const char *dir, int fd, void (*stop)(void *ctx), void *ctx, struct why *why)
+{
+    char serve[] = "serve", *name = span_dup_str(span_str(program)), *folder = span_dup_str(span_str(dir));
+    char *const argv[] = { name, serve, folder, NULL };
+    int kept = fcntl(fd, F_DUPFD_CLOEXEC, FIRST_FD);
+    report(REPORT_INFO, "starting-anew", "why=%s", report_quote("heads-max: DIR/heads is to be written anew"));
+    stop(ctx);
+    enum err err =
+        kept < 0 || name == NULL || folder == NULL ? fail(why, ERR_ENV, "cannot keep the socket") : exec_with(kept, argv, why);
+    free(name);
+    free(folder);
+    return err;
 }

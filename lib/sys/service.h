@@ -25,8 +25,9 @@ bool service_handed(const char *pid_text, const char *n_text, uint64_t own_pid, 
  * The variables are removed, so that no child takes the socket for its own: to be called once, before any fork. */
 enum err service_socket(int *fd, char **address, struct why *why);
 
-/* Starts this program anew in place of the process, on the socket, which listens on while it does: as service_socket hands it over.
- * Call where no thread is left. ERR_ENV; does not return otherwise. */
-enum err service_start_anew(int fd, char *const argv[], struct why *why);
+/* DIR/heads has become long, and a start writes it anew: this program again in place of the process, as `PROGRAM serve DIR`, on the
+ * socket `fd`, which listens on while it does; who connects meanwhile waits. `stop` ends every thread but this one, and may close
+ * `fd` and free `dir`. ERR_ENV; does not return otherwise. */
+enum err service_start_anew(const char *program, const char *dir, int fd, void (*stop)(void *ctx), void *ctx, struct why *why);
 
 #endif

@@ -12,6 +12,7 @@
 #include "tests/attestation.h"
 #include "tests/fuzz/still.h"
 #include "tests/fuzz/wire.h"
+#include "tests/must.h"
 #include "tests/own_log.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
@@ -22,14 +23,6 @@ static struct log_config log_config = { .free_space_floor_bytes = 1 };
 static struct pipeline pipeline = { .config = &log_config, .lock = PTHREAD_MUTEX_INITIALIZER, .queued = PTHREAD_COND_INITIALIZER };
 static struct routes routes = { .pipeline = &pipeline };
 static const struct builders anybody = { .open = true };
-
-static void must(enum err err, const struct why *why)
-{
-    if (err == OK)
-        return;
-    fprintf(stderr, "%s\n", why->text);
-    abort();
-}
 
 static void fill_store(void)
 {

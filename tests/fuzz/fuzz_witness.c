@@ -12,6 +12,7 @@
 #include "lib/sys/service.h"
 #include "tests/fuzz/still.h"
 #include "tests/fuzz/wire.h"
+#include "tests/must.h"
 #include "tests/own_log.h"
 #include "witness/limits.h"
 #include "witness/logs_file.h"
@@ -22,14 +23,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 static struct own_log known; /* the log of the corpus: own_log_make("log.example/fuzz", 1, …) */
 static struct witness witness;
 static char key_path[128], heads_path[128];
-
-static void must(enum err err, const struct why *why)
-{
-    if (err == OK)
-        return;
-    fprintf(stderr, "%s\n", why->text);
-    abort();
-}
 
 static void begin(void)
 {

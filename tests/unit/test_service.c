@@ -99,19 +99,22 @@ static void not_taken(void **state)
     close(pair[1]);
 }
 
-/* The program itself again, as "anew": main says with its status whether it got the socket. */
+/* Between the two nothing is left but what was kept. */
+static void stop_all(void *ctx)
+{
+    const int *fd = ctx;
+    close(*fd);
+}
+
+/* The program itself again, as a server: main says with its status whether it got the socket. */
 static void starts_anew(void **state)
 {
     (void)state;
     int fd = make_socket(AF_INET, SOCK_STREAM, true), status;
     pid_t pid = fork();
     if (pid == 0) {
-        char name[256], word[] = "anew";
         struct why why;
-        snprintf(name, sizeof name, "%s", program);
-        char *const argv[] = { name, word, NULL };
-        fcntl(fd, F_SETFD, FD_CLOEXEC); /* as the servers have it */
-        service_start_anew(fd, argv, &why);
+        service_start_anew(program, "folder", fd, stop_all, &fd, &why);
         exit(2);
     }
     assert_int_equal(waitpid(pid, &status, 0), pid);
@@ -164,7 +167,7 @@ static void public_keys(void **state)
 int main(int argc, char **argv)
 {
     program = argv[0];
-    if (argc > 1 && strcmp(argv[1], "anew") == 0)
+    if (argc == 3 && strcmp(argv[1], "serve") == 0 && strcmp(argv[2], "folder") == 0)
         return taken_anew();
     const struct CMUnitTest tests[] = { cmocka_unit_test(handed), cmocka_unit_test(not_taken), cmocka_unit_test(starts_anew),
                                         cmocka_unit_test(public_keys) };
