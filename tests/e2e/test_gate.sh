@@ -44,6 +44,10 @@ nar=$(sed -n 's/^URL: //p' "$W/body")
 is "HEAD finds it, too" 200 "/$part.narinfo" -I
 is "its NAR comes" 200 "/$nar"
 accepts "with the attested bytes" sh -c "nix-store --dump $library | cmp - $W/body"
+# As many at once as Nix opens: of each request that has its answer, the NAR's bytes.
+seq 25 | xargs -P 25 -I'{}' curl -s -o "$W/parallel.{}" "$(url gate)/$nar"
+for i in $(seq 25); do cmp "$W/parallel.$i" "$W/body"; done >"$W/out" 2>&1
+same "25 at once all get it" "" "$(cat "$W/out")"
 fixed=$(part "$fetched")
 is "a fixed output passes" 200 "/$fixed.narinfo"
 says "by its builder or its name, unsigned by the gate" "^CA: fixed:" "$W/body"
@@ -100,6 +104,16 @@ is "a proof without its cosignature" 404 "/$part.narinfo"
 refuses "for that reason" "quorum" stele why --config "$W/gate.conf" "$library"
 head -c 300 "$W/good.proof" >"$W/cache/$part.tlog-proof"
 is "a proof that is cut" 404 "/$part.narinfo"
+# What is kept of refusals is bounded: two files of about a megabyte, of which the older one goes.
+kept=$W/gate-$gates/refusals
+for round in first second third; do
+    while [ "$(stat -c %s "$kept")" -le 1048576 ]; do cat "$kept" "$kept" >"$W/twice" && cp "$W/twice" "$kept"; done
+    echo "$round" >>"$kept"
+    get "/$part.narinfo" >"$W/out"
+done
+same "the older of two files of refusals goes" "0 0 1" "$(for round in first second third; do cat "$kept" "$kept.old" | grep -c "^$round"; done | tr '\n' ' ' | sed 's/ $//')"
+at_most "the newer one begins anew" 1048576 "$(stat -c %s "$kept")"
+refuses "the last one is there" "^the gate refused it at " stele why --config "$W/gate.conf" "$library"
 cp "$W/good.proof" "$W/cache/$part.tlog-proof"
 is "control: the proof is back" 200 "/$part.narinfo"
 accepts "what was refused can be asked for later" sh -c "stele why --config $W/gate.conf --last | grep -q $part"
