@@ -98,7 +98,7 @@ static enum err block_from(struct run_iter *iter, const uint8_t *key, struct why
 {
     uint8_t from[BLOCK_ID_BYTES + INDEX_KEY_BYTES];
     struct kv_cursor cursor;
-    struct span found_key, block = { 0 };
+    struct span found_key = { 0 }, block = { 0 };
     bool found = false;
     iter->at = iter->end = NULL;
     enum err err = kv_cursor_open(&cursor, iter->txn, INDEX_RUN, block_key(from, iter->id, key), BLOCK_ID_BYTES, why);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include "lib/sys/address.h"
 
@@ -78,6 +79,24 @@ static curl_socket_t open_public(void *ctx, curlsocktype purpose, struct curl_so
     return fd >= 0 && fcntl(fd, F_SETFD, FD_CLOEXEC) != 0 ? (close(fd), CURL_SOCKET_BAD) : fd;
 }
 
+/* What is read without end, or waits for a writer, is no file of a cache, and no time-out ends that wait: libcurl opens and reads a
+ * file:// URL as it stands there. A path that leads nowhere is libcurl's to tell. */
+static enum err check_file(const char *url, struct why *why)
+{
+    CURLU *parts = curl_url();
+    char *path = NULL;
+    struct stat st;
+    enum err err = OK;
+    if (parts == NULL)
+        return fail(why, ERR_ENV, "out of memory");
+    if (curl_url_set(parts, CURLUPART_URL, url, 0) == CURLUE_OK &&
+        curl_url_get(parts, CURLUPART_PATH, &path, CURLU_URLDECODE) == CURLUE_OK && stat(path, &st) == 0 && !S_ISREG(st.st_mode))
+        err = http_url_fail(url, "no regular file", why);
+    curl_free(path);
+    curl_url_cleanup(parts);
+    return err;
+}
+
 enum err http_easy_setup(CURL *easy, const struct http_client_config *config, const char *url, struct why *why)
 {
     long connect_ms = config->connect_timeout_ms != 0 ? (long)config->connect_timeout_ms : HTTP_CONNECT_TIMEOUT_MS;
@@ -100,7 +119,7 @@ enum err http_easy_setup(CURL *easy, const struct http_client_config *config, co
     for (size_t i = 0; i < sizeof codes / sizeof codes[0]; i++)
         if (codes[i] != CURLE_OK)
             return http_url_fail(url, curl_easy_strerror(codes[i]), why);
-    return OK;
+    return config->allow_file && strncmp(url, "file:", 5) == 0 ? check_file(url, why) : OK;
 }
 
 enum err http_easy_post(CURL *easy, const char *content_type, struct span body, struct curl_slist **headers, struct why *why)

@@ -4,6 +4,7 @@
  *   longer, shorter    more, or less, is announced of a NAR than comes
  *   stall              of a NAR ten bytes come, and then nothing
  *   silent             no answer at all
+ *   hold WORD          what has WORD in its path is answered when the mode is another
  *   fail STATUS TIMES  the next TIMES requests get this status (-1: all)
  *   redirect URL       NAR requests are led to URL and their path
  *   auth BASE64        401 without these credentials (RFC 7617)
@@ -142,6 +143,12 @@ static int respond(int fd, char *head)
     printf("%s %s %.*s\n", method, path, range != NULL ? (int)strcspn(range + 2, "\r") : 0, range != NULL ? range + 2 : "");
     fflush(stdout);
     read_mode(&mode);
+    while (strcmp(mode.word, "hold") == 0 && strstr(path, mode.text) != NULL) {
+        pthread_mutex_unlock(&lock);
+        usleep(20000);
+        pthread_mutex_lock(&lock);
+        read_mode(&mode);
+    }
     if (strcmp(mode.word, "fail") == 0 && take_turn())
         return answer(fd, (int)mode.number, "", 0);
     if (strcmp(mode.word, "redirect") == 0 && strncmp(path, "/nar/", 5) == 0) {

@@ -3,6 +3,7 @@
 # Nix. TAP.
 . "$(dirname "$0")/lib.sh"
 . "$here/gate_lib.sh"
+PATH=$STELE_BUILD/tests/e2e:$PATH
 gate_world
 cat >"$W/inputs.nix" <<'END'
 let
@@ -51,22 +52,21 @@ same "for which no log is asked" $((before + 1)) "$(requests)"
 echo "# a trail that is slow"
 trust_builder "inputs attested" "cache c $(cat "$W/cache.public")" "quorum c unattested"
 fill vouched none "$unattested"
-cp -r "$W/cache" "$W/slow"
-fifo=$W/slow/$(part "$unattested").narinfo
-mkfifo "$fifo"
-new_gate "policy log-policy" "upstream file://$W/slow" >"$W/out"
-exec 9<>"$fifo" # whoever opens it waits for what is written here
-curl -s -o "$W/slow-body" -w '%{http_code}' "$(url gate)/$(part "$top").narinfo" >"$W/slow-status" 9>&- &
-note slow $!
-waits() { find "/proc/$(cat "$W/run/gate.pid")/fd" -lname "$fifo" | wc -l; }
-same "the trail of one path waits for a cache" 1 "$(soon 1 waits)"
+cp "$W/vouched/$(part "$unattested").narinfo" "$W/cache/"
+echo "hold $(part "$unattested")" >"$W/mode"
+start slow flaky_cache "$W/cache" "$W/mode" || exit 1
+new_gate "policy log-policy" "upstream $(url slow)" "upstream-timeout 100" >"$W/out"
+curl -s -o "$W/slow-body" -w '%{http_code}' "$(url gate)/$(part "$top").narinfo" >"$W/slow-status" &
+note asking $!
+held() { grep -c "$(part "$unattested").narinfo" "$W/run/slow.out"; }
+same "the trail of one path waits for a cache" 1 "$(soon 1 held)"
 is "meanwhile another's comes out" 200 "/$(part "$app").narinfo" -m 100
-same "and the first one still waits" 1 "$(waits)"
-cat "$W/vouched/$(part "$unattested").narinfo" >&9
-exec 9>&-
-wait "$(cat "$W/run/slow.pid")"
-rm "$W/run/slow.pid"
+same "and the first one still waits" "" "$(cat "$W/slow-status")"
+echo ok >"$W/mode"
+wait "$(cat "$W/run/asking.pid")"
+rm "$W/run/asking.pid"
 same "until the cache answers: then its trail comes out as well" 200 "$(cat "$W/slow-status")"
+rm "$W/cache/$(part "$unattested").narinfo"
 trust_builder "inputs attested"
 
 echo "# the log is down"

@@ -2,6 +2,7 @@
 #include "tests/unit/support.h"
 #include "tests/unit/client_server.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/sys/gzip.h"
@@ -175,6 +176,15 @@ static void reads_files_and_netrc(void **state)
     assert_int_equal(response.status, 404);
     assert_int_equal(http_get(client, at("/auth"), NULL, 1000, &response, &why), OK);
     assert_true(span_is(span_buf(&response.body), "Basic dTpw"));
+    /* What no time-out would end. */
+    assert_int_equal(http_get(client, "file:///dev/zero", NULL, 1000, &response, &why), ERR_ENV);
+    assert_non_null(strstr(why.text, "file:///dev/zero: no regular file"));
+    unlink(path);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    assert_int_equal(http_get(client, file, NULL, 1000, &response, &why), ERR_ENV);
+    file[strlen(file) - 1] = '\0';
+    snprintf(absent, sizeof absent, "%s%%%02x", file, (unsigned)path[strlen(path) - 1]);
+    assert_int_equal(http_get(client, absent, NULL, 1000, &response, &why), ERR_ENV);
     http_client_free(client);
     unlink(path);
     http_response_free(&response);

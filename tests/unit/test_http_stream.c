@@ -184,6 +184,8 @@ static void reads_files(void **state)
     assert_int_equal(head.status, 404);
     assert_int_equal(http_stream_next(stream, &bytes, &why), OK);
     assert_int_equal(bytes.len, 0);
+    assert_int_equal(http_stream_open(stream, "file:///dev/zero", &head, &why), ERR_ENV);
+    assert_non_null(strstr(why.text, "no regular file"));
     http_stream_free(stream);
     unlink(path);
 }
