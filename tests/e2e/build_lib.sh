@@ -13,12 +13,6 @@ builder_world() {
     stele keygen ci.example/builder --out "$W/key" --config "$W/builder.conf" >"$W/out" 2>&1
 }
 
-# again PATH...: makes Nix forget paths and what refers to them, so that they are built anew.
-again() {
-    # shellcheck disable=SC2046 # a list of words
-    nix-store --delete --ignore-liveness $(nix-store -q --referrers-closure "$@") >/dev/null 2>&1
-}
-
 # letters: how many attestations wait.
 letters() { find "$W/outbox" -maxdepth 1 -name '*.jsonl' 2>/dev/null | wc -l; }
 

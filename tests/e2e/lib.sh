@@ -131,6 +131,19 @@ ${STELE_NIX_CONFIG:-}
 "
 }
 
+# again PATH...: makes Nix forget paths and what refers to them, so that they are built anew.
+again() {
+    # shellcheck disable=SC2046 # a list of words
+    nix-store --delete --ignore-liveness $(nix-store -q --referrers-closure "$@") >/dev/null 2>&1
+}
+
+# tamper PATH SCRIPT FILE: a file of that store path altered by sed; the database has the hash of what it is then.
+tamper() {
+    chmod -R u+w "$1" && sed -i "$2" "$3" && chmod -R u-w "$1"
+    altered=$(nix-store --dump "$1" | sha256sum | cut -d' ' -f1)
+    sqlite3 "$NIX_STATE_DIR/db/db.sqlite" "update ValidPaths set hash = 'sha256:$altered' where path = '$1'"
+}
+
 # free_port: prints a port of 127.0.0.1 that nothing listens on, below those that the system gives to connections. What is to come
 # back at its address needs one of these: any other may have become a connection's meanwhile. Tests that tests/run.sh runs side by
 # side have ports of their own: none asks at, or takes, what another has left for a moment.

@@ -31,7 +31,7 @@ branch() {
     start w1 stele-witness serve "$W/w1" --listen "$w1_at" && serve_network
 }
 size() { curl -s "$(url log)/checkpoint" | sed -n 2p; }
-again() { # the same gate, with the heads that it remembers
+gate_again() { # the same gate, with the heads that it remembers
     stop gate
     start gate stele gate --config "$W/gate.conf" --listen 127.0.0.1:0
 }
@@ -64,11 +64,11 @@ accepts "control: the log answers, and a path without a proof beside it gets in"
 branch common || exit 1
 same "then the log shows less than before" 1 "$(size)"
 rm -r "$W/gate-$gates/proofs"
-again >"$W/out"
+gate_again >"$W/out"
 refuses "a path that it alone could prove is kept out" "$nowhere" gets "$early"
 refuses "for that reason" "ROLLED BACK: it showed 2 entries before, and shows 1 now" stele why --config "$W/gate.conf" "$early"
 cp "$W/cache/$(part "$one").tlog-proof" "$W/cache/$(part "$early").tlog-proof" "$W/bare/"
-again >"$W/out"
+gate_again >"$W/out"
 accepts "control: with an old sidecar of that log it gets in" gets "$early"
 accepts "and so does one that the log has forgotten" gets "$one"
 

@@ -17,11 +17,6 @@ trust() {
 # build [CONFIG] ARGUMENTS...: built with the hook; the path.
 build() { STELE_CONFIG=$conf nix-build --no-out-link "$@" --option post-build-hook "$hook" 2>"$W/err"; }
 deliver() { STELE_CONFIG=$conf stele deliver --once >"$W/out" 2>&1; }
-# bytes FILE SCRIPT: a file of the store altered, behind nobody's back: the database says so, too.
-tamper() {
-    chmod -R u+w "$1" && sed -i "$2" "$3" && chmod -R u-w "$1"
-    sqlite3 "$NIX_STATE_DIR/db/db.sqlite" "update ValidPaths set hash = 'sha256:$(nix-store --dump "$1" | sha256sum | cut -d' ' -f1)' where path = '$1'"
-}
 db_hash() { sqlite3 "$NIX_STATE_DIR/db/db.sqlite" "select hash from ValidPaths where path = '$1'"; }
 conf=$W/builder.conf
 export STELE_CONFIG="$W/user.conf"

@@ -2,6 +2,7 @@
 # `inputs attested` in the gate: what a path was built from, though it is not part of it, must be attested down to the ground. Real
 # Nix. TAP.
 . "$(dirname "$0")/lib.sh"
+STELE_NIX_CONFIG="experimental-features = nix-command ca-derivations"
 . "$here/gate_lib.sh"
 PATH=$STELE_BUILD/tests/e2e:$PATH
 gate_world
@@ -68,6 +69,38 @@ rm "$W/run/asking.pid"
 same "until the cache answers: then its trail comes out as well" 200 "$(cat "$W/slow-status")"
 rm "$W/cache/$(part "$unattested").narinfo"
 trust_builder "inputs attested"
+
+echo "# what a builder's store hid from it"
+cat >"$W/on.nix" <<END
+let on = name: derivation { inherit name; inherit (import $here/graph.nix) tool; system = builtins.currentSystem; builder = "/bin/sh";
+      args = [ "-c" "echo \$tool >\$out" ]; };
+in { good = on "good"; low = on "low"; }
+END
+tool=$(build "$here/graph.nix" tool) library=$(build "$here/graph.nix" library | head -n 1)
+good=$(build "$W/on.nix" good)
+tamper "$library" s/hello/hullo/ "$library/greeting"
+low=$(build "$W/on.nix" low)
+tamper "$library" s/hullo/hello/ "$library/greeting"
+echo 'skip floating*' >>"$W/builder.conf"
+floating=$(build "$here/builds.nix" on-floating)
+accepts "all but a floating output is delivered" stele deliver --once
+fill cache none "$good" "$low" "$floating"
+new_gate "policy log-policy" >"$W/out"
+accepts "control: what was built on honest inputs gets in" gets "$good"
+refuses "an indirect input tampered with under honest direct ones is kept out" "$nowhere" gets "$low"
+refuses "for that reason" "closure digest does not come out" stele why --config "$W/gate.conf" "$low"
+under=$(nix-store -q --references "$floating" | grep 'floating$')
+accepts "a floating output has a content address, as ground has" grep -q "^CA: fixed:r:sha256:" "$W/cache/$(part "$under").narinfo"
+refuses "what was built on one that nobody attested is kept out" "$nowhere" gets "$floating"
+refuses "for that reason" "at .*-floating.*not attested" stele why --config "$W/gate.conf" "$floating"
+sed -i '/^skip floating/d' "$W/builder.conf"
+# shellcheck disable=SC2046 # a list of words
+again $(nix-store -q --references "$(nix-store -q --deriver "$floating")" | grep floating)
+same "built anew it is the same" "$floating" "$(build "$here/builds.nix" on-floating)"
+accepts "and its floating input is attested" stele deliver --once
+fill cache none "$floating"
+new_gate "policy log-policy" >"$W/out"
+accepts "control: then it gets in" gets "$floating"
 
 echo "# the log is down"
 new_gate "policy log-policy" >"$W/out"
