@@ -132,6 +132,7 @@ $O/tests/fuzz/fuzz_builder_state: $(patsubst %,$O/client/%.o,builder_state count
 $O/tests/fuzz/fuzz_delivery: $O/client/delivery_report.o
 $O/tests/fuzz/fuzz_hook: $O/client/hook_words.o
 $O/tests/fuzz/fuzz_letter: $O/client/letters.o
+$O/tests/fuzz/fuzz_logsfile: $O/witness/logs_file.o
 $O/tests/fuzz/fuzz_ticket: $O/client/ticket_text.o
 $O/tests/fuzz/fuzz_request: $O/tests/fuzz/wire.o
 $O/tests/fuzz/fuzz_submission: $O/tests/fuzz/still.o

@@ -6,11 +6,23 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
+/* One proof alone is what comes first, where nothing comes behind it. */
+static void check_alone(struct span input)
+{
+    struct proof proof, first;
+    struct span rest = input;
+    struct why why = { "" };
+    bool alone = input.len > 0 && proof_next(&first, &rest, &why) == OK && rest.len == 0;
+    assert((proof_parse(&proof, input, &why) == OK) == alone && (alone || why.text[0] != '\0'));
+    assert(!alone || (span_eq(proof.text, input) && proof.index == first.index && proof.n == first.n));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     struct span input = span_of(data, len);
     struct why why;
     struct span rest = input, outlined = input;
+    check_alone(input);
     while (rest.len > 0) {
         struct proof proof;
         struct buf extra = BUF_EMPTY, again = BUF_EMPTY;

@@ -1,4 +1,4 @@
-/* Store paths and content addresses: parts rejoin, and a path made is a path that parses. */
+/* Store paths and content addresses: parts rejoin, a path made is a path that parses, and a base name is the end of one. */
 #include <assert.h>
 #include <stdlib.h>
 
@@ -10,12 +10,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     struct span input = span_of(data, len);
     struct why why;
-    struct storepath path;
-    struct buf made = BUF_EMPTY;
+    struct storepath path, base;
+    struct buf made = BUF_EMPTY, whole = BUF_EMPTY;
     if (storepath_parse(&path, input, &why) == OK) {
         assert(path.dir.len + 1 + path.base.len == len);
         assert(path.hash_part.len == HASH_PART_LEN && path.hash_part.len + 1 + path.name.len == path.base.len);
     }
+    buf_str(&whole, "/nix/store/");
+    buf_span(&whole, input);
+    bool is_base = storepath_parse_base(&base, input, &why) == OK;
+    assert(is_base == (storepath_parse_in(&path, span_buf(&whole), span_str("/nix/store"), &why) == OK));
+    assert(!is_base || (span_eq(base.base, path.base) && span_eq(base.name, path.name) && base.path.len == 0));
+    buf_free(&whole);
     if (storepath_from_ca(&made, span_str("/nix/store"), span_str("name"), input, NULL, 0, false, &why) == OK)
         assert(storepath_parse_in(&path, span_buf(&made), span_str("/nix/store"), &why) == OK);
     buf_free(&made);
