@@ -175,7 +175,7 @@ $O/tests/sim/sim: $(sim_o) $O/tests/attestation.o $O/tests/sim/log_all.o $O/test
 
 # The servers and the gate under load, watched for data races; what is found is printed.
 tsan: deps
-	@$(MAKE) --no-print-directory -s BUILD=tsan all $(patsubst $O/%,build/tsan/%,$(e2e_t) $(unit_t))
+	@$(MAKE) --no-print-directory -s BUILD=tsan all $(patsubst $O/%,build/tsan/%,$(e2e_t) $(unit_t) $O/tests/bench/witness)
 	@tests/tsan.sh
 
 # As many SEEDS, from FIRST on; a failing one shows its story with build/sim/tests/sim/sim -v SEED.
@@ -221,7 +221,7 @@ lint:
 coverage: deps
 	@$(MAKE) --no-print-directory -s BUILD=cov all check-coverage
 	@tests/coverage.sh build/cov
-check-coverage: $(unit_t) $(fuzz_t) $(e2e_t) $(preload_t)
+check-coverage: $(unit_t) $(fuzz_t) $(e2e_t) $(preload_t) $O/tests/bench/witness
 
 fuzz: deps
 	@$(MAKE) --no-print-directory -s BUILD=fuzz CC=clang check-fuzz

@@ -95,9 +95,11 @@ status "and does not bring back what was removed" 404 "$(send $d 3 4)"
 stop w
 static_server lists "$W"
 sed -i "s|^log-list .*/list\$|log-list $(url lists)/list2|" "$W/w/config"
-printf 'logs/v0\nvkey %s\nqpd 9\ncontact f\n' "$(vkey f.example)" >"$W/list2"
+printf 'logs/v0\nvkey %s\nqpd 9\ncontact f\nvkey %s\nqpd 2\ncontact q\n' "$(vkey f.example)" "$(vkey q.example)" >"$W/list2"
 serve
 same "a list by URL" 200 "$(soon 200 send f.example 0 3)"
+same "with qpd 2 a log has two heads a day cosigned, not three" "200 200 429" \
+    "$(send q.example 0 1) $(send q.example 1 2) $(send q.example 2 3)"
 
 # Limits: of a log, and of an address.
 stele-witness add-log "$W/w" "$(vkey l.example)" --limit 3 >/dev/null 2>&1
