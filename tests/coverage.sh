@@ -7,7 +7,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 build=$1
-: "${LINES_MIN:=95}" "${SYS_LINES_MIN:=90}"
+: "${LINES_MIN:=95}" "${SYS_LINES_MIN:=92}"
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
 
