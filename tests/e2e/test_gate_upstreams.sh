@@ -121,6 +121,12 @@ sed -i "s/^NarHash: .*/NarHash: sha256:$(printf %052d 0)/" "$W/cache/$part.narin
 new_gate "$both"
 fetch "another hash at the first upstream" 200 "/$part.narinfo"
 says "the attested one is chosen" "$(sed -n 's/^NarHash: //p' "$W/good")" "$W/body"
+accepts "why says so, too" stele why --config "$W/gate.conf" "$small"
+# shellcheck disable=SC2046 # two words
+set -- $(sed -n 's/^upstream //p' "$W/gate.conf")
+same "it names both, in their order, and what came of each" "$1 refused $2 passed" \
+    "$(sed -nE 's/^(http[^ ]*|refused|passed).*/\1/p' "$W/out" | paste -sd' ' -)"
+says "of the first one, that it serves other bytes" "does not count: it attests other bytes" "$W/out"
 cp "$W/good" "$W/cache/$part.narinfo"
 cp "$W/good.nar" "$W/cache/$nar"
 
