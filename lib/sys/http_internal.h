@@ -64,7 +64,7 @@ struct http_connection {
     atomic_uint turns;               /* even: waits for a request; odd: its request is being answered */
     uintptr_t target_at;             /* where the target of the request at hand lies, as sent */
     size_t target_len;
-    bool target_wrong;               /* it has characters that no URI has */
+    bool target_wrong; /* it has characters that no URI has */
     char remote[HTTP_REMOTE_BYTES];
 };
 

@@ -16,7 +16,7 @@ struct signing {
     size_t n, taken, making; /* of n so many were taken in hand, and are being made now */
     bool runs;               /* the thread does */
     bool stopping;
-    bool first;              /* the next one is the batch's first */
+    bool first; /* the next one is the batch's first */
     enum err err;
     struct why why;
 };
