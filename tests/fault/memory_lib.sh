@@ -2,6 +2,9 @@
 # shellcheck shell=sh
 no_memory=$STELE_BUILD/tests/preload/nomem.so
 
+# was_hit: did a call fail?
+was_hit() { [ "$(tr -d '\0' <"$W/hit")" = x ]; }
+
 # spoilt N COMMAND...: its status; the N-th call fails.
 spoilt() {
     at=$1
@@ -20,7 +23,7 @@ every() {
         $before
         spoilt $at "$@"
         code=$?
-        [ -e "$W/hit" ] || break
+        was_hit || break
         hits=$((hits + 1))
         # 1 to 4 are a program's own; 0: it did without.
         if [ $code -gt 4 ] && [ -z "$bad" ]; then bad="call $at: status $code" && tail -n 5 "$W/out" | sed 's/^/# /'; fi
@@ -42,7 +45,7 @@ every_serve() {
     short || step=1
     at=1 hits=0 bad=
     while spoilt_server "$@" || bad="$bad $at"; do
-        [ -e "$W/hit" ] || break
+        was_hit || break
         hits=$((hits + 1)) at=$((at + step))
     done
     if [ -z "$bad" ] && [ $hits -gt 0 ]; then ok "$1 $2: $hits calls"; else

@@ -161,7 +161,7 @@ static void reads_files_and_netrc(void **state)
     struct why why = { "" };
     struct http_client *client;
     struct http_response response = { 0 };
-    char path[] = "/tmp/stele-http-XXXXXX", file[64], absent[64];
+    char path[] = "/tmp/stele-http-XXXXXX", file[64], absent[64], escaped[80];
     int fd = mkstemp(path);
     static const char netrc[] = "machine 127.0.0.1 login u password p\n";
     assert_int_equal(write(fd, netrc, sizeof netrc - 1), sizeof netrc - 1);
@@ -183,8 +183,8 @@ static void reads_files_and_netrc(void **state)
     assert_int_equal(mkfifo(path, 0600), 0);
     assert_int_equal(http_get(client, file, NULL, 1000, &response, &why), ERR_ENV);
     file[strlen(file) - 1] = '\0';
-    snprintf(absent, sizeof absent, "%s%%%02x", file, (unsigned)path[strlen(path) - 1]);
-    assert_int_equal(http_get(client, absent, NULL, 1000, &response, &why), ERR_ENV);
+    snprintf(escaped, sizeof escaped, "%s%%%02x", file, (uint8_t)path[strlen(path) - 1]);
+    assert_int_equal(http_get(client, escaped, NULL, 1000, &response, &why), ERR_ENV);
     http_client_free(client);
     unlink(path);
     http_response_free(&response);
