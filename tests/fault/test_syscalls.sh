@@ -42,15 +42,18 @@ traced() {
         return
     fi
     # shellcheck disable=SC2086 # words
-    serve strace -D -f -o "$W/trace" $path -e trace="$2" -e inject="$2:$1" 2>"$W/out"
+    serve strace -D -f -y -o "$W/trace" $path -e trace="$2" -e inject="$2:$1" 2>"$W/out"
 }
 
-# stops: the traced log comes to its end when told to.
+# stops: the traced log comes to its end when told to. By an eventfd libmicrohttpd wakes its threads: it is no file, and no system
+# lets it fail; where that was the fault, the log is killed.
 stops() {
     [ -e "$W/run/log.pid" ] || return 0
     kill -TERM "$(cat "$W/run/log.pid")" 2>/dev/null
     tries=0
-    while kill -0 "$(cat "$W/run/log.pid")" 2>/dev/null && [ $tries -lt 3000 ]; do tries=$((tries + 1)) && sleep 0.02; done
+    while kill -0 "$(cat "$W/run/log.pid")" 2>/dev/null && [ $tries -lt 3000 ] && ! grep -q 'eventfd.*(INJECTED)' "$W/trace"; do
+        tries=$((tries + 1)) && sleep 0.02
+    done
     [ $tries -lt 3000 ] || echo "it does not stop" >"$W/holds"
     stop log KILL
     [ $tries -lt 3000 ]
