@@ -82,6 +82,14 @@ static void mistakes(void **state)
         expect_findings(cases[i].rest, cases[i].found);
 }
 
+static void lengthen(char out[5], const char *text, char c)
+{
+    size_t n = strnlen(text, 3);
+    memcpy(out, text, n);
+    out[n] = c;
+    out[n + 1] = '\0';
+}
+
 /* Whatever a covered glob matches its cover matches; and the plain cases are found. */
 static void covers(void **state)
 {
@@ -91,10 +99,10 @@ static void covers(void **state)
     (void)state;
     for (size_t i = 0; globs_n < sizeof globs / sizeof *globs; i++)
         for (const char *c = letters; *c != '\0' && strlen(globs[i]) < 4; c++)
-            snprintf(globs[globs_n++], sizeof *globs, "%s%c", globs[i], *c);
+            lengthen(globs[globs_n++], globs[i], *c);
     for (size_t i = 0; texts_n < sizeof texts / sizeof *texts; i++)
         for (const char *c = plain; *c != '\0' && strlen(texts[i]) < 4; c++)
-            snprintf(texts[texts_n++], sizeof *texts, "%s%c", texts[i], *c);
+            lengthen(texts[texts_n++], texts[i], *c);
     for (size_t w = 0; w < globs_n; w++)
         for (size_t n = 0; n < globs_n; n++) {
             if (!glob_covers(span_str(globs[w]), span_str(globs[n])))
