@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <arpa/inet.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 
@@ -131,6 +132,17 @@ static void *accept_loop(void *ctx)
         }
     }
     return NULL;
+}
+
+/* Takes the C library's place, for libmicrohttpd 0.9.75: where epoll_wait gives it as many events as it has room for (128), it asks
+ * again before it looks at any of them, and for as long as before: for ever, where no connection has a time-out to wait for. When
+ * 128 clients, or 256, ask in step, all of them are then kept waiting until somebody else comes. So no wait follows a full answer. */
+int epoll_wait(int epoll_fd, struct epoll_event *events, int events_max, int timeout_ms)
+{
+    static _Thread_local int full_fd = -1;
+    int n = epoll_pwait(epoll_fd, events, events_max, full_fd == epoll_fd ? 0 : timeout_ms, NULL);
+    full_fd = n == events_max ? epoll_fd : -1;
+    return n;
 }
 
 static unsigned loop_flags(const struct http_server_config *config)

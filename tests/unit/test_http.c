@@ -19,6 +19,7 @@ static size_t kept_n;
 static bool answering;
 static struct http_shared *shared;
 static _Atomic unsigned sources_done, source_bytes;
+static _Atomic bool held, holding;
 
 static void keep(struct http_request *request)
 {
@@ -94,6 +95,10 @@ static void handle(void *ctx, struct http_request *request)
         stream(request, 1000000, 30000);
     } else if (span_is(path, "/shared")) {
         http_reply_shared(request, shared);
+    } else if (span_is(path, "/hold")) {
+        for (held = true; holding;)
+            usleep(1000);
+        http_reply(request, 200, NULL, span_str("held\n"));
     } else if (span_is(path, "/bad-header")) {
         http_reply(request, 200, (struct http_header[]){ { "X", "a\r\nY: b" }, { NULL, NULL } }, span_str("no"));
     } else {
@@ -324,6 +329,49 @@ static void streams(void **state)
     http_server_stop(server, 1000);
 }
 
+/* As many clients as the server is told of at once, or twice as many, ask while it is busy, and then wait for it. */
+static void answers_many_in_step(void **state)
+{
+    (void)state;
+    enum { IN_STEP = 256 };
+    struct http_server_config config = { .listen = "127.0.0.1:0",
+                                         .threads = 1,
+                                         .body_bytes_max = 1000,
+                                         .connections_max = 1000,
+                                         .connections_per_ip_max = 1000,
+                                         .idle_timeout_s = 10 * LONG_S,
+                                         .request_timeout_s = 10 * LONG_S,
+                                         .handle = handle };
+    struct http_server *server = NULL;
+    struct why why = { "" };
+    char out[4096];
+    int fds[IN_STEP];
+    assert_int_equal(http_server_start(&server, &config, &why), OK);
+    int holder = raw_open(http_server_port(server));
+    for (int n = IN_STEP / 2; n <= IN_STEP; n += IN_STEP / 2) {
+        for (int i = 0; i < n; i++) {
+            fds[i] = raw_open(http_server_port(server));
+            raw_send(fds[i], "GET /hello HTTP/1.1\r\nHost: h\r\n\r\n");
+            assert_true(raw_until(fds[i], "hello\n", out, sizeof out));
+        }
+        held = false;
+        holding = true;
+        raw_send(holder, "GET /hold HTTP/1.1\r\nHost: h\r\n\r\n");
+        while (!held)
+            usleep(1000);
+        for (int i = 0; i < n; i++)
+            raw_send(fds[i], "GET /hello HTTP/1.1\r\nHost: h\r\n\r\n");
+        holding = false;
+        assert_true(raw_until(holder, "held\n", out, sizeof out));
+        for (int i = 0; i < n; i++) {
+            assert_true(raw_until(fds[i], "hello\n", out, sizeof out));
+            close(fds[i]);
+        }
+    }
+    close(holder);
+    http_server_stop(server, 1000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -335,6 +383,7 @@ int main(void)
         cmocka_unit_test(gives_up_when_it_stops),
         cmocka_unit_test(shares_answers),
         cmocka_unit_test(streams),
+        cmocka_unit_test(answers_many_in_step),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
