@@ -216,52 +216,58 @@ wait $daemon
 same "it ends when told to" 0 $?
 
 echo "# weeks offline"
-anew
-stop log
-serve_at || exit 1
-nginx_server front "location / {
-    if (-f $W/patience) { add_header Retry-After 3600 always; return 503; }
-    if (-f $W/down) { return 503; }
-    proxy_pass http://127.0.0.1:$port; }" || exit 1
-policy "log $(stele-log key "$W/log") $(url front)" "$witness" "quorum w1"
-size=$(logged)
-touch "$W/down"
-letters 8700 50
-asks() { grep -c '"POST /attestations HTTP/1.[01]" 503' "$W/nginx-front/access.log"; }
-asked_again() { [ "$(asks)" -gt "$before" ] && echo yes; }
-# passed SECONDS: since the deliverer began, by its clocks.
-passed() { shift_clock "$1" "$1"; }
-passed 0
-(shifted stele deliver) >"$W/daemon" 2>&1 &
-daemon=$!
-before=0
-same "a log that is down is asked" yes "$(soon yes asked_again)"
-missed=
-for day in $(seq 21); do
+weeks_offline() {
+    anew
+    stop log
+    serve_at || exit 1
+    nginx_server front "location / {
+        if (-f $W/patience) { add_header Retry-After 3600 always; return 503; }
+        if (-f $W/down) { return 503; }
+        proxy_pass http://127.0.0.1:$port; }" || exit 1
+    policy "log $(stele-log key "$W/log") $(url front)" "$witness" "quorum w1"
+    size=$(logged)
+    touch "$W/down"
+    letters 8700 50
+    asks() { grep -c '"POST /attestations HTTP/1.[01]" 503' "$W/nginx-front/access.log"; }
+    asked_again() { [ "$(asks)" -gt "$before" ] && echo yes; }
+    # passed SECONDS: since the deliverer began, by its clocks.
+    passed() { shift_clock "$1" "$1"; }
+    passed 0
+    (shifted stele deliver) >"$W/daemon" 2>&1 &
+    daemon=$!
+    before=0
+    same "a log that is down is asked" yes "$(soon yes asked_again)"
+    missed=
+    for day in $(seq 21); do
+        before=$(asks)
+        passed $((day * 86400))
+        [ "$(soon yes asked_again)" = yes ] || missed="$missed $day"
+    done
+    same "and again on each day of three weeks" "" "$missed"
+    same "all wait that waited" 50 "$(waiting)"
+    same "none is set aside" 0 "$(aside)"
+    touch "$W/patience"
     before=$(asks)
-    passed $((day * 86400))
-    [ "$(soon yes asked_again)" = yes ] || missed="$missed $day"
-done
-same "and again on each day of three weeks" "" "$missed"
-same "all wait that waited" 50 "$(waiting)"
-same "none is set aside" 0 "$(aside)"
-touch "$W/patience"
-before=$(asks)
-passed $((22 * 86400))
-same "it asks for patience" yes "$(soon yes asked_again)"
-before=$(asks)
-passed $((22 * 86400 + 1800))
-sleep 1
-same "half of it later it has not been asked" "$before" "$(asks)"
-passed $((22 * 86400 + 7500))
-same "when that is over it is" yes "$(soon yes asked_again)"
-rm "$W/patience" "$W/down"
-passed $((23 * 86400))
-same "it is back, and all is delivered" 0 "$(soon 0 waiting)"
-same "there is a proof of each" 50 "$(soon 50 kept)"
-same "the log has each once" $((size + 50)) "$(logged)"
-kill -TERM $daemon
-wait $daemon
+    passed $((22 * 86400))
+    same "it asks for patience" yes "$(soon yes asked_again)"
+    before=$(asks)
+    passed $((22 * 86400 + 1800))
+    sleep 1
+    same "half of it later it has not been asked" "$before" "$(asks)"
+    passed $((22 * 86400 + 7500))
+    same "when that is over it is" yes "$(soon yes asked_again)"
+    rm "$W/patience" "$W/down"
+    passed $((23 * 86400))
+    same "it is back, and all is delivered" 0 "$(soon 0 waiting)"
+    same "there is a proof of each" 50 "$(soon 50 kept)"
+    same "the log has each once" $((size + 50)) "$(logged)"
+    kill -TERM $daemon
+    wait $daemon
+}
+case $STELE_BUILD in
+*/tsan) skipped "weeks offline" "ThreadSanitizer's own sleep is not woken by a clock that is moved" ;;
+*) weeks_offline ;;
+esac
 policy "log $(stele-log key "$W/log") http://127.0.0.1:$port" "$witness" "quorum w1"
 
 echo "# killed again and again"
