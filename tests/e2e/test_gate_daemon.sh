@@ -100,6 +100,13 @@ audit() {
     nsenter -m -t "$(cat "$W/run/nix-daemon.pid")" setpriv --reuid "$auditor" --regid 65534 --clear-groups \
         env -u NIX_CONFIG -u STELE_CONFIG HOME="$W/audit-own" "$W/gatebin/stele" audit --config "$W/audit-own/stele.conf"
 }
+# Idle is what the last one to close it leaves without the two files that SQLite keeps beside it. Two of the daemon's processes that
+# close it at once leave them, each for the other: whoever opens and closes it next clears them away.
+beside() {
+    database=$(find "$W/daemon/var" -name db.sqlite)
+    sqlite3 "$database" 'select count(*) from ValidPaths' >"$W/out" && find "$W/daemon/var" -name 'db.sqlite-*' | wc -l
+}
+same "after the build the database is idle" 0 "$(soon 0 beside)"
 audit >"$W/out" 2>&1
 same "another user's audit of an idle database: status 4" 4 $?
 says "which says why" "database" "$W/out"
