@@ -63,6 +63,7 @@ static void send_narinfo(struct gate *gate, struct http_request *request, struct
         return;
     }
     static const struct http_header headers[] = { { "Content-Type", "text/x-nix-narinfo" }, { NULL, NULL } };
+    gate_ahead_offer(gate->ahead, &path);
     http_reply_take(request, 200, headers, &path.narinfo);
     gate_path_free(&path);
 }
@@ -188,7 +189,11 @@ static enum err run(struct gate *gate, int *signal_seen, struct why *why)
     if (err == OK)
         err = take_upstreams(gate, why);
     if (err == OK)
+        err = gate_ahead_start(&gate->ahead, gate, why);
+    if (err == OK)
         err = serve(gate, &signals, signal_seen, why);
+    gate->stopping = true;
+    gate_ahead_stop(gate->ahead);
     gate_forget(gate);
     gate_close_idle(gate);
     gate_lookups_free(gate->lookups);

@@ -6,7 +6,9 @@
 #define STELE_CLIENT_GATE_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
+#include "client/gate_ahead.h"
 #include "client/gate_keep.h"
 #include "client/gate_lookups.h"
 #include "client/gate_signer.h"
@@ -20,6 +22,10 @@ enum {
     GATE_CONNECTIONS_MAX = 256,       /* Nix opens 25 */
     GATE_WHOLE_BYTES_MAX = 256 << 10, /* a NAR up to this size is checked before its first byte goes out */
     GATE_REDIRECTS_MAX = 3,           /* of a NAR request */
+    GATE_AHEAD_MAX = 1024,            /* NARs of that size that are read ahead, or may be */
+    GATE_AHEAD_BYTES_MAX = 16 << 20,  /* of those that are there or come */
+    GATE_AHEAD_THREADS = 8,           /* that fetch them: Nix fetches one at a time, or a few */
+    GATE_AHEAD_FOR_MS = 2000,         /* after the last NAR request */
     GATE_TRIES = 3,                   /* where no upstream that answered has it */
     GATE_TRY_AGAIN_MS = 250,          /* before the second, and four times that before the third */
     GATE_FAILURES_MAX = 3,            /* in a row, then an upstream is left alone */
@@ -66,7 +72,9 @@ struct gate {
     struct gate_signer *signer;
     struct gate_keeper *keeper;
     struct gate_lookups *lookups;
-    int listen_fd; /* the service manager's socket, or 0 */
+    struct gate_ahead *ahead;
+    atomic_bool stopping; /* no upstream is waited for any more */
+    int listen_fd;        /* the service manager's socket, or 0 */
     struct http_server *server;
     pthread_mutex_t lock; /* of what follows */
     struct gate_upstream *upstreams;
@@ -84,6 +92,8 @@ struct gate {
  * (*known tells the two apart), ERR_ENV only where the gate itself is broken. */
 enum err gate_resolve(struct gate *gate, struct span hash_part, const struct hash *nar_hash, struct gate_path *out, bool *known,
                       struct why *refusal);
+/* The verdict of the last GATE_VERDICT_S alone; false where there is none. */
+bool gate_remembers(struct gate *gate, struct span hash_part, const struct hash *nar_hash, struct gate_path *out);
 void gate_path_free(struct gate_path *path);
 void gate_forget(struct gate *gate); /* all verdicts */
 
@@ -104,6 +114,9 @@ void gate_close_idle(struct gate *gate);
 void gate_handle(void *ctx, struct http_request *request);
 /* Answers a NAR request with the uncompressed archive, or the rest of it. */
 void gate_send_nar(struct gate *gate, struct http_request *request, struct span hash_part, const struct hash *nar_hash);
+/* All of an archive of at most GATE_WHOLE_BYTES_MAX, checked, in *whole (empty before); takes what is in *path. ERR_ENV or
+ * ERR_REFUSED where its upstream did not deliver it, which is reported, and shunned for it. */
+enum err gate_fetch_nar(struct gate *gate, struct gate_path *path, struct buf *whole, struct why *why);
 /* 404, or 451 where the user wants that; 404 for what no upstream has (`known` false). */
 void gate_refuse(const struct gate *gate, struct http_request *request, bool known, const struct why *why);
 

@@ -155,18 +155,38 @@ static enum err open_nar(struct nar_sending *sending, struct why *why)
     return err;
 }
 
-/* Where the answer to a Range begins: "bytes=N-" alone, which is what resumes a download. Any other may be answered with the whole
- * (RFC 9110 section 14.2). False where N is no byte of it. */
-static bool take_range(const struct http_request *request, uint64_t size, bool *ranged, uint64_t *start)
+/* What of an archive is asked for, and what the answer's head says of that. */
+struct portion {
+    uint64_t start;
+    unsigned status;
+    char range[96];
+    struct http_header headers[4];
+};
+
+/* A Range of "bytes=N-" alone, which is what resumes a download. Any other may be answered with the whole (RFC 9110 section 14.2).
+ * False where N is no byte of it: then the head is all of the answer. */
+static bool take_portion(const struct http_request *request, uint64_t size, struct portion *out)
 {
     const char *range = http_request_header(request, "Range");
     struct span text = span_str(range != NULL ? range : "");
-    *start = 0;
-    *ranged = http_request_header(request, "If-Range") == NULL && span_skip(&text, "bytes=") && text.len > 1 &&
-              text.data[text.len - 1] == '-' && span_decimal(span_cut(text, 0, text.len - 1), INT64_MAX, start);
-    if (!*ranged)
-        *start = 0;
-    return *start < size;
+    *out =
+        (struct portion){ .status = 200, .headers = { { "Content-Type", "application/x-nix-nar" }, { "Accept-Ranges", "bytes" } } };
+    if (http_request_header(request, "If-Range") != NULL || !span_skip(&text, "bytes=") || text.len < 2 ||
+        text.data[text.len - 1] != '-' || !span_decimal(span_cut(text, 0, text.len - 1), INT64_MAX, &out->start)) {
+        out->start = 0;
+        return true;
+    }
+    bool within = out->start < size;
+    out->status = within ? 206 : 416;
+    out->headers[within ? 2 : 0] = (struct http_header){ "Content-Range", out->range };
+    if (within) {
+        snprintf(out->range, sizeof out->range, "bytes %llu-%llu/%llu", (unsigned long long)out->start,
+                 (unsigned long long)size - 1, (unsigned long long)size);
+    } else {
+        out->headers[1] = (struct http_header){ NULL, NULL };
+        snprintf(out->range, sizeof out->range, "bytes */%llu", (unsigned long long)size);
+    }
+    return within;
 }
 
 static ptrdiff_t read_nothing(void *ctx, uint8_t *out, size_t max)
@@ -180,51 +200,10 @@ static void end_nothing(void *ctx)
     (void)ctx;
 }
 
-/* Hands the opened archive to the connection: whole and checked where it is small, piece by piece otherwise. */
-static enum err answer(struct nar_sending *sending, struct http_request *request, bool ranged, struct why *why)
-{
-    char span_text[96];
-    uint64_t size = sending->path.nar_size, start = sending->start;
-    snprintf(span_text, sizeof span_text, "bytes %llu-%llu/%llu", (unsigned long long)start, (unsigned long long)size - 1,
-             (unsigned long long)size);
-    struct http_header headers[] = { { "Content-Type", "application/x-nix-nar" },
-                                     { "Accept-Ranges", "bytes" },
-                                     { ranged ? "Content-Range" : NULL, span_text },
-                                     { NULL, NULL } };
-    unsigned status = ranged ? 206 : 200;
-    if (sending->stream == NULL || size > GATE_WHOLE_BYTES_MAX) {
-        struct http_source source = { read_nar, end_nar, sending };
-        if (sending->stream == NULL) {
-            end_nar(sending); /* HEAD */
-            source = (struct http_source){ read_nothing, end_nothing, NULL };
-        }
-        http_reply_stream(request, status, headers, size - start, &source);
-        return OK;
-    }
-    struct buf whole = BUF_EMPTY;
-    enum err err = OK;
-    uint8_t *out = buf_grow(&whole, (size_t)size);
-    if (out == NULL)
-        err = fail(why, ERR_ENV, "out of memory");
-    for (size_t put; err == OK && sending->done < size;)
-        err = next_bytes(sending, out + sending->done, (size_t)(size - sending->done), &put, why);
-    if (err == OK && start > 0) {
-        memmove(whole.data, whole.data + start, (size_t)(size - start));
-        whole.len = (size_t)(size - start);
-    }
-    if (err == OK) {
-        http_reply_take(request, status, headers, &whole);
-        end_nar(sending);
-    }
-    buf_free(&whole);
-    return err;
-}
-
-/* One try, at the upstream that the verdict is about; ERR_ENV and ERR_REFUSED where nothing was answered. */
-static enum err send_from(struct gate *gate, struct http_request *request, struct gate_path *path, struct why *why)
+/* Begins a try at the upstream that the verdict is about; takes what is in *path. */
+static enum err start(struct nar_sending **out, struct gate *gate, struct gate_path *path, struct why *why)
 {
     struct nar_sending *sending = calloc(1, sizeof *sending);
-    bool ranged;
     if (sending == NULL) {
         gate_path_free(path);
         return fail(why, ERR_ENV, "out of memory");
@@ -232,22 +211,64 @@ static enum err send_from(struct gate *gate, struct http_request *request, struc
     *sending = (struct nar_sending){ .gate = gate, .path = *path };
     *path = (struct gate_path){ 0 };
     sha256_start(&sending->hash);
-    if (!take_range(request, sending->path.nar_size, &ranged, &sending->start)) {
-        char whole[64];
-        snprintf(whole, sizeof whole, "bytes */%llu", (unsigned long long)sending->path.nar_size);
-        http_reply(request, 416, (struct http_header[]){ { "Content-Range", whole }, { NULL, NULL } }, span_str(""));
-        end_nar(sending);
-        return OK;
-    }
-    bool head = span_is(http_method(request), "HEAD");
-    enum err err = head ? OK : open_nar(sending, why);
-    if (err == OK)
-        err = answer(sending, request, ranged, why);
-    if (err != OK) {
+    enum err err = open_nar(sending, why);
+    if (err == OK) {
+        *out = sending;
+    } else {
         report_broken(sending, err, why);
         end_nar(sending);
     }
     return err;
+}
+
+enum err gate_fetch_nar(struct gate *gate, struct gate_path *path, struct buf *whole, struct why *why)
+{
+    struct nar_sending *sending;
+    enum err err = start(&sending, gate, path, why);
+    if (err != OK)
+        return err;
+    size_t size = (size_t)sending->path.nar_size;
+    uint8_t *out = buf_grow(whole, size);
+    if (out == NULL)
+        err = fail(why, ERR_ENV, "out of memory");
+    for (size_t put; err == OK && sending->done < size;)
+        err = next_bytes(sending, out + sending->done, size - (size_t)sending->done, &put, why);
+    if (err != OK) {
+        report_broken(sending, err, why);
+        buf_free(whole);
+    }
+    end_nar(sending);
+    return err;
+}
+
+/* One try, at the upstream that the verdict is about, where it was not read ahead: whole and checked where it is small, piece by
+ * piece otherwise. ERR_ENV and ERR_REFUSED where nothing was answered. */
+static enum err send_from(struct gate *gate, struct http_request *request, struct gate_path *path, const struct portion *portion,
+                          struct why *why)
+{
+    struct buf whole = BUF_EMPTY;
+    struct nar_sending *sending;
+    uint64_t size = path->nar_size;
+    enum err err = OK;
+    if (gate_ahead_take(gate->ahead, path, &whole)) {
+        gate_path_free(path);
+    } else if (size <= GATE_WHOLE_BYTES_MAX) {
+        err = gate_fetch_nar(gate, path, &whole, why);
+    } else {
+        err = start(&sending, gate, path, why);
+        if (err == OK) {
+            sending->start = portion->start;
+            http_reply_stream(request, portion->status, portion->headers, size - portion->start,
+                              &(struct http_source){ read_nar, end_nar, sending });
+        }
+        return err;
+    }
+    if (err != OK)
+        return err;
+    memmove(whole.data, whole.data + portion->start, (size_t)(size - portion->start));
+    whole.len = (size_t)(size - portion->start);
+    http_reply_take(request, portion->status, portion->headers, &whole);
+    return OK;
 }
 
 void gate_send_nar(struct gate *gate, struct http_request *request, struct span hash_part, const struct hash *nar_hash)
@@ -257,12 +278,23 @@ void gate_send_nar(struct gate *gate, struct http_request *request, struct span 
     /* An upstream that does not deliver is shunned: the next one is tried at once, where nothing has gone out yet. */
     for (size_t tries = 0; tries <= gate->config->upstreams.n; tries++) {
         struct gate_path path = { 0 };
+        struct portion portion;
         struct why refusal;
         if (gate_resolve(gate, hash_part, nar_hash, &path, &known, &refusal) != OK) {
             gate_refuse(gate, request, known || tries > 0, tries > 0 ? &why : &refusal);
             return;
         }
-        if (send_from(gate, request, &path, &why) == OK)
+        bool within = take_portion(request, path.nar_size, &portion), head = span_is(http_method(request), "HEAD");
+        if (!within)
+            http_reply(request, portion.status, portion.headers, span_str(""));
+        else if (head)
+            http_reply_stream(request, portion.status, portion.headers, path.nar_size - portion.start,
+                              &(struct http_source){ read_nothing, end_nothing, NULL });
+        if (!within || head) {
+            gate_path_free(&path);
+            return;
+        }
+        if (send_from(gate, request, &path, &portion, &why) == OK)
             return;
     }
     gate_refuse(gate, request, true, &why);

@@ -53,7 +53,7 @@ static struct gate_path **bucket_of(struct gate *gate, struct span hash_part)
     return &gate->buckets[get_be32(digest.b) % (sizeof gate->buckets / sizeof *gate->buckets)];
 }
 
-static bool remembered(struct gate *gate, struct span hash_part, const struct hash *nar_hash, struct gate_path *out)
+bool gate_remembers(struct gate *gate, struct span hash_part, const struct hash *nar_hash, struct gate_path *out)
 {
     bool found = false;
     pthread_mutex_lock(&gate->lock);
@@ -364,7 +364,7 @@ enum err gate_resolve(struct gate *gate, struct span hash_part, const struct has
                       struct why *refusal)
 {
     *known = false;
-    if (nar_hash != NULL && remembered(gate, hash_part, nar_hash, out)) {
+    if (nar_hash != NULL && gate_remembers(gate, hash_part, nar_hash, out)) {
         *known = true;
         return OK;
     }

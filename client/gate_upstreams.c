@@ -79,7 +79,8 @@ struct http_stream *gate_take_stream(struct gate *gate, bool public_only, struct
     struct http_client_config config = { .total_timeout_ms = timeout_ms(gate),
                                          .netrc_file = public_only ? NULL : gate->config->netrc_file,
                                          .allow_file = !public_only,
-                                         .public_only = public_only };
+                                         .public_only = public_only,
+                                         .stopping = &gate->stopping };
     pthread_mutex_lock(&gate->lock);
     if (gate->idle_n[kind] > 0)
         stream = gate->idle[kind][--gate->idle_n[kind]];

@@ -5,6 +5,8 @@
 #ifndef STELE_SYS_HTTP_CLIENT_H
 #define STELE_SYS_HTTP_CLIENT_H
 
+#include <stdatomic.h>
+
 #include "lib/bytes.h"
 
 /* Once per process, before threads. */
@@ -16,8 +18,9 @@ struct http_client_config {
     unsigned connect_timeout_ms, total_timeout_ms; /* 0: 5 s and 30 s */
     const char *netrc_file;                        /* NULL: none */
     bool allow_file;                               /* file:// URLs as well */
-    bool public_only; /* https alone, without a proxy, and never to an address that is not public (lib/sys/address.h) */
-    bool gzip;        /* asked for; bounds are those of what is unpacked */
+    bool public_only;            /* https alone, without a proxy, and never to an address that is not public (lib/sys/address.h) */
+    bool gzip;                   /* asked for; bounds are those of what is unpacked */
+    const atomic_bool *stopping; /* a stream whose owner sets it fails within a second instead of waiting; NULL: none */
 };
 
 struct http_response {

@@ -43,6 +43,7 @@ struct nix_secret_key;
 enum err nix_secret_key_load(struct nix_secret_key **out, const char *path, struct why *why);
 void nix_secret_key_free(struct nix_secret_key *key);
 struct nix_key nix_secret_key_public(const struct nix_secret_key *key);
+/* Of a narinfo's fingerprint; made twice and compared before it is handed out: ERR_ENV where they differ. */
 enum err nix_secret_key_sign(const struct nix_secret_key *key, struct span fingerprint, struct nix_sig *out, struct why *why);
 
 #endif

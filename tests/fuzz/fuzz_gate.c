@@ -59,6 +59,30 @@ void gate_keeper_stop(struct gate_keeper *keeper)
     (void)keeper;
 }
 
+/* client/gate_ahead.h: nothing is read ahead. */
+void gate_ahead_offer(struct gate_ahead *ahead, const struct gate_path *path)
+{
+    (void)ahead, (void)path;
+}
+
+bool gate_ahead_take(struct gate_ahead *ahead, const struct gate_path *path, struct buf *whole)
+{
+    (void)ahead, (void)path, (void)whole;
+    return false;
+}
+
+enum err gate_ahead_start(struct gate_ahead **out, struct gate *at, struct why *why)
+{
+    (void)at, (void)why;
+    *out = NULL;
+    return OK;
+}
+
+void gate_ahead_stop(struct gate_ahead *ahead)
+{
+    (void)ahead;
+}
+
 static void handle(void *ctx, struct http_request *request)
 {
     struct span path = http_path(request);
