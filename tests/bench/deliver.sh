@@ -13,7 +13,6 @@ lines=$entries
 "$bench/deliver" "$W/outbox" "$W/key" 1 "$letters" || exit 1
 "$bench/deliver" files "$W/outbox" "$W/files" >"$W/load" || exit 1
 files=$(figure files_s "$W/load")
-rm -r "$W/files"
 row "limit: as many files read, created and removed" "$files/s" "no log asked, nothing verified; then the log at that rate: $(calc %.0f "1 / (1 / $files + 1 / $lines)")/s"
 "$bench/deliver" "$W/outbox" "$W/key" 1 "$letters" || exit 1
 {
