@@ -225,7 +225,7 @@ check-coverage: $(unit_t) $(fuzz_t) $(e2e_t) $(preload_t) $O/tests/bench/witness
 
 fuzz: deps
 	@$(MAKE) --no-print-directory -s BUILD=fuzz CC=clang check-fuzz
-	@tests/fuzz/run.sh $(or $(SECONDS),60) $(ONLY)
+	@tests/fuzz/run.sh $(or $(SECONDS),600) $(ONLY)
 check-fuzz: $(fuzz_t)
 
 # Every fault that a disk, a kill or a full file system can be, one by one; a sample of them is part of `check`.
@@ -271,7 +271,7 @@ help:
 	@echo 'make check-vectors       the vector tests, VECTORS=DIR'
 	@echo 'make lint                gcc -fanalyzer, clang-tidy and cppcheck'
 	@echo 'make coverage            lines and branches that tests reach, a folder'
-	@echo 'make fuzz                every parser under libFuzzer, SECONDS=60 each; ONLY="json nar"'
+	@echo 'make fuzz                every parser under libFuzzer, SECONDS=600 each; ONLY="json nar"'
 	@echo 'make fault               faults injected one by one: syscalls that fail, kills, flipped bits, a full disk, power cuts'
 	@echo 'make sim                 log, signer and witnesses on a simulated disk, clock and network: SEEDS=1000, FIRST=1'
 	@echo 'make tsan                the servers and the gate under load, watched for data races'

@@ -13,6 +13,8 @@ struct taking {
     const char *source;
 };
 
+static const char own_store[] = "own store";
+
 static uint32_t *slot_of(const struct audit_batch *batch, struct span path)
 {
     struct hash hash = sha256_of(path);
@@ -76,6 +78,7 @@ static enum err add_fact(struct taking *taking, struct audit_item *item, const s
         .origin = arena_dup(arena, span_str(evidence->origin)),
         .index = evidence->index,
     };
+    fact->kept = taking->audit->cache == NULL && strcmp(evidence->source, own_store) == 0;
     if (key->name.data == NULL || fact->evidence.origin.data == NULL)
         return fail(why, ERR_ENV, "out of memory");
     fact->next = item->facts;
@@ -126,13 +129,13 @@ static enum err near_proofs(struct taking *taking, struct why *why)
         struct span part = taking->batch->items[i].path.path.path.hash_part;
         size_t before = bundles.len;
         if (proofs_own(&audit->local.config, part, &bundles, &trouble) != OK) {
-            note(audit, "own store", span_str(""), &trouble);
+            note(audit, own_store, span_str(""), &trouble);
             bundles.len = before;
         }
         if (audit->cache != NULL && proofs_sidecar(audit->local.client, audit->cache, part, &bundles, &trouble) != OK)
             note(audit, audit->cache, span_str(""), &trouble);
         if (bundles.len > BUNDLES_BYTES_MAX || (i + 1 == taking->batch->n && bundles.len > 0)) {
-            taking->source = "own store";
+            taking->source = own_store;
             err = prove(taking, span_buf(&bundles), why);
             buf_clear(&bundles);
         }

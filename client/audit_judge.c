@@ -50,6 +50,14 @@ static void lose(struct audit_item *item, const struct trust_party *party)
          SPAN_FMT(party->name), item->why.text);
 }
 
+/* The gate kept this builder's proof when the path came; no line of the trust file names it any more. */
+static void lose_named(struct audit_item *item, struct span key_name)
+{
+    item->lost = true;
+    fail(&item->why_lost, OK, "the attestation by the key %.*s, by which it came, is no builder's of the trust file",
+         SPAN_FMT(key_name));
+}
+
 /* What the evidence says besides the verdict. A named builder's or cache's word for exactly these bytes that does not count (any
  * more), or not alone, is support that was lost. */
 static void take_reasons(const struct audit *audit, struct audit_item *item, const enum trust_reason *reasons)
@@ -61,8 +69,13 @@ static void take_reasons(const struct audit *audit, struct audit_item *item, con
         bool other = !hash_eq(&subject->nar_hash, &item->info.nar_hash);
         item->contested |= other;
         item->contradicted |= reasons[n] == OTHER_BYTES || reasons[n] == OTHER_REFERENCES;
-        if (item->verdict != TRUST_REFUSED || party < 0 || !same_content(item, subject))
+        if (item->verdict != TRUST_REFUSED || !same_content(item, subject))
             continue;
+        if (party < 0) {
+            if (fact->kept && !item->lost && !item->info.ultimate)
+                lose_named(item, fact->evidence.key->name);
+            continue;
+        }
         if (reasons[n] == COUNTS) {
             if (!item->lost && !item->info.ultimate)
                 lose(item, &audit->local.trust.parties[party]);

@@ -108,6 +108,18 @@ trust "builder stranger $(cat "$W/stranger.pub")" "group both all ci stranger" "
 refuses "a quorum of two" "lost its support: .*-library: the attestation by ci does not suffice: .*the quorum .both. is not met" audit
 says "and what depends on what lost it" "depends on it: .*-app" "$W/out"
 
+# A builder that is named no more: by the proofs that the gate keeps of what it let through, here in its place.
+printf 'builder stranger %s\nquorum stranger\nexempt data\n' "$(cat "$W/stranger.pub")" >"$W/trust"
+refuses "a builder that is not named" "unexplained  *[^ ]*-library: nobody answers" audit
+says "lost nothing by what logs say alone" "2 unexplained, 1 contradicted; 1 contested$" "$W/out"
+mkdir -p "$W/user-state/proofs"
+cp "$W/state/proofs/$(basename "$library" | cut -c1-32).tlog-proof" "$W/user-state/proofs/"
+refuses "is told of where it was once" "lost its support: .*-library: the attestation by the key ci.example/builder, by which it came, is no" audit
+says "once" "; 1 lost their support$" "$W/out"
+trust "quorum ci" "exempt data"
+accepts "control: named again" audit
+rm -r "$W/user-state/proofs"
+
 # inputs attested.
 trust "quorum ci" "exempt data" "inputs attested"
 accepts "inputs attested, with a complete trail" audit
