@@ -27,6 +27,7 @@ struct gate_ahead {
     pthread_cond_t work;  /* there may be something to fetch or to drop */
     pthread_cond_t done;  /* something was fetched */
     struct slot slots[GATE_AHEAD_MAX];
+    size_t used_n; /* all behind are EMPTY */
     size_t offered_n;
     uint64_t offers;          /* ever */
     size_t bytes;             /* of what is FETCHING or READY */
@@ -41,13 +42,15 @@ static void clear(struct gate_ahead *ahead, struct slot *slot)
         ahead->bytes -= slot->size;
     buf_free(&slot->whole);
     *slot = (struct slot){ .state = EMPTY };
+    while (ahead->used_n > 0 && ahead->slots[ahead->used_n - 1].state == EMPTY)
+        ahead->used_n--;
 }
 
 /* What nobody came for goes; returns when the next one does. */
 static uint64_t drop_old(struct gate_ahead *ahead)
 {
     uint64_t now_ms = clock_monotonic_ms(), next_ms = UINT64_MAX;
-    for (size_t i = 0; i < GATE_AHEAD_MAX; i++) {
+    for (size_t i = 0; i < ahead->used_n; i++) {
         struct slot *slot = &ahead->slots[i];
         if (slot->state != OFFERED && slot->state != READY)
             continue;
@@ -65,7 +68,7 @@ static struct slot *next_offer(struct gate_ahead *ahead)
     struct slot *newest = NULL;
     if (clock_monotonic_ms() >= ahead->wanted_until_ms)
         return NULL;
-    for (size_t i = 0; i < GATE_AHEAD_MAX; i++) {
+    for (size_t i = 0; i < ahead->used_n; i++) {
         struct slot *slot = &ahead->slots[i];
         if (slot->state == OFFERED && slot->size <= GATE_AHEAD_BYTES_MAX - ahead->bytes &&
             (newest == NULL || slot->number > newest->number))
@@ -126,7 +129,7 @@ static void *read_ahead(void *ctx)
 
 static struct slot *find(struct gate_ahead *ahead, const struct gate_path *path)
 {
-    for (size_t i = 0; i < GATE_AHEAD_MAX; i++) {
+    for (size_t i = 0; i < ahead->used_n; i++) {
         struct slot *slot = &ahead->slots[i];
         if (slot->state != EMPTY && hash_eq(&slot->nar_hash, &path->nar_hash) && strcmp(slot->hash_part, path->hash_part) == 0)
             return slot;
@@ -138,16 +141,19 @@ static struct slot *find(struct gate_ahead *ahead, const struct gate_path *path)
 static struct slot *slot_for_offer(struct gate_ahead *ahead)
 {
     struct slot *oldest = NULL;
-    for (size_t i = 0; i < GATE_AHEAD_MAX; i++) {
+    for (size_t i = 0; i < ahead->used_n; i++) {
         struct slot *slot = &ahead->slots[i];
         if (slot->state == EMPTY)
             return slot;
         if (slot->state == OFFERED && (oldest == NULL || slot->number < oldest->number))
             oldest = slot;
     }
-    if (oldest != NULL)
-        clear(ahead, oldest);
-    return oldest;
+    if (ahead->used_n < GATE_AHEAD_MAX)
+        return &ahead->slots[ahead->used_n++];
+    if (oldest == NULL)
+        return NULL;
+    clear(ahead, oldest);
+    return slot_for_offer(ahead);
 }
 
 void gate_ahead_offer(struct gate_ahead *ahead, const struct gate_path *path)
@@ -230,8 +236,8 @@ void gate_ahead_stop(struct gate_ahead *ahead)
     pthread_mutex_unlock(&ahead->lock);
     while (ahead->threads_n > 0)
         pthread_join(ahead->threads[--ahead->threads_n], NULL);
-    for (size_t i = 0; i < GATE_AHEAD_MAX; i++)
-        clear(ahead, &ahead->slots[i]);
+    while (ahead->used_n > 0)
+        clear(ahead, &ahead->slots[ahead->used_n - 1]);
     pthread_cond_destroy(&ahead->work);
     pthread_cond_destroy(&ahead->done);
     pthread_mutex_destroy(&ahead->lock);
