@@ -26,7 +26,7 @@ enum audit_class {
 /* One proven attestation that names a path. */
 struct audit_fact {
     struct trust_evidence evidence;
-    bool kept; /* its proof stands in the own store: the gate let something through by it */
+    bool kept; /* its proof stands in the own store, as of what the gate let through */
     struct audit_fact *next;
 };
 

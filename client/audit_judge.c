@@ -50,11 +50,11 @@ static void lose(struct audit_item *item, const struct trust_party *party)
          SPAN_FMT(party->name), item->why.text);
 }
 
-/* The gate kept this builder's proof when the path came; no line of the trust file names it any more. */
-static void lose_named(struct audit_item *item, struct span key_name)
+/* The gate keeps the proofs of what it lets through: this one's builder stood in the trust file, and does not any more. */
+static void lose_unnamed(struct audit_item *item, struct span key_name)
 {
     item->lost = true;
-    fail(&item->why_lost, OK, "the attestation by the key %.*s, by which it came, is no builder's of the trust file",
+    fail(&item->why_lost, OK, "the attestation by the key %.*s, whose proof is kept here, is no builder's of the trust file",
          SPAN_FMT(key_name));
 }
 
@@ -73,7 +73,7 @@ static void take_reasons(const struct audit *audit, struct audit_item *item, con
             continue;
         if (party < 0) {
             if (fact->kept && !item->lost && !item->info.ultimate)
-                lose_named(item, fact->evidence.key->name);
+                lose_unnamed(item, fact->evidence.key->name);
             continue;
         }
         if (reasons[n] == COUNTS) {

@@ -161,7 +161,12 @@ void gate_ahead_offer(struct gate_ahead *ahead, const struct gate_path *path)
     if (path->nar_size > GATE_WHOLE_BYTES_MAX)
         return;
     pthread_mutex_lock(&ahead->lock);
-    struct slot *slot = find(ahead, path) != NULL ? NULL : slot_for_offer(ahead);
+    struct slot *slot = find(ahead, path);
+    if (slot != NULL && slot->state == OFFERED)
+        clear(ahead, slot); /* made anew: from now on */
+    else if (slot != NULL)
+        goto out;
+    slot = slot_for_offer(ahead);
     if (slot != NULL) {
         *slot = (struct slot){ .state = OFFERED,
                                .nar_hash = path->nar_hash,
@@ -173,6 +178,7 @@ void gate_ahead_offer(struct gate_ahead *ahead, const struct gate_path *path)
         if (clock_monotonic_ms() < ahead->wanted_until_ms)
             pthread_cond_signal(&ahead->work);
     }
+out:
     pthread_mutex_unlock(&ahead->lock);
 }
 

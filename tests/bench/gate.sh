@@ -20,7 +20,7 @@ cpu_ms() {
         awk -v hz="$(getconf CLK_TCK)" '{ n += $14 + $15 } END { print n * 1000 / hz }'
 }
 # turn NAME URL KEY PATH: substitutes into a store of its own, and notes the time. What one wrote stays until all had their turn: on
-# an ext4 without a journal files are slow to make for seconds after others were removed, so each would pay for the one before.
+# an ext4 without a journal files are slow to make for minutes after others were removed, so each would pay for the one before.
 turns=0
 turn() {
     turns=$((turns + 1)) before_ms=$(now_ms)

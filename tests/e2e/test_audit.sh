@@ -114,7 +114,7 @@ refuses "a builder that is not named" "unexplained  *[^ ]*-library: nobody answe
 says "lost nothing by what logs say alone" "2 unexplained, 1 contradicted; 1 contested$" "$W/out"
 mkdir -p "$W/user-state/proofs"
 cp "$W/state/proofs/$(basename "$library" | cut -c1-32).tlog-proof" "$W/user-state/proofs/"
-refuses "is told of where it was once" "lost its support: .*-library: the attestation by the key ci.example/builder, by which it came, is no" audit
+refuses "is told of where it was once" "lost its support: .*-library: the attestation by the key ci.example/builder, whose proof is kept here, is no" audit
 says "once" "; 1 lost their support$" "$W/out"
 trust "quorum ci" "exempt data"
 accepts "control: named again" audit

@@ -32,6 +32,7 @@ note daemon $!
 same "the daemon listens" yes "$(soon yes sh -c "[ -S $NIX_STATE_DIR/daemon-socket/socket ] && echo yes || echo no")"
 mkdir "$W/caller"
 chown 64900 "$W/caller"
+# His files, as Nix makes them for a build: TMPDIR may be root's alone.
 caller() { env -u STELE_CONFIG NIX_REMOTE=daemon TMPDIR=/tmp HOME="$W/caller" XDG_CACHE_HOME="$W/caller" XDG_STATE_HOME="$W/caller" \
     setpriv --reuid 64900 --regid 64900 --clear-groups "$@"; }
 accepts "the key is root's alone" test "$(stat -c '%a %u' "$W/key")" = "600 0"

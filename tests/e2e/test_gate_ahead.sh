@@ -60,14 +60,15 @@ same "control: the others do" "" "$(cat "$W/out")"
 cp "$W/good.nar" "$file"
 
 # A gate that ends does not wait for what comes too slowly.
-: >"$W/nginx-cache/access.log"
 stop cache
-nginx_server slow "location / { root $W/cache; } location /nar/ { root $W/cache; limit_rate 1; } location $(sed -n 's|^URL: |/|p' "$W/cache/$(part "$app").narinfo") { root $W/cache; }" || exit 1
+quick=$(sed -n 's|^URL: |/|p' "$W/cache/$(part "$app").narinfo")
+nginx_server slow "root $W/cache; location /nar/ { limit_rate 1; } location $quick { } location /status { stub_status; }" || exit 1
 accepts "a gate before a slow upstream" new_gate "upstream-timeout 600" "upstream $(url slow)"
 same "which has the narinfo files" "" "$(narinfos)"
-accepts "and the first NAR" whole "$app"
-slowly() { ss -Htn state established "( dport = :$(url slow | sed 's/.*://') )" | wc -l; }
-say_busy() { [ "$(slowly)" -gt 0 ] && echo busy; }
-same "the next ones come slowly" busy "$(soon busy say_busy)"
+# writing: how many answers it is writing, the one to this question among them.
+writing() { curl -s "$(url slow)/status" | sed -n 's/.*Writing: \([0-9]*\).*/\1/p'; }
+same "and writes no NAR yet" 1 "$(soon 1 writing)"
+accepts "the first NAR comes" whole "$app"
+same "the next ones come slowly" "$small_n" "$(soon "$small_n" writing)"
 accepts "it ends all the same" stop gate
 done_testing

@@ -79,7 +79,8 @@ until [ -S "$W/daemon/var/daemon-socket/socket" ] || [ $tries -gt 200 ]; do
     tries=$((tries + 1))
     sleep 0.05
 done
-# caller COMMAND...: asks the daemon as somebody whom it does not trust. A short path: a socket's name has its limit.
+# caller COMMAND...: asks the daemon as somebody whom it does not trust, and who cannot write where TMPDIR is root's alone. A short path: a
+# socket's name has its limit.
 mkdir "$W/callers-home"
 chown "$caller" "$W/callers-home"
 caller() {
