@@ -304,9 +304,9 @@ static enum err take_predicate(struct statement *out, struct why *why)
 {
     const struct json_value *predicate = json_member(json_root(&out->json), "predicate"),
                             *definition = json_member(predicate, "buildDefinition");
-    out->build_type = member_of(definition, "buildType");
-    if (!span_is(member_of(json_root(&out->json), "predicateType"), SLSA_PROVENANCE_V1) ||
-        !span_is(out->build_type, NIX_BUILD_TYPE)) {
+    if (span_is(member_of(json_root(&out->json), "predicateType"), SLSA_PROVENANCE_V1))
+        out->build_type = member_of(definition, "buildType"); /* another predicate may mean anything by it */
+    if (!span_is(out->build_type, NIX_BUILD_TYPE)) {
         foreign(out, "it is not of buildType " NIX_BUILD_TYPE);
         return OK;
     }

@@ -50,7 +50,7 @@ struct statement {
     struct why why_foreign;
     struct subject *subjects; /* for a foreign one: those that are store paths with a sha256 digest */
     size_t subjects_n;
-    struct span build_type;
+    struct span build_type; /* empty where the predicate is none of SLSA provenance v1 */
     /* Set only where not foreign: */
     struct span derivation;
     struct span *outputs; /* externalParameters.outputs */

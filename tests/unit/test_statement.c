@@ -273,7 +273,8 @@ static void foreign_statements(void **state)
     static const char text[] =
         "{\"_type\":\"https://in-toto.io/Statement/v1\",\"subject\":[{\"name\":\"hello\",\"uri\":\"/nix/store/"
         "00000000000000000000000000000000-hello\",\"digest\":{\"sha256\":"
-        "\"0000000000000000000000000000000000000000000000000000000000000000\"}}],\"predicateType\":\"x\",\"predicate\":{}}";
+        "\"0000000000000000000000000000000000000000000000000000000000000000\"}}],\"predicateType\":\"x\",\"predicate\":"
+        "{\"buildDefinition\":{\"buildType\":\"urn:stele:nix-build:v1\"}}}"; /* what else it may mean by that */
     struct statement parsed;
     struct why why;
     (void)state;
