@@ -120,6 +120,7 @@ $(e2e_t) $(fault_t) $(bench_t): $O/tests/%: $O/tests/%.o $(patsubst %,$O/tests/%
 	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS)
 $O/tests/fault/powercut: $(patsubst %,$O/tests/fault/cut/%.o,disk disk_write names states words)
 $O/tests/e2e/witness_bastion: $O/tests/bastion_peer.o
+$O/tests/e2e/spec_vectors: $(patsubst %.c,$O/%.o,$(wildcard tests/vectors/*.c))
 # Asks any C2SP witness or log; it knows of no other program here.
 $O/tests/conformance/conformance: $(conform_o) $O/tests/own_log.o $(libs)
 	$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS)

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "lib/dsse.h"
+#include "lib/forkfile.h"
 #include "lib/headsfile.h"
 #include "lib/proof.h"
 #include "lib/statement.h"
@@ -79,21 +80,56 @@ static bool attestation(const json_t *object)
     return err == OK;
 }
 
+static bool payload(const json_t *object)
+{
+    struct statement statement;
+    enum err err = statement_parse(&statement, text_of(object, "payload"), &why);
+    if (err != OK)
+        return false;
+    err = statement_check_key(&statement, text_of(object, "keyName"), &why);
+    if (err == OK && json_is_true(json_object_get(object, "counts")) == statement.foreign) {
+        fprintf(stderr, "%s: %s\n", vector_text(object, "name"), statement.foreign ? statement.why_foreign.text : "it counts");
+        assert_true(json_is_true(json_object_get(object, "ok")) && err != OK);
+    }
+    statement_free(&statement);
+    return err == OK;
+}
+
+/* Its attestation, then its proof. */
+static enum err open_bundle(const struct proof *proof, const struct policy *policy)
+{
+    struct buf entry = BUF_EMPTY, storage = BUF_EMPTY;
+    struct envelope envelope;
+    struct policy_view view;
+    if (!proof_extra(proof, &entry))
+        return fail(&why, ERR_MALFORMED, "no extra");
+    struct hash leaf = merkle_leaf_hash(span_buf(&entry));
+    enum err err = proof_verify(proof, &leaf, policy, &view, &why);
+    if (err == OK)
+        err = envelope_parse(&envelope, span_buf(&entry), &storage, &why);
+    if (err == OK)
+        err = envelope_verify(&envelope, &why);
+    buf_free(&entry);
+    buf_free(&storage);
+    return err;
+}
+
 static bool bundle(const json_t *object)
 {
-    struct buf entry = BUF_EMPTY;
     struct policy policy;
-    struct policy_view view;
     struct proof proof;
+    struct span rest = text_of(object, "bundle");
+    enum err err = OK;
+    uint64_t n = 0;
     assert_int_equal(policy_parse(&policy, text_of(object, "policy"), "policy", &why), OK);
-    enum err err = proof_parse(&proof, text_of(object, "bundle"), &why);
-    if (err == OK && !proof_extra(&proof, &entry))
-        err = fail(&why, ERR_MALFORMED, "no extra");
-    struct hash leaf = merkle_leaf_hash(span_buf(&entry));
+    for (; err == OK && rest.len > 0; n++) {
+        err = proof_next(&proof, &rest, &why);
+        if (err == OK)
+            err = open_bundle(&proof, &policy);
+    }
     if (err == OK)
-        err = proof_verify(&proof, &leaf, &policy, &view, &why);
+        assert_int_equal(n, vector_number(object, "count"));
     policy_free(&policy);
-    buf_free(&entry);
     return err == OK;
 }
 
@@ -164,6 +200,7 @@ static bool decision(const json_t *object)
                                .nar_size = vector_number(object, "narSize"),
                                .references_digest = references_digest(references, references_n),
                                .content_addressed = json_is_true(json_object_get(object, "contentAddressed")),
+                               .looked_up = json_is_true(json_object_get(object, "lookedUp")),
                                .cache_signed = cache_signed };
     assert_int_equal(storepath_parse(&path.path, text_of(object, "path"), &why), OK);
     for (i = 0; i < trust.parties_n; i++)
@@ -179,6 +216,23 @@ static bool decision(const json_t *object)
     assert_string_equal(trust_verdict_name(result.verdict), vector_text(object, "verdict"));
     trust_free(&trust);
     return result.verdict != TRUST_REFUSED;
+}
+
+static bool trust_file(const json_t *object)
+{
+    struct trust trust;
+    if (trust_parse(&trust, text_of(object, "trust"), "trust", &why) != OK)
+        return false;
+    trust_free(&trust);
+    return true;
+}
+
+static bool evidence(const json_t *object)
+{
+    struct forkfile file;
+    struct checkpoint heads[2];
+    return forkfile_parse(&file, text_of(object, "evidence"), &why) == OK && !file.suspect &&
+           forkfile_verify(&file, heads, &why) == OK;
 }
 
 static enum err newest(void *ctx, const struct headsfile_record *record, struct why *reason)
@@ -230,6 +284,12 @@ static void attestations(void **state)
     run("attestation.json", attestation);
 }
 
+static void payloads(void **state)
+{
+    (void)state;
+    run("statement.json", payload);
+}
+
 static void bundles(void **state)
 {
     (void)state;
@@ -248,6 +308,18 @@ static void decisions(void **state)
     run("trust.json", decision);
 }
 
+static void trust_files(void **state)
+{
+    (void)state;
+    run("trust-file.json", trust_file);
+}
+
+static void forks(void **state)
+{
+    (void)state;
+    run("evidence.json", evidence);
+}
+
 static void files(void **state)
 {
     (void)state;
@@ -256,8 +328,9 @@ static void files(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(attestations), cmocka_unit_test(bundles), cmocka_unit_test(input_lists),
-                                        cmocka_unit_test(decisions), cmocka_unit_test(files) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(attestations), cmocka_unit_test(payloads),  cmocka_unit_test(bundles),
+                                        cmocka_unit_test(input_lists),  cmocka_unit_test(decisions), cmocka_unit_test(trust_files),
+                                        cmocka_unit_test(forks),        cmocka_unit_test(files) };
     if (key_system_start(NULL) != OK)
         return 1;
     return cmocka_run_group_tests(tests, NULL, NULL);
