@@ -35,11 +35,17 @@ same "at the first index" "0 " "$(indices)"
 status "and the next" 200 "$(post "$W/e1")"
 same "at the next index" "1 " "$(indices)"
 stop w1
-status "a witness less: short of quorum again" 503 "$(post "$W/e2")"
-status "the same again waits like the first" 503 "$(post "$W/e2")"
+make_attestation "$W/builder" 8000 1 3000 >"$W/long"
+list=$(head -n 1 "$W/long" | sed 's/^{"inputs":"//; s/"}$//' | base64 -d | sha256sum | cut -d' ' -f1)
+cat "$W/e2" "$W/long" >"$W/late"
+status "a witness less: short of quorum again" 503 "$(post "$W/late")"
+status "the same again waits like the first" 503 "$(post "$W/late")"
+same "the control: all of it is committed" 4 "$(curl -s "$(url log)/metrics" | sed -n 's/^stele_log_tree_size //p')"
 status "the published checkpoint is still served" 200 "$(get /checkpoint)"
 same "as it was" 2 "$(sed -n 2p "$W/body")"
 status "and nothing past it" 404 "$(get /tile/0/000.p/3)"
+status "no entry either" 404 "$(get /tile/entries/000.p/3)"
+status "nor an input list" 404 "$(get "/inputs/$list")"
 status "nor in a look-up" 404 "$(get "/output/$part2")"
 status "nor by its derivation" 404 "$(get "/derivation/$drv2")"
 printf '%s\n' "$part2" "$part0" >"$W/parts"
@@ -56,6 +62,7 @@ soon 200 post "$W/e2" >"$W/status"
 same "and the attestation has its index" "2 " "$(indices)"
 status "the control: it is found by its derivation now" 200 "$(get "/derivation/$drv2")"
 status "and by its builder" 200 "$(get "/builder/$builder?after=1")"
+status "and the input list is served" 200 "$(get "/inputs/$list")"
 
 echo "# witnesses and the log killed under load"
 make_attestation "$W/builder" 9000 4000 >"$W/load"
@@ -72,7 +79,7 @@ kill_in_turn() {
 }
 under_kills 9 kill_in_turn
 accepts "all at their index, under both witnesses" log_driver check "$(url log)" "$W/log/policy" "$W/notes"
-same "and there is nothing else" 4003 "$(cat "$W/out")"
+same "and there is nothing else" 4004 "$(cat "$W/out")"
 
 echo "# one of two is enough"
 stop w2
@@ -80,12 +87,12 @@ sed -i 's/^group both all/group both any/' "$W/log/policy"
 kill -HUP "$(cat "$W/run/log.pid")"
 make_attestation "$W/builder" 20000 1 >"$W/e3"
 soon 200 post "$W/e3" >"$W/status"
-same "a policy reread on SIGHUP counts" "4003 " "$(indices)"
+same "a policy reread on SIGHUP counts" "4004 " "$(indices)"
 make_attestation "$W/builder" 20001 400 >"$W/load"
 accepts "a dead witness delays nobody" timeout 200 log_driver load "$(url log)" "$W/log/policy" "$W/load" "$W/notes" 4
 accepts "the straggler comes back" start w2 stele-witness serve "$W/w2" --listen "127.0.0.1:$p2"
 same "and its cosignature is served too" 3 "$(soon 3 signatures)"
-same "the metrics tell of each" 4404 "$(soon 4404 metric size w2)"
+same "the metrics tell of each" 4405 "$(soon 4405 metric size w2)"
 
 echo "# a witness that is new to a log of thousands"
 stele-witness init "$W/w3" --name w3.example/witness >/dev/null 2>&1
