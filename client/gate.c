@@ -87,11 +87,10 @@ void gate_handle(void *ctx, struct http_request *request)
 {
     struct gate *gate = ctx;
     struct span path = http_path(request), rest = path;
-    static const struct http_header allow[] = { { "Allow", "GET, HEAD" }, { NULL, NULL } };
     if (from_a_browser(gate, request)) {
         http_reply_problem(request, 403, 0, "this gate answers Nix on its own machine only");
     } else if (!span_is(http_method(request), "GET") && !span_is(http_method(request), "HEAD")) {
-        http_reply(request, 405, allow, span_str(""));
+        http_reply_method(request, "GET, HEAD");
     } else if (span_is(path, "/nix-cache-info")) {
         send_cache_info(gate, request);
     } else if (path.len == 1 + HASH_PART_LEN + 8 && span_ends(path, ".narinfo") &&

@@ -41,22 +41,6 @@ static const struct route {
     { "/metrics", false, BY_HTTP, route_metrics },
 };
 
-static void wrong_method(struct http_request *request, bool post)
-{
-    const char *allow = post ? "POST" : "GET, HEAD";
-    const struct http_header headers[] = {
-        { "Allow", allow },
-        { "Content-Type", "application/problem+json" },
-        { NULL, NULL },
-    };
-    struct buf body = BUF_EMPTY;
-    buf_fmt(&body,
-            "{\"type\":\"about:blank\",\"title\":\"Method Not Allowed\",\"status\":405,"
-            "\"detail\":\"this route takes %s\"}\n",
-            allow);
-    http_reply_take(request, 405, headers, &body);
-}
-
 /* False where the queue is full. */
 static bool hand_to_verifiers(struct routes *routes, struct http_request *request, const struct job *job)
 {
@@ -93,7 +77,7 @@ void routes_handle(void *ctx, struct http_request *request)
         if (table[i].post ? span_is(method, "POST") : span_is(method, "GET") || span_is(method, "HEAD"))
             hand_out(ctx, &table[i], request, rest);
         else
-            wrong_method(request, table[i].post);
+            http_reply_method(request, table[i].post ? "POST" : "GET, HEAD");
         return;
     }
     http_reply_problem(request, 404, 0, "this log has no such route");

@@ -64,10 +64,7 @@ static bool method_is(struct http_request *request, bool post)
     struct span method = http_method(request);
     if (post ? span_is(method, "POST") : span_is(method, "GET") || span_is(method, "HEAD"))
         return true;
-    const struct http_header headers[] = { { "Allow", post ? "POST" : "GET, HEAD" },
-                                           { "Content-Type", "text/plain; charset=utf-8" },
-                                           { NULL, NULL } };
-    http_reply(request, 405, headers, span_str(post ? "only POST\n" : "only GET and HEAD\n"));
+    http_reply_method(request, post ? "POST" : "GET, HEAD");
     return false;
 }
 

@@ -218,6 +218,16 @@ void http_reply_problem(struct http_request *request, unsigned status, unsigned 
     http_reply_take(request, status, problem.headers, &problem.body);
 }
 
+void http_reply_method(struct http_request *request, const char *allow)
+{
+    struct problem problem;
+    char detail[64];
+    snprintf(detail, sizeof detail, "this path takes %s", allow);
+    problem_make(&problem, MHD_HTTP_METHOD_NOT_ALLOWED, 0, detail);
+    problem.headers[1] = (struct http_header){ MHD_HTTP_HEADER_ALLOW, allow };
+    http_reply_take(request, MHD_HTTP_METHOD_NOT_ALLOWED, problem.headers, &problem.body);
+}
+
 /* A streamed body, as libmicrohttpd calls for it. */
 struct stream {
     struct http_source source;

@@ -78,6 +78,8 @@ void http_reply_take(struct http_request *request, unsigned status, const struct
  * is not 0. The title is the status's own phrase. */
 void http_reply_problem(struct http_request *request, unsigned status, unsigned retry_after_s, const char *fmt, ...)
     STELE_PRINTF(4, 5);
+/* 405: the path takes the methods `allow` alone, "GET, HEAD". */
+void http_reply_method(struct http_request *request, const char *allow);
 
 /* An answer that is made once and given many times, from any thread, for GET and HEAD alone. */
 struct http_shared;

@@ -161,6 +161,11 @@ void http_shared_release(struct http_shared *shared)
     free(shared);
 }
 
+void http_reply_method(struct http_request *request, const char *allow)
+{
+    http_reply_problem(request, 405, 0, "this path takes %s", allow);
+}
+
 void http_reply_shared(struct http_request *request, struct http_shared *shared)
 {
     answer(request, shared->status, NULL, span_buf(&shared->body));
