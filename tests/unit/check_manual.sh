@@ -48,6 +48,13 @@ for file in client/config.c:stele.conf log/config.c:stele-log.conf witness/confi
     check "${file#*:}: its keys" "$(keys_of "${file%:*}")" "$(keys_in "$page")"
     check "${file#*:}: it was looked for" yes "$([ "$(keys_of "${file%:*}" | wc -l)" -ge 5 ] && echo yes)"
 done
+# spec/files.md has them as well, a row a server.
+for server in 1:log 2:witness; do
+    row=$(grep '^| `config`' spec/files.md | sed -n "${server%:*}p")
+    check "spec/files.md: the keys of a ${server#*:}'s config" "" "$(keys_of "${server#*:}/config.c" | while read -r key; do
+        case $row in *"\`$key\`"*) ;; *) echo "$key" ;; esac
+    done)"
+done
 # The words that a line may start with: what the parser compares with.
 words_of() { grep -o 'span_is(\(word\|kind\|first\|statement\|keyword\), "[a-z-]*"' "$1" | sed 's/.*"\(.*\)"/\1/' | sort -u; }
 for file in lib/trust.c:stele-trust lib/policy.c:stele-policy; do
