@@ -33,6 +33,12 @@ for program in stele stele-log stele-witness; do
     done
 done
 
+for program in stele-hook stele-diff-hook; do
+    exits "$program --help" 0 "^$program: for (post-build|diff)-hook in nix.conf" $program --help
+    exits "$program --version" 0 "^$program [0-9]+\.[0-9]+" $program --version
+    accepts "and nothing else" test "$(wc -l <"$W/out")" = 1
+done
+
 exits "an option without its value" 2 "wants a value" stele keygen x --out
 exits "an option twice" 2 "given twice" stele keygen x --out a --out b
 exits "a missing argument" 2 "usage: stele keygen NAME" stele keygen --out "$W/k"

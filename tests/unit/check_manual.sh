@@ -31,9 +31,15 @@ for program in stele:1 stele-log:8 stele-witness:8; do
     done)"
 done
 
+# The hooks have no verbs: what they are called with.
+check "stele-hook.1: how each hook is called" "$(for name in stele-hook stele-diff-hook; do
+    build/plain/bin/$name --help | sed -n "s/^  \($name\( [A-Z]*\)*\).*/\1/p" | tr 'A-Z' 'a-z' | sed 's/ *$//'
+done)" "$(awk '/^\.Sh/ { on = $2 == "SYNOPSIS" } on && /^\.Nm/ { line = $2 } on && /^\.Ar/ { line = line " " $2 } /^\.Fl/ { line = "" }
+    /^\.(Pp|Sh)/ { if (line != "") print line; line = "" }' man/stele-hook.1)"
+
 # --help, of a program and of each of its verbs, fits a screen of 24 lines and 80 columns.
 too_large() { awk -v of="$*" 'length > 80 { print of ": " $0 } END { if (NR > 24) print of ": " NR " lines" }'; }
-check "--help fits a screen" "" "$(for name in stele stele-log stele-witness; do
+check "--help fits a screen" "" "$(for name in stele stele-log stele-witness stele-hook stele-diff-hook; do
     build/plain/bin/$name --help | too_large $name
     build/plain/bin/$name --help | sed -n "s/^  $name \([a-z-]*\) .*/\1/p" | while read -r verb; do
         build/plain/bin/$name "$verb" --help | too_large $name "$verb"
