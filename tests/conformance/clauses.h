@@ -19,6 +19,7 @@
 /* clang-format off */
 #define WITNESS_CLAUSES(X) \
     X(KEEP_ALIVE, WITNESS, "tlog-witness", "HTTP Interface", SHOULD, "a connection serves several requests", SAY_OTHER) \
+    X(KEEP_ALIVE_CLIENT, WITNESS, "tlog-witness", "HTTP Interface", SHOULD, "clients use it for that", SAY_CLIENT) \
     X(POST_ONLY, WITNESS, "tlog-witness", "add-checkpoint", MUST, \
       "a request is a POST; nothing else is served as one", SAY_LOGS) \
     X(BODY_FORM, WITNESS, "tlog-witness", "add-checkpoint", MUST, \
@@ -67,7 +68,8 @@
       "a checkpoint is durable before it is answered", "give --restart COMMAND, which kills the witness and starts it again") \
     X(SUBTREE_POST, WITNESS, "tlog-witness", "sign-subtree", MUST, "a request is a POST", SAY_SUBTREE) \
     X(SUBTREE_FORM, WITNESS, "tlog-witness", "sign-subtree", MUST, \
-      "the body is range, hash, proof, empty line, checkpoint, of whole lines", SAY_SUBTREE) \
+      "the body is range, hash, proof, empty line, checkpoint", SAY_SUBTREE) \
+    X(SUBTREE_LINES, WITNESS, "tlog-witness", "sign-subtree", MUST, "every line ends in U+000A", SAY_SUBTREE) \
     X(SUBTREE_RANGE, WITNESS, "tlog-witness", "sign-subtree", MUST, \
       "the range line is 'subtree' and two canonical decimals", SAY_SUBTREE) \
     X(SUBTREE_HASH, WITNESS, "tlog-witness", "sign-subtree", MUST, \
@@ -86,9 +88,10 @@
     X(SUBTREE_200, WITNESS, "tlog-witness", "sign-subtree", MUST, \
       "what passes gets 200 and whole signature lines", SAY_SUBTREE) \
     X(SUBTREE_KEYS, WITNESS, "tlog-witness", "sign-subtree", SHOULD, \
-      "they are of ML-DSA-44 and by the keys that signed the checkpoint", SAY_SUBTREE) \
-    X(SUBTREE_KIND, WITNESS, "tlog-witness", "sign-subtree", MUST, \
-      "their format can cosign subtrees, and their time is zero", SAY_SUBTREE) \
+      "they are by the keys that signed the checkpoint", SAY_SUBTREE) \
+    X(SUBTREE_MLDSA, WITNESS, "tlog-witness", "sign-subtree", SHOULD, "they are of ML-DSA-44", SAY_SUBTREE) \
+    X(SUBTREE_KIND, WITNESS, "tlog-witness", "sign-subtree", MUST, "their format can cosign subtrees", SAY_SUBTREE) \
+    X(SUBTREE_TIME, WITNESS, "tlog-witness", "sign-subtree", MUST, "their time is zero", SAY_SUBTREE) \
     X(SHOWS, WITNESS, "tlog-witness", "Monitor Retrieval", SHOULD, "a recent checkpoint of each log is served", SAY_LOGS) \
     X(SHOWS_GET, WITNESS, "tlog-witness", "Monitor Retrieval", MUST, "by GET of the lower-case origin hash", SAY_LOGS) \
     X(SHOWS_NOTE, WITNESS, "tlog-witness", "Monitor Retrieval", MUST, "the body is a checkpoint of that origin", SAY_LOGS) \
@@ -158,14 +161,25 @@
     X(ENTRIES_TAIL, LOG, "tlog-tiles", "Log entries", SHOULD, \
       "partial bundles of a fast log are left until they are full", SAY_CLIENT) \
     X(ENTRIES_PROVE, LOG, "tlog-tiles", "Log entries", MUST, \
-      "who leaves them checks the tiles and consistency, and takes them in time", SAY_CLIENT) \
-    X(ENTRIES_OTHER, LOG, "tlog-tiles", "Log entries", MUST, \
-      "other formats have other URLs; bundles are there as well (SHOULD)", "other formats cannot be found") \
+      "who leaves them verifies the checkpoint by the level 0 tile", SAY_CLIENT) \
+    X(ENTRIES_NEXT, LOG, "tlog-tiles", "Log entries", MUST, "and the next checkpoint's consistency with it", SAY_CLIENT) \
+    X(ENTRIES_LATE, LOG, "tlog-tiles", "Log entries", MUST, "and takes a bundle that stays partial for long", SAY_CLIENT) \
+    X(ENTRIES_BESIDE, LOG, "tlog-tiles", "Log entries", SHOULD, \
+      "beside entries in other formats there are bundles", "other formats cannot be found") \
+    X(ENTRIES_OTHER, LOG, "tlog-tiles", "Log entries", MUST, "other formats have other URLs", "other formats cannot be found") \
     X(MINIMUM, LOG, "tlog-tiles", "Pruning", MUST, "the minimum index is within the tree", "it is not published") \
+    X(PRUNING, LOG, "tlog-tiles", "Pruning", SHOULD, "who prunes denies requests, and deletes nothing", SAY_OPERATOR) \
     X(RETENTION, LOG, "tlog-tiles", "Retention Policies", SHOULD, \
-      "where pruning is allowed, policies bound it and clients know the limit", SAY_OPERATOR) \
+      "where pruning is allowed, a policy says for how long entries are there", SAY_OPERATOR) \
+    X(RETENTION_END, LOG, "tlog-tiles", "Retention Policies", MUST, \
+      "it allows pruning only of what matters no more", SAY_OPERATOR) \
+    X(RETENTION_TIME, LOG, "tlog-tiles", "Retention Policies", SHOULD, "it leaves monitors ample time", SAY_OPERATOR) \
     X(UNPRUNED, LOG, "tlog-tiles", "Retention Policies", MUST_NOT, \
-      "without such a policy nothing is pruned", "the tree is empty")
+      "without such a policy nothing is pruned", "the tree is empty") \
+    X(BOUND, LOG, "tlog-tiles", "Retention Policies", SHOULD, \
+      "where pruning is allowed, clients can refuse entries below a bound", SAY_OPERATOR) \
+    X(BOUND_LEAST, LOG, "tlog-tiles", "Retention Policies", MUST, "which is the minimum index at least", SAY_OPERATOR) \
+    X(BOUND_NEW, LOG, "tlog-tiles", "Retention Policies", SHOULD, "and brought up to date now and then", SAY_OPERATOR)
 
 #define CHECKPOINT_CLAUSES(X) \
     X(ORIGIN, BOTH, "tlog-checkpoint", "Note text", MUST, "the origin is not empty", SAY_LOGS) \
@@ -177,6 +191,7 @@
       "no two checkpoints are inconsistent", "the tree did not grow while this ran; give --old FILE") \
     X(LOG_NAME, LOG, "tlog-checkpoint", "Signatures", SHOULD, "the signature's key name is the origin", SAY_OTHER) \
     X(LOG_MLDSA, LOG, "tlog-checkpoint", "Signatures", SHOULD, "the log signs with ML-DSA-44", SAY_OTHER) \
+    X(LOG_MLDSA_BARE, LOG, "tlog-checkpoint", "Signatures", SHOULD, "and then without extension lines", SAY_MLDSA) \
     X(UNKNOWN_SIGS, BOTH, "tlog-checkpoint", "Signatures", MUST, "clients pass over unknown signatures", SAY_CLIENT)
 /* clang-format on */
 
