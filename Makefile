@@ -143,6 +143,7 @@ $O/tests/fuzz/fuzz_log: $(patsubst %,$O/tests/fuzz/%.o,wire still) $O/tests/own_
 $O/tests/fuzz/fuzz_gate: $(patsubst %,$O/tests/fuzz/%.o,gate_world wire still upstream) $O/tests/must.o \
     $(filter-out $(patsubst %,$O/client/%.o,main gate_keep gate_ahead),$(client_o))
 $O/tests/fuzz/fuzz_gatesigner: $(patsubst %,$O/tests/fuzz/%.o,gate_world still) $O/tests/must.o $(filter-out $O/client/main.o,$(client_o))
+$O/tests/fuzz/fuzz_post: $O/tests/fuzz/upstream.o $O/tests/must.o $(filter-out $O/client/main.o,$(client_o))
 $O/tests/fuzz/fuzz_signer: $O/tests/fuzz/still.o $O/tests/must.o
 $O/tests/fuzz/fuzz_seen: $O/log/seen_run.o $O/tests/fuzz/still.o $O/tests/must.o
 $O/tests/fuzz/fuzz_index: $(patsubst %,$O/log/%.o,index index_memory index_runs index_view) $O/tests/fuzz/still.o $O/tests/must.o

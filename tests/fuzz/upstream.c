@@ -1,5 +1,6 @@
 #include "tests/fuzz/upstream.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "lib/sys/http_client.h"
@@ -73,6 +74,8 @@ static enum err ask(const char *url, size_t bytes_max, struct http_response *res
     if (response->too_large)
         return fail(why, ERR_ENV, "%s: the answer has more than %zu bytes", url, bytes_max);
     buf_span(&response->body, body);
+    if (response->status >= 400 && span_starts(body, "{"))
+        snprintf(response->content_type, sizeof response->content_type, "application/problem+json");
     return buf_done(&response->body, why);
 }
 

@@ -7,7 +7,8 @@
 #include "lib/bytes.h"
 
 /* What a GET of a URL that ends in `suffix` brings; the last one is for every other GET and for what is posted. An answer starts
- * with a line of its status, else that is 200; one whose text is NULL is a 404. */
+ * with a line of its status, else that is 200; one whose text is NULL is a 404. An error that starts with a brace is a problem's
+ * details. */
 struct upstream_answer {
     const char *suffix;
     struct span text;
