@@ -105,6 +105,7 @@ $O/tests/unit/test_delivery_logs: $(patsubst %,$O/client/%.o,delivery_logs proof
 $O/tests/unit/test_json $O/tests/fuzz/fuzz_json: $O/tests/json_peer.o
 $(patsubst %,$O/tests/unit/%,test_http test_http_strict) $(patsubst %,$O/tests/e2e/%,http_driver fake_log fake_witness): $O/tests/raw.o
 $O/tests/unit/test_hot: $O/log/hot.o
+$O/tests/unit/test_spec: $O/log/lookups.o
 $O/tests/unit/test_bastion: $O/tests/bastion_peer.o
 $O/tests/unit/test_pipeline: $(filter-out $O/log/main.o,$(log_o))
 

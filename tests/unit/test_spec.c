@@ -3,11 +3,14 @@
 
 #include <dirent.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "lib/dsse.h"
-#include "lib/policy.h"
+#include "lib/forkfile.h"
+#include "lib/proof.h"
 #include "lib/statement.h"
 #include "lib/trust.h"
+#include "log/lookups.h"
 
 /* Fenced block number n of a page, without its fences. */
 static struct span fenced(const struct buf *page, const char *kind, unsigned n)
@@ -87,12 +90,67 @@ static void trust_file(void **state)
     buf_free(&page);
 }
 
+/* The input list of the page's own statement. */
+static enum err take_inputs(struct span block, struct why *why)
+{
+    struct buf page = BUF_EMPTY, list = BUF_EMPTY;
+    struct input *inputs;
+    struct statement statement;
+    size_t n;
+    enum err err = input_list_parse(block, &inputs, &n, why);
+    if (err != OK)
+        return err;
+    read_page("spec/attestation.md", &page);
+    assert_int_equal(statement_parse(&statement, fenced(&page, "json", 0), why), OK);
+    input_list_render(&list, statement.inputs, statement.inputs_n);
+    assert_true(span_eq(span_buf(&list), block));
+    statement_free(&statement);
+    free(inputs);
+    buf_free(&page);
+    buf_free(&list);
+    return OK;
+}
+
+/* It proves the attestation of spec/attestation.md, under the log and the witness of spec/keys.md. */
+static enum err take_bundle(struct span block, struct why *why)
+{
+    struct buf page = BUF_EMPTY, keys = BUF_EMPTY, entry = BUF_EMPTY;
+    struct policy policy;
+    struct policy_view view;
+    struct proof proof;
+    enum err err = proof_parse(&proof, block, why);
+    if (err != OK)
+        return err;
+    read_page("spec/attestation.md", &page);
+    read_page("spec/keys.md", &keys);
+    assert_true(proof_extra(&proof, &entry));
+    struct span text = fenced(&page, "json", 1);
+    assert_true(span_eq(span_buf(&entry), span_cut(text, 0, text.len - 1)));
+    struct hash leaf = merkle_leaf_hash(span_buf(&entry));
+    assert_int_equal(policy_parse(&policy, fenced(&keys, "policy", 0), "policy", why), OK);
+    err = proof_verify(&proof, &leaf, &policy, &view, why);
+    policy_free(&policy);
+    buf_free(&page);
+    buf_free(&keys);
+    buf_free(&entry);
+    return err;
+}
+
+static enum err take_evidence(struct span block, struct why *why)
+{
+    struct forkfile file;
+    struct checkpoint heads[2];
+    enum err err = forkfile_parse(&file, block, why);
+    return err == OK ? forkfile_verify(&file, heads, why) : err;
+}
+
 /* Parses one fenced example as what its kind says; false for a kind that nothing here parses. */
 static bool parses(const char *kind, struct span block, struct why *why)
 {
     struct trust trust;
     struct policy policy;
     struct vkey vkey;
+    struct lookup_list list;
     enum err err = ERR_MALFORMED;
     if (strcmp(kind, "trust") == 0 && (err = trust_parse(&trust, block, "trust", why)) == OK)
         trust_free(&trust);
@@ -100,6 +158,14 @@ static bool parses(const char *kind, struct span block, struct why *why)
         policy_free(&policy);
     else if (strcmp(kind, "vkey") == 0)
         err = vkey_parse(&vkey, span_cut(block, 0, block.len - 1), SIG_ED25519, why);
+    else if (strcmp(kind, "inputs") == 0)
+        err = take_inputs(block, why);
+    else if (strcmp(kind, "bundle") == 0)
+        err = take_bundle(block, why);
+    else if (strcmp(kind, "evidence") == 0)
+        err = take_evidence(block, why);
+    else if (strcmp(kind, "outputs") == 0)
+        err = lookup_list_parse(&list, block, why);
     else if (strcmp(kind, "json") == 0 || strcmp(kind, "text") == 0)
         err = OK; /* the attestation's two, above; what programs print */
     return err == OK;
@@ -139,7 +205,7 @@ static void every_example(void **state)
         buf_free(&page);
     }
     closedir(folder);
-    assert_true(examples >= 5);
+    assert_true(examples >= 9);
 }
 
 int main(void)
