@@ -1,5 +1,5 @@
 /*
- * The gate's signer process (design invariant 2): holds the gate's key, the policy and the trust file, judges what the
+ * The gate's signer process (spec/invariants.md, 2): holds the gate's key, the policy and the trust file, judges what the
  * front fetched, and signs a narinfo of its own only for what passes. The front, which parses HTTP, never has the key.
  */
 #ifndef STELE_CLIENT_GATE_SIGNER_H

@@ -1,5 +1,5 @@
 /*
- * `stele-hook`, Nix's post-build-hook (design invariant 7): writes a file, returns in milliseconds, and exits 0 even when it
+ * `stele-hook`, Nix's post-build-hook (spec/invariants.md, 7): writes a file, returns in milliseconds, and exits 0 even when it
  * can do nothing, or as `next-hook` did. It uses no network and never logs NIX_CONFIG, which may carry access tokens.
  */
 #include <signal.h>

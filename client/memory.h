@@ -1,5 +1,5 @@
 /*
- * The client's memory of heads (design section 6; spec/files.md, "The head memory"): for each log the newest head under the
+ * The client's memory of heads (spec/files.md, "The head memory"): for each log the newest head under the
  * policy's quorum that is known to have grown out of all others, and the heads that nobody has tied to it yet. Kept in
  * STATE/heads across restarts; one writer at a time among all processes and threads that share STATE.
  *

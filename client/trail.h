@@ -1,5 +1,5 @@
 /*
- * The trail of a build: its recorded inputs, followed through the logs down to ground (design section 3). Is the trail of
+ * The trail of a build: its recorded inputs, followed through the logs down to ground (spec/trust.md, "Judging"). Is the trail of
  * this path complete under this trust file? That is what `inputs attested` demands, and what `stele trace` shows.
  *
  * An attestation counts here where its inputs are recorded, every input satisfies the trust file itself, with the very

@@ -1,12 +1,12 @@
 /*
- * Every limit on input and memory that the parts share (design invariant 9). A limit that is one program's own stands
+ * Every limit on input and memory that the parts share (spec/invariants.md, 9). A limit that is one program's own stands
  * in that program's limits.h.
  */
 #ifndef STELE_LIMITS_H
 #define STELE_LIMITS_H
 
 enum {
-    /* Attestations (design section 3). */
+    /* Attestations (spec/attestation.md). */
     ENTRY_BYTES_MAX = 49000,        /* its `extra` line stays under 64 KiB */
     INPUT_LIST_BYTES_MAX = 2 << 20, /* a long input list, decoded */
     SUBMISSION_BYTES_MAX = 8 << 20, /* one POST of JSON lines */

@@ -1,6 +1,6 @@
 /*
  * c2sp.org/tlog-proof: an entry's inclusion under a checkpoint, verifiable offline. Several are concatenated without a
- * separator (design section 3) and split by grammar.
+ * separator (spec/bundle.md) and split by grammar.
  */
 #ifndef STELE_PROOF_H
 #define STELE_PROOF_H

@@ -356,7 +356,7 @@ enum err statement_check_key(const struct statement *statement, struct span key_
 {
     if (span_is(statement->build_type, NIX_BUILD_TYPE) && !span_eq(statement->key_name, key_name))
         return fail(why, ERR_MALFORMED,
-                    "runDetails.builder.id names the key %.*s, but %.*s signed (spec/attestation.md, \"Builder\")",
+                    "runDetails.builder.id names the key %.*s, but %.*s signed (spec/attestation.md, \"Statement\")",
                     SPAN_FMT(statement->key_name), SPAN_FMT(key_name));
     return OK;
 }

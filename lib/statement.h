@@ -1,6 +1,6 @@
 /*
  * The attestation's payload: an in-toto Statement v1 with SLSA provenance v1 of buildType urn:stele:nix-build:v1
- * (spec/attestation.md, design section 3).
+ * (spec/attestation.md).
  *
  * Rendering gives the one form in which Stele writes statements. Parsing takes any JSON without repeated members: other
  * statements are `foreign`, logged and shown but never counted.

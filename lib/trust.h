@@ -1,5 +1,5 @@
 /*
- * The trust file: who may vouch for which store paths (spec/trust.md, design section 3).
+ * The trust file: who may vouch for which store paths (spec/trust.md).
  *
  * trust_judge is pure: the caller verifies proofs, envelopes and cache signatures first, and hands over what they say.
  */

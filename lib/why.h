@@ -1,7 +1,7 @@
 /*
  * How every function of Stele fails: an `enum err`, and a `struct why` that a person can act on.
  *
- * The values of `enum err` are the exit codes of the programs (design section 4), so a command's main
+ * The values of `enum err` are the exit codes of the programs (CONTRIBUTING.md), so a command's main
  * function returns what the function that failed returned.
  */
 #ifndef STELE_WHY_H

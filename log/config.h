@@ -1,5 +1,5 @@
 /*
- * DIR/config (design section 4) and the builders file.
+ * DIR/config (spec/files.md, "A log's folder") and the builders file.
  */
 #ifndef STELE_LOG_CONFIG_H
 #define STELE_LOG_CONFIG_H

@@ -1,5 +1,5 @@
 /*
- * Every limit that is the log's alone (design invariant 9); lib/limits.h has those on what it parses.
+ * Every limit that is the log's alone (spec/invariants.md, 9); lib/limits.h has those on what it parses.
  */
 #ifndef STELE_LOG_LIMITS_H
 #define STELE_LOG_LIMITS_H

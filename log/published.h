@@ -1,5 +1,5 @@
 /*
- * What the log shows: the published checkpoint. Nothing past its size is served by any route (design invariant 1).
+ * What the log shows: the published checkpoint. Nothing past its size is served by any route (spec/invariants.md, 1).
  *
  * Swapped whole by the publisher, taken by any thread. Besides the newest head there may be an older one that more
  * witnesses cosigned: look-ups prove against it, so that a client whose policy wants other witnesses than the log's quorum

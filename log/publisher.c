@@ -1,6 +1,6 @@
 /*
  * The publisher: for what is committed it reads the new entries back, recomputes the tree from them, has the head signed and
- * cosigned, publishes it, and lets the answers go (design invariant 3).
+ * cosigned, publishes it, and lets the answers go (spec/invariants.md, 3).
  *
  * The recomputation is code of its own: the sequencer wrote tiles from the leaf hashes that the HTTP threads computed; here
  * the entries' bytes as stored are hashed again into a frontier, and its root must be the tiles' root. A bit that flipped

@@ -1,6 +1,6 @@
 /*
  * The publisher's start: the data is held against the signer's last head, the published checkpoint, and the heads that the
- * witnesses show (design invariant 5). A log whose data was lost, or changed, or whose whole folder was put back from an old
+ * witnesses show (spec/invariants.md, 5). A log whose data was lost, or changed, or whose whole folder was put back from an old
  * copy, must not sign: it would fork.
  *
  * The signer's head is asked first. Where the folder as a whole is an old copy only the witnesses know: no new head is signed,

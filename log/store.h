@@ -1,6 +1,6 @@
 /*
  * What the log keeps: entries, tiles, input lists and the indices over them. Everything that knows the database stands
- * behind this header, so that another store can take its place (design section 6).
+ * behind this header, so that another store can take its place.
  *
  * One process appends, in one thread; any number of threads read, each through a view: a snapshot of one commit. Nothing here
  * knows what is published: callers pass the size up to which they may look.

@@ -1,5 +1,5 @@
 /*
- * The tree that the log's signer is asked to sign, by other code than wrote it (design invariant 3): the entries' bytes as
+ * The tree that the log's signer is asked to sign, by other code than wrote it (spec/invariants.md, 3): the entries' bytes as
  * stored are hashed again into a frontier, and its root must be the one that the tiles give. A bit that flipped on the way,
  * in memory or on disk, is found before anything is signed. Used by the publisher's thread alone.
  */

@@ -1,5 +1,5 @@
 /*
- * Every limit that is the witness's alone (design invariant 9); lib/limits.h has those on what it parses.
+ * Every limit that is the witness's alone (spec/invariants.md, 9); lib/limits.h has those on what it parses.
  */
 #ifndef STELE_WITNESS_LIMITS_H
 #define STELE_WITNESS_LIMITS_H

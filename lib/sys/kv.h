@@ -5,7 +5,7 @@
  * itself. The environment must be opened after fork. One process may write it; others may read beside it.
  *
  * LMDB lets the next commit succeed after one that failed on the disk, so the first storage error is final: from then on
- * the environment is dead and takes no write until it is opened again (design invariant 4). Reads go on.
+ * the environment is dead and takes no write until it is opened again (spec/invariants.md, 4). Reads go on.
  */
 #ifndef STELE_SYS_KV_H
 #define STELE_SYS_KV_H

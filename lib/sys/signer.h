@@ -1,5 +1,5 @@
 /*
- * The signer process (design invariant 2): holds the key and the last heads, and signs a checkpoint only where the head
+ * The signer process (spec/invariants.md, 2): holds the key and the last heads, and signs a checkpoint only where the head
  * rule (lib/head.h) lets it follow. The log and the witness use the same code. Whatever happens to the process that
  * parses HTTP, this one cannot be made to roll back or fork.
  */

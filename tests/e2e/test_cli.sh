@@ -1,5 +1,5 @@
 #!/bin/sh
-# Command lines: help that fits a screen, errors that say what is wrong, where, and the exit codes of design section 4. TAP.
+# Command lines: help that fits a screen, errors that say what is wrong, where, and the exit codes of the manual pages. TAP.
 . "$(dirname "$0")/lib.sh"
 world
 

@@ -1,6 +1,6 @@
 /*
- * Whatever comes to the gate's signer from a front that was taken over (design invariant 2): a series of requests, each a field of
- * lib/wire.h, to a signer that has met no head yet. What it signs is proven or exempt, whoever asks.
+ * Whatever comes to the gate's signer from a front that was taken over (spec/invariants.md, 2): a series of requests, each a
+ * field of lib/wire.h, to a signer that has met no head yet. What it signs is proven or exempt, whoever asks.
  */
 #include <assert.h>
 

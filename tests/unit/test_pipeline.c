@@ -1,4 +1,4 @@
-/* The queue before the sequencer is bounded, in submissions and in bytes: design invariant 9. */
+/* The queue before the sequencer is bounded, in submissions and in bytes: spec/invariants.md, 9. */
 #include "tests/unit/support.h"
 
 #include <stdlib.h>
