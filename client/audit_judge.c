@@ -120,7 +120,7 @@ static void hold_against_gate(const struct audit *audit, struct audit_item *item
 {
     bool cache_signed = false;
     for (size_t i = 0; i < audit->local.trust.parties_n; i++)
-        cache_signed |= item->path.cache_signed[i];
+        cache_signed |= item->path.cache_signed[i] && !trust_cache_revoked(&audit->local.trust, (uint32_t)i);
     if (item->info.ultimate)
         return;
     if (item->path.false_address) {

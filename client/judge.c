@@ -21,7 +21,7 @@ static enum err refuse(struct judge_verdict *out, const struct why *reason)
     return OK;
 }
 
-/* Finds which `cache` lines' keys signed, and keeps those signatures to hand them on. */
+/* Finds which `cache` lines' keys signed, but for those that are revoked, and keeps those signatures to hand them on. */
 static size_t check_cache_signatures(struct trial *trial)
 {
     struct judge_verdict *out = trial->out;
@@ -33,13 +33,17 @@ static size_t check_cache_signatures(struct trial *trial)
         one.sigs = &out->info.sigs[s];
         one.sigs_n = 1;
         bool by[TRUST_BUILDERS_MAX] = { false };
-        if (narinfo_verify(&one, keys, n, by) == 0)
-            continue;
-        out->sigs[out->sigs_n++] = out->info.sigs[s];
+        narinfo_verify(&one, keys, n, by);
+        bool counts = false;
         for (size_t k = 0; k < n; k++) {
-            signed_n += by[k] && !trial->cache_signed[parties[k]];
-            trial->cache_signed[parties[k]] |= by[k];
+            if (!by[k] || trust_cache_revoked(&trial->judge->trust, parties[k]))
+                continue;
+            counts = true;
+            signed_n += !trial->cache_signed[parties[k]];
+            trial->cache_signed[parties[k]] = true;
         }
+        if (counts)
+            out->sigs[out->sigs_n++] = out->info.sigs[s];
     }
     return signed_n;
 }

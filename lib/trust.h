@@ -56,6 +56,8 @@ int64_t trust_builder(const struct trust *trust, const struct vkey *key);
 const struct trust_quorum *trust_quorum_for(const struct trust *trust, struct span name);
 /* The Nix keys of the `cache` lines, in the order of parties; the count is returned. */
 size_t trust_cache_keys(const struct trust *trust, struct nix_key *keys, uint32_t *parties, size_t max);
+/* Has the cache a `revoke` line? Its signatures are in no log, and count nowhere then. */
+bool trust_cache_revoked(const struct trust *trust, uint32_t party);
 
 /* What a path is said to be: an upstream's narinfo, or a store's database. */
 struct trust_path {

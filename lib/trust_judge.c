@@ -49,6 +49,11 @@ static bool revoked(const struct trust *trust, uint32_t party, struct span origi
     return any;
 }
 
+bool trust_cache_revoked(const struct trust *trust, uint32_t party)
+{
+    return revoked(trust, party, span_of(NULL, 0), 0);
+}
+
 static bool backfill_counts(const struct trust *trust, const struct trust_evidence *evidence)
 {
     return trust->backfill_accept && (!trust->backfill_bounded || (span_eq(evidence->origin, trust->backfill_origin) &&
@@ -185,7 +190,7 @@ static enum err ask_quorum(const struct trust *trust, const struct trust_path *p
     if (err == OK && !*passes) {
         for (size_t i = 0; i < trust->parties_n; i++)
             if (trust->parties[i].cache && path->cache_signed != NULL && path->cache_signed[i] &&
-                !revoked(trust, (uint32_t)i, span_of(NULL, 0), 0))
+                !trust_cache_revoked(trust, (uint32_t)i))
                 said[i] = true;
         err = quorum_satisfied(&trust->quorum, out->quorum->node, said, passes, NULL, why);
         out->verdict = TRUST_VOUCHED;

@@ -103,6 +103,10 @@ trust_builder "cache c $cache_key" "exempt manual-*"
 attack "signed by a stranger, and exempt" "no .cache. line's key signed it" "$manual"
 nix store sign --store "file://$W/cache" -k "$W/cache.secret" "$manual" >"$W/out" 2>&1
 control "signed by a named cache, and exempt" "$manual"
+trust_builder "cache c $cache_key" "exempt manual-*" "revoke c"
+attack "signed by a cache that was revoked since, and exempt" "no .cache. line's key signed it" "$manual"
+trust_builder "cache c $cache_key" "revoke c"
+attack "the same under mode warn" "no attestation" "$manual" "mode warn"
 
 echo "# a dependency swapped under an honest top path"
 trust_builder

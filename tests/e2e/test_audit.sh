@@ -54,6 +54,9 @@ trust "group any any ci c" "quorum any" "quorum ci app"
 accepts "control: a trust file that takes it all" audit --would-refuse
 trust "quorum ci" "exempt data"
 accepts "an exempt path that a named cache signed" audit --would-refuse
+trust "quorum ci" "exempt data" "revoke c"
+refuses "one that a revoked cache signed" "exempt, but no .cache. line" audit --would-refuse
+trust "quorum ci" "exempt data"
 sqlite3 "$db" "update ValidPaths set sigs = '' where path = '$data'"
 refuses "one that nobody signed" "exempt, but no .cache. line" audit --would-refuse
 accepts "what was built here is not asked for" stele audit --would-refuse "$data"
