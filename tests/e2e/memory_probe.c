@@ -1,8 +1,7 @@
 /*
- * Where in a process's memory, or in a core dump, does a secret key lie?
+ * Where in a process's memory, or in a core dump, does a secret key lie, of ours or of Nix?
  *   memory_probe process KEYFILE PID    prints "guarded N open N": how often the key (its seed, or its text) is found in memory
- * that
- *                                       stays out of core dumps (madvise(2), MADV_DONTDUMP), and elsewhere; or "unreadable"
+ *                                       that stays out of core dumps (madvise(2), MADV_DONTDUMP), and elsewhere; or "unreadable"
  *   memory_probe file KEYFILE FILE      prints "found N"
  */
 #define _GNU_SOURCE /* memmem */
@@ -20,21 +19,25 @@
 enum { SEED_BYTES = 32, TEXT_BYTES = 40, CHUNK_BYTES = 1 << 20 };
 
 static uint8_t seed[SEED_BYTES];
-static char text[TEXT_BYTES]; /* the end of the key's base64 */
+static char text[TEXT_BYTES]; /* of the key's base64 */
 
 static enum err load(const char *path, struct why *why)
 {
     struct buf file = BUF_EMPTY;
     struct span line;
-    uint8_t bytes[1 + SEED_BYTES];
+    uint8_t ours[1 + SEED_BYTES], nix[2 * SEED_BYTES]; /* a type and the seed; the seed and the public key */
     enum err err = file_read(path, 8192, &file, why);
-    struct span rest = span_buf(&file);
-    if (err == OK && (!span_line(&rest, &line) || line.len < TEXT_BYTES ||
-                      !base64_decode_to(span_cut(line, line.len - 44, 44), bytes, sizeof bytes)))
-        err = fail(why, ERR_MALFORMED, "%s is no secret key", path);
-    if (err == OK) {
-        memcpy(seed, bytes + 1, sizeof seed);
+    line = span_buf(&file);
+    while (line.len > 0 && line.data[line.len - 1] == '\n')
+        line.len--;
+    if (err == OK && line.len > 88 && base64_decode_to(span_cut(line, line.len - 88, 88), nix, sizeof nix)) {
+        memcpy(seed, nix, sizeof seed);
+        memcpy(text, line.data + line.len - 88, sizeof text);
+    } else if (err == OK && line.len > 44 && base64_decode_to(span_cut(line, line.len - 44, 44), ours, sizeof ours)) {
+        memcpy(seed, ours + 1, sizeof seed);
         memcpy(text, line.data + line.len - sizeof text, sizeof text);
+    } else if (err == OK) {
+        err = fail(why, ERR_MALFORMED, "%s is no secret key", path);
     }
     buf_free(&file);
     return err;

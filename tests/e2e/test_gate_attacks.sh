@@ -173,9 +173,28 @@ accepts "the signer listens nowhere" sh -c "for fd in /proc/$signer_pid/fd/*; do
     ! echo '$listening_inodes' | grep -qx \$inode && ! grep -q \" \$inode \" /proc/net/tcp || exit 1; done"
 if [ "$(id -u)" = 0 ]; then
     refuses "another user cannot reach its socket" "denied|not permitted|cannot open" setpriv --reuid 65534 --regid 65534 --clear-groups sh -c "exec 3<>/proc/$signer_pid/fd/3"
+    same "it has nothing open but the socket to its front" "socket " \
+        "$(for fd in /proc/"$signer_pid"/fd/*; do [ "${fd##*/}" -le 2 ] || readlink "$fd"; done | sed 's/:\[.*//; s|.*/||' | sort | tr '\n' ' ')"
 else
     skipped "another user cannot reach its socket" "not root"
+    skipped "it has nothing open but the socket to its front" "root alone is told the files of a process that is not dumpable"
 fi
+# Nor can it open one. The key is in its guarded memory, and nowhere in the front's.
+same "it can gain no privileges, and dumps no core" "1 0" \
+    "$(sed -n 's/^NoNewPrivs:[[:space:]]*//p' "/proc/$signer_pid/status") $(awk '/^Max core file size/ { print $5 }' "/proc/$signer_pid/limits")"
+case $STELE_BUILD in
+*asan)
+    skipped "it is behind a seccomp filter" "left out under the sanitizers"
+    skipped "the key lies in the signer's guarded memory alone" "the sanitizers' shadow is too large to look through"
+    ;;
+*)
+    same "it is behind a seccomp filter" 2 "$(cat /proc/"$signer_pid"/task/*/status | sed -n 's/^Seccomp:[[:space:]]*//p' | sort -u)"
+    "$STELE_BUILD/tests/e2e/memory_probe" process "$W/gate.secret" "$signer_pid" >"$W/out" 2>&1
+    says "the key lies in the signer's guarded memory alone" '^guarded [1-9][0-9]* open 0$|^unreadable$' "$W/out"
+    "$STELE_BUILD/tests/e2e/memory_probe" process "$W/gate.secret" "$gate_pid" >"$W/out" 2>&1
+    says "the gate's front never had it" '^guarded 0 open 0$|^unreadable$' "$W/out"
+    ;;
+esac
 # Nor is there a gate without it: the service manager starts both, while Nix's connections wait at the socket.
 kill -KILL "$signer_pid"
 wait "$gate_pid"
