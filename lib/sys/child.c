@@ -13,17 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* The sanitizers' run time maps, clones and traces as it likes: under it the filter is left out. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
+#include "lib/sys/sanitized.h"
 
 struct child {
     int socket;
@@ -85,7 +75,7 @@ static enum err sandbox(struct why *why)
         SCMP_SYS(restart_syscall),
         -1, /* none: what a tracer makes of a call that is to fail (tests/fault) */
     };
-    if (SANITIZED)
+    if (SANITIZED) /* whose run time maps, clones and traces as it likes */
         return OK;
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
     int failed = filter == NULL ? -ENOMEM : seccomp_attr_set(filter, SCMP_FLTATR_API_TSKIP, 1);

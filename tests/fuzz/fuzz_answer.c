@@ -7,14 +7,10 @@
 
 #include "client/answer.h"
 #include "lib/encode.h"
+#include "tests/fuzz/bundle_policy.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
-static const char policy_text[] = "log log.example.org/stele+d8a57f8f+AZ1OZqaJgyy8vbNdGEZ6UdIIRtjQ2bTyVolQ8w/BWY+Z\n"
-                                  "witness w1 w1.example.org+85e10473+BP0RwkK25g1AvdPQW1VM8Xtbu3G8VBvq4gvv+c4MA6kP\n"
-                                  "witness w2 w2.example.net+89dab278+BC9yybEVSPOoADwp6ezYmo4ZNCxitnESWT70s5KjU5Nn\n"
-                                  "group both all w1 w2\n"
-                                  "quorum both\n";
 /* SHA-256 of the attestation in the vector's bundle: any proof of it has its bytes. */
 static const char known_hex[] = "88d77b49501cfede9060403f43096d75e3cddfde0720149ec10f00180779e1e7";
 
@@ -58,7 +54,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     struct span bundles = span_of(data, len);
     struct why why;
-    if (policy.logs_n == 0 && policy_parse(&policy, span_str(policy_text), "policy", &why) != OK)
+    if (policy.logs_n == 0 && policy_parse(&policy, span_str(BUNDLE_POLICY), "policy", &why) != OK)
         abort();
     learn(bundles);
     struct letter letters[2] = { { .envelope = span_buf(&known) }, { .envelope = span_str("another") } };

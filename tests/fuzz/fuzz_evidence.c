@@ -6,15 +6,11 @@
 #include <stdlib.h>
 
 #include "client/evidence.h"
+#include "tests/fuzz/bundle_policy.h"
 #include "tests/must.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
-static const char policy_text[] = "log log.example.org/stele+d8a57f8f+AZ1OZqaJgyy8vbNdGEZ6UdIIRtjQ2bTyVolQ8w/BWY+Z\n"
-                                  "witness w1 w1.example.org+85e10473+BP0RwkK25g1AvdPQW1VM8Xtbu3G8VBvq4gvv+c4MA6kP\n"
-                                  "witness w2 w2.example.net+89dab278+BC9yybEVSPOoADwp6ezYmo4ZNCxitnESWT70s5KjU5Nn\n"
-                                  "group both all w1 w2\n"
-                                  "quorum both\n";
 static const char path_text[] = "/nix/store/y7zw0pmm1sfvfs1lnnwkiw32jhr0m18q-hello-2.12.1";
 
 static struct policy policy;
@@ -63,7 +59,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     struct evidence whole = { 0 }, lean = { .lean = true };
     struct why why;
     if (policy.logs_n == 0) {
-        must(policy_parse(&policy, span_str(policy_text), "policy", &why), &why);
+        must(policy_parse(&policy, span_str(BUNDLE_POLICY), "policy", &why), &why);
         must(storepath_parse(&path, span_str(path_text), &why), &why);
     }
     assert(evidence_add(&whole, span_of(data, len), "input", &policy, &path, &why) == OK);

@@ -5,15 +5,10 @@
 #include <assert.h>
 
 #include "log/signed_head.h"
+#include "tests/fuzz/bundle_policy.h"
 #include "tests/must.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
-
-static const char policy_text[] = "log log.example.org/stele+d8a57f8f+AZ1OZqaJgyy8vbNdGEZ6UdIIRtjQ2bTyVolQ8w/BWY+Z\n"
-                                  "witness w1 w1.example.org+85e10473+BP0RwkK25g1AvdPQW1VM8Xtbu3G8VBvq4gvv+c4MA6kP\n"
-                                  "witness w2 w2.example.net+89dab278+BC9yybEVSPOoADwp6ezYmo4ZNCxitnESWT70s5KjU5Nn\n"
-                                  "group both all w1 w2\n"
-                                  "quorum both\n";
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
@@ -22,7 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     struct buf text = BUF_EMPTY, same = BUF_EMPTY;
     struct why why = { "" };
     if (policy.logs_n == 0)
-        must(policy_parse(&policy, span_str(policy_text), "policy", &why), &why);
+        must(policy_parse(&policy, span_str(BUNDLE_POLICY), "policy", &why), &why);
     const struct vkey *log = &policy.logs[0].key;
     enum err err = signed_head_parse(&head, span_of(data, len), log, &policy, 0, &why);
     if (err != OK) {

@@ -6,6 +6,7 @@
 #include "lib/encode.h"
 #include "lib/sys/file.h"
 #include "lib/sys/report.h"
+#include "tests/fuzz/bundle_policy.h"
 #include "tests/fuzz/still.h"
 #include "tests/must.h"
 
@@ -13,12 +14,7 @@
 #define PROVEN_PATH GATE_WORLD_DIR "/y7zw0pmm1sfvfs1lnnwkiw32jhr0m18q-hello-2.12.1"
 static const char proven_hex[] = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"; /* of its NAR */
 
-static const char policy_text[] =
-    "log log.example.org/stele+d8a57f8f+AZ1OZqaJgyy8vbNdGEZ6UdIIRtjQ2bTyVolQ8w/BWY+Z http://log.example\n"
-    "witness w1 w1.example.org+85e10473+BP0RwkK25g1AvdPQW1VM8Xtbu3G8VBvq4gvv+c4MA6kP\n"
-    "witness w2 w2.example.net+89dab278+BC9yybEVSPOoADwp6ezYmo4ZNCxitnESWT70s5KjU5Nn\n"
-    "group both all w1 w2\n"
-    "quorum both\n";
+static const char policy_text[] = BUNDLE_POLICY_LOG " http://log.example" BUNDLE_POLICY_WITNESSES;
 static const char trust_text[] = "builder ci ci.example.org/builder+42ba9744+AcXKr1uwez5pqgJQJnJ5bu1jPV7j3koR3L7lz7AA2I4H\n"
                                  "cache c cache.example-1:iojj3XQJ8ZX9UtstPLpdcspnCb8dlBIb83SIAbQPb1w=\n"
                                  "quorum ci\n"

@@ -1,18 +1,20 @@
 /*
- * A server on a free port of loopback that answers by the `handle` of the test which includes this, and the proxies of this machine
- * put aside: for the tests of http_client.h. Include tests/unit/support.h first.
+ * A server on a free port of loopback that redirects, is silent, and answers all else by the `handle` of the test which includes this;
+ * and the proxies of this machine put aside: for the tests of http_client.h. Include tests/unit/support.h first.
  */
 #ifndef STELE_TESTS_CLIENT_SERVER_H
 #define STELE_TESTS_CLIENT_SERVER_H
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "lib/sys/http_client.h"
 #include "lib/sys/http_server.h"
 
 static struct http_server *server;
-static _Atomic bool leaving; /* set at the end: a `handle` that says nothing until then returns */
+static _Atomic bool leaving;        /* set at the end: whoever says nothing until then returns */
+static _Atomic unsigned redirected; /* requests that followed a redirect */
 
 static void handle(void *ctx, struct http_request *request);
 
@@ -24,6 +26,23 @@ static const char *at(const char *path)
     char *out = text[next++ % 4];
     snprintf(out, sizeof text[0], "http://127.0.0.1:%u%s", http_server_port(server), path);
     return out;
+}
+
+static void handle_first(void *ctx, struct http_request *request)
+{
+    struct span path = http_path(request);
+    if (span_is(path, "/redirect")) {
+        http_reply(request, 302, (struct http_header[]){ { "Location", at("/target") }, { NULL, NULL } }, span_str("elsewhere"));
+    } else if (span_is(path, "/target")) {
+        redirected++;
+        http_reply(request, 200, NULL, span_str("target"));
+    } else if (span_is(path, "/silent")) {
+        while (!leaving)
+            usleep(1000);
+        http_reply(request, 200, NULL, span_str("slow"));
+    } else {
+        handle(ctx, request);
+    }
 }
 
 /* For cmocka_run_group_tests. */
@@ -38,7 +57,7 @@ static int server_setup(void **state)
         .connections_per_ip_max = 100,
         .idle_timeout_s = 60,
         .request_timeout_s = 60,
-        .handle = handle,
+        .handle = handle_first,
     };
     (void)state;
     unsetenv("http_proxy");

@@ -15,18 +15,7 @@
 #include <jansson.h>
 
 #include "lib/bytes.h"
-
-/* Under a sanitizer much is slower, and takes more memory. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
+#include "lib/sys/sanitized.h"
 
 /* A vector whose verdict the specification leaves open ("level": "may") and where ours differs, with our reason. */
 struct exception {

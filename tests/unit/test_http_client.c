@@ -7,7 +7,7 @@
 
 #include "lib/sys/gzip.h"
 
-static _Atomic unsigned packed_sent, redirected;
+static _Atomic unsigned packed_sent;
 static _Atomic unsigned meeting; /* requests that are answered when there are two */
 
 /* 100,000 zeros, packed where that is asked for. */
@@ -30,16 +30,7 @@ static void handle(void *ctx, struct http_request *request)
 {
     struct span path = http_path(request);
     (void)ctx;
-    if (span_is(path, "/redirect")) {
-        http_reply(request, 302, (struct http_header[]){ { "Location", at("/target") }, { NULL, NULL } }, span_str("elsewhere"));
-    } else if (span_is(path, "/target")) {
-        redirected++;
-        http_reply(request, 200, NULL, span_str("target"));
-    } else if (span_is(path, "/silent")) {
-        while (!leaving)
-            usleep(1000);
-        http_reply(request, 200, NULL, span_str("slow"));
-    } else if (span_is(path, "/meets")) {
+    if (span_is(path, "/meets")) {
         meeting++;
         while (meeting % 2 != 0 && !leaving)
             usleep(1000);

@@ -6,7 +6,7 @@
 
 enum { HUGE_BYTES = 200 << 20 };
 
-static _Atomic unsigned redirected, read_bytes, sources_done;
+static _Atomic unsigned read_bytes, sources_done;
 
 static ptrdiff_t source_read(void *ctx, uint8_t *out, size_t max)
 {
@@ -41,16 +41,7 @@ static void handle(void *ctx, struct http_request *request)
 {
     struct span path = http_path(request);
     (void)ctx;
-    if (span_is(path, "/redirect")) {
-        http_reply(request, 302, (struct http_header[]){ { "Location", at("/target") }, { NULL, NULL } }, span_str("elsewhere"));
-    } else if (span_is(path, "/target")) {
-        redirected++;
-        http_reply(request, 200, NULL, span_str("target"));
-    } else if (span_is(path, "/silent")) {
-        while (!leaving)
-            usleep(1000);
-        http_reply(request, 200, NULL, span_str("slow"));
-    } else if (span_is(path, "/trickle")) {
+    if (span_is(path, "/trickle")) {
         http_reply_stream(request, 200, NULL, 3000000, &(struct http_source){ .read = trickle_read, .done = trickle_done });
     } else {
         size_t *left = malloc(sizeof *left);
