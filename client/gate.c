@@ -22,13 +22,9 @@ static bool from_a_browser(const struct gate *gate, const struct http_request *r
         http_request_header(request, "Cookie") != NULL || http_request_has_any(request, "Sec-Fetch-"))
         return true;
     const char *host = http_request_header(request, "Host");
-    char local[64], address[256];
+    char local[64];
     snprintf(local, sizeof local, "localhost:%u", http_server_port(gate->server));
-    struct span listen = span_str(gate->config->listen);
-    while (listen.len > 0 && listen.data[listen.len - 1] != ':')
-        listen.len--;
-    snprintf(address, sizeof address, "%.*s%u", SPAN_FMT(listen), http_server_port(gate->server));
-    return host == NULL || (strcmp(host, local) != 0 && strcmp(host, address) != 0);
+    return host == NULL || (strcmp(host, local) != 0 && strcmp(host, http_server_address(gate->server)) != 0);
 }
 
 void gate_refuse(const struct gate *gate, struct http_request *request, bool known, const struct why *why)
@@ -142,11 +138,7 @@ static enum err serve(struct gate *gate, const sigset_t *signals, int *signal_se
     enum err err = http_server_start(&gate->server, &config, why);
     if (err != OK)
         return err;
-    struct span host = span_str(gate->config->listen);
-    while (host.len > 0 && host.data[host.len - 1] != ':')
-        host.len--;
-    printf("listening on http://%.*s%u\nthe gate's key: %s\n", SPAN_FMT(host), http_server_port(gate->server),
-           gate_signer_public_key(gate->signer));
+    printf("listening on http://%s\nthe gate's key: %s\n", http_server_address(gate->server), gate_signer_public_key(gate->signer));
     fflush(stdout);
     do
         sigwait(signals, signal_seen);
@@ -216,23 +208,21 @@ enum err run_gate(int argc, char **argv, struct why *why)
     };
     struct cli_args args = { 0 };
     struct client_config config = { 0 };
-    char *handed = NULL;
+    char *instead = NULL; /* of the configuration's address */
     int signal_seen = 0, listen_fd;
     enum err err = cli_parse(options, 0, 0, argc, argv, &args, why);
     if (err != OK)
         return err;
     report_start("stele-gate", REPORT_INFO);
-    err = service_socket(&listen_fd, &handed, why);
-    if (err == OK && handed != NULL && listen != NULL)
-        err = fail(why, ERR_USAGE, "--listen %s, and the service manager listens at %s: give one", listen, handed);
+    err = service_listen(listen, &instead, &listen_fd, why);
     while (err == OK) {
         struct nix_env nix = { 0 };
-        struct gate gate = { .config = &config, .listen_fd = handed != NULL ? listen_fd : 0, .lock = PTHREAD_MUTEX_INITIALIZER };
+        struct gate gate = { .config = &config, .listen_fd = listen_fd, .lock = PTHREAD_MUTEX_INITIALIZER };
         client_config_free(&config);
         err = client_config_load(&config, config_file, why);
-        if (err == OK && (handed != NULL || listen != NULL)) {
+        if (err == OK && instead != NULL) {
             free(config.listen);
-            config.listen = span_dup_str(span_str(handed != NULL ? handed : listen));
+            config.listen = span_dup_str(span_str(instead));
             err = config.listen == NULL ? fail(why, ERR_ENV, "out of memory") : OK;
         }
         if (err == OK && config.upstreams.n == 0)
@@ -247,7 +237,7 @@ enum err run_gate(int argc, char **argv, struct why *why)
             break;
         report(REPORT_INFO, "reread", "policy, trust file and configuration");
     }
-    free(handed);
+    free(instead);
     client_config_free(&config);
     free(args.items);
     return err;

@@ -30,7 +30,7 @@ struct serving {
     struct pipeline pipeline;
     struct routes routes;
     struct http_server *server;
-    int socket; /* that was handed over; -1 for none */
+    int socket; /* that was handed over; 0 for none */
     bool pipeline_started;
     struct buf key_text, frozen;
     struct vkey key;
@@ -127,13 +127,13 @@ static enum err start_admission(struct serving *serving, struct why *why)
     return err;
 }
 
-static enum err start_http(struct serving *serving, const char *listen, struct why *why)
+static enum err start_http(struct serving *serving, struct why *why)
 {
     /* Half of the cores: the verifiers have them all, and what an HTTP thread does itself is quick. */
     long threads = sysconf(_SC_NPROCESSORS_ONLN) / 2;
     struct http_server_config config = {
-        .listen = listen != NULL ? listen : serving->config.listen,
-        .listen_fd = serving->socket < 0 ? 0 : serving->socket,
+        .listen = serving->config.listen,
+        .listen_fd = serving->socket,
         .threads = threads < 1                  ? 1
                    : threads > HTTP_THREADS_MAX ? HTTP_THREADS_MAX
                                                 : (unsigned)threads,
@@ -150,17 +150,15 @@ static enum err start_http(struct serving *serving, const char *listen, struct w
     return err;
 }
 
-/* "A:P" with the port that was taken. */
-static void announce(const struct serving *serving, const char *listen)
+static void announce(const struct serving *serving)
 {
-    const char *text = listen != NULL ? listen : serving->config.listen, *colon = strrchr(text, ':');
-    printf("listening on http://%.*s:%u\n", colon == NULL ? 0 : (int)(colon - text), text, http_server_port(serving->server));
+    const char *address = http_server_address(serving->server);
+    printf("listening on http://%s\n", address);
     fflush(stdout);
-    report(REPORT_INFO, "started", "size=%llu listen=%.*s:%u", (unsigned long long)store_size(serving->pipeline.store),
-           colon == NULL ? 0 : (int)(colon - text), text, http_server_port(serving->server));
+    report(REPORT_INFO, "started", "size=%llu listen=%s", (unsigned long long)store_size(serving->pipeline.store), address);
 }
 
-static enum err start(struct serving *serving, const char *listen, struct why *why)
+static enum err start(struct serving *serving, struct why *why)
 {
     struct pipeline *pipeline = &serving->pipeline;
     struct policy *policy = NULL;
@@ -192,8 +190,8 @@ static enum err start(struct serving *serving, const char *listen, struct why *w
         return err;
     serving->pipeline_started = true;
     err = workers_start(&serving->routes.lookups, LOOKUP_THREADS, HTTP_CONNECTIONS_LIMIT, NULL, NULL, why);
-    if (err == OK && (err = start_http(serving, listen, why)) == OK)
-        announce(serving, listen);
+    if (err == OK && (err = start_http(serving, why)) == OK)
+        announce(serving);
     return err;
 }
 
@@ -258,37 +256,29 @@ enum err cmd_serve(int argc, char **argv, struct why *why)
     enum err err = cli_parse(options, 1, 1, argc, argv, &args, why);
     if (err != OK)
         return err;
-    struct serving serving = { .socket = -1 };
-    char *handed = NULL;
+    struct serving serving = { 0 };
     err = log_config_load(&serving.config, args.items[0], why);
     free(args.items);
     if (err == OK)
-        err = service_socket(&serving.socket, &handed, why);
-    if (err == OK && handed != NULL && listen != NULL)
-        err = fail(why, ERR_USAGE, "--listen, and a socket that was handed over: give one");
+        err = service_listen(listen, &serving.config.listen, &serving.socket, why);
     if (err != OK) {
         log_config_free(&serving.config);
-        free(handed);
         return err;
     }
-    listen = handed != NULL ? handed : listen;
     serving.pipeline.config = &serving.config;
     serving.routes.pipeline = &serving.pipeline;
     report_start("stele-log", REPORT_INFO);
     service_block_signals(&serving.signals);
     files_open_many(); /* every connection is a descriptor */
-    err = start(&serving, listen, why);
+    err = start(&serving, why);
     int which = 0;
     while (err == OK && sigwait(&serving.signals, &which) == 0 && (which == SIGHUP || which == SIGCHLD)) {
         if (which == SIGCHLD) {
             err = check_signer(&serving, why);
             continue;
         }
-        if (atomic_load(&serving.pipeline.heads_due)) {
-            err = service_start_anew("stele-log", serving.config.dir, http_server_socket(serving.server), stop, &serving, why);
-            free(handed);
-            return err;
-        }
+        if (atomic_load(&serving.pipeline.heads_due))
+            return service_start_anew("stele-log", serving.config.dir, http_server_socket(serving.server), stop, &serving, why);
         reread(&serving);
     }
     if (err == OK)
@@ -296,6 +286,5 @@ enum err cmd_serve(int argc, char **argv, struct why *why)
     stop(&serving);
     if (err == OK)
         report(REPORT_INFO, "stopped", "signal=%d", which);
-    free(handed);
     return err;
 }

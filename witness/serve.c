@@ -29,7 +29,7 @@ struct serving {
     struct notes_flusher *flusher;
     struct lists *lists;
     struct http_server *server;
-    int socket; /* that was handed over; -1 for none */
+    int socket; /* that was handed over; 0 for none */
     sigset_t signals;
 };
 
@@ -49,7 +49,7 @@ static enum err start_http(struct serving *serving, struct why *why)
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     struct http_server_config config = {
         .listen = serving->config.listen,
-        .listen_fd = serving->socket < 0 ? 0 : serving->socket,
+        .listen_fd = serving->socket,
         .threads = cores < 2                  ? 2
                    : cores > HTTP_THREADS_MAX ? HTTP_THREADS_MAX
                                               : (unsigned)cores,
@@ -64,8 +64,7 @@ static enum err start_http(struct serving *serving, struct why *why)
     enum err err = http_server_start(&serving->server, &config, why);
     if (err != OK)
         return err;
-    const char *text = serving->config.listen, *colon = strrchr(text, ':');
-    printf("listening on http://%.*s:%u\n", (int)(colon - text), text, http_server_port(serving->server));
+    printf("listening on http://%s\n", http_server_address(serving->server));
     fflush(stdout);
     return OK;
 }
@@ -164,19 +163,6 @@ static enum err check_signer(const struct serving *serving, struct why *why)
     return err;
 }
 
-/* The address in place of the configuration's: an option, or where the socket listens that was handed over. */
-static enum err listen_at(struct serving *serving, const char *option, char *handed, struct why *why)
-{
-    char *instead = handed;
-    if (handed == NULL && option != NULL && (instead = span_dup_str(span_str(option))) == NULL)
-        return fail(why, ERR_ENV, "out of memory");
-    if (instead != NULL) {
-        free(serving->config.listen);
-        serving->config.listen = instead;
-    }
-    return handed != NULL && option != NULL ? fail(why, ERR_USAGE, "--listen, and a socket that was handed over: give one") : OK;
-}
-
 enum err cmd_serve(int argc, char **argv, struct why *why)
 {
     const char *listen = NULL;
@@ -185,19 +171,16 @@ enum err cmd_serve(int argc, char **argv, struct why *why)
         { 0 },
     };
     struct cli_args args;
-    char *handed = NULL;
     enum err err = cli_parse(options, 1, 1, argc, argv, &args, why);
     if (err != OK)
         return err;
-    struct serving serving = { .dir = span_dup_str(span_str(args.items[0])), .socket = -1 };
+    struct serving serving = { .dir = span_dup_str(span_str(args.items[0])) };
     free(args.items);
     if (serving.dir == NULL)
         return fail(why, ERR_ENV, "out of memory");
     err = witness_config_load(&serving.config, serving.dir, why);
     if (err == OK)
-        err = service_socket(&serving.socket, &handed, why);
-    if (err == OK)
-        err = listen_at(&serving, listen, handed, why);
+        err = service_listen(listen, &serving.config.listen, &serving.socket, why);
     report_start("stele-witness", REPORT_INFO);
     service_block_signals(&serving.signals);
     files_open_many(); /* every connection is a descriptor */

@@ -78,6 +78,7 @@ struct http_server {
     struct MHD_Daemon *daemon;
     int listen_fd, wake_fd;
     unsigned port;
+    char address[256 + 8]; /* `listen`, with that port */
     pthread_t acceptor;
     atomic_bool stopping;        /* new requests get 503 */
     _Atomic uint64_t now_ms;     /* monotonic, as of the acceptor's last tick */

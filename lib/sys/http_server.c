@@ -74,10 +74,14 @@ static enum err listen_on(struct http_server *server, struct why *why)
         err = fail(why, ERR_ENV, "cannot listen on the socket that was handed over: %s", strerror(errno));
     if (err == OK && getsockname(server->listen_fd, (struct sockaddr *)&bound, &bound_len) != 0)
         err = fail(why, ERR_ENV, "cannot tell where the server listens: %s", strerror(errno));
-    if (err == OK)
-        server->port = ntohs(bound.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&bound)->sin6_port
-                                                         : ((struct sockaddr_in *)&bound)->sin_port);
-    return err;
+    if (err != OK)
+        return err;
+    server->port =
+        ntohs(bound.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&bound)->sin6_port : ((struct sockaddr_in *)&bound)->sin_port);
+    const char *listen_text = server->config.listen, *colon = strrchr(listen_text, ':');
+    snprintf(server->address, sizeof server->address, "%.*s:%u", colon == NULL ? 0 : (int)(colon - listen_text), listen_text,
+             server->port);
+    return OK;
 }
 
 void http_wake_acceptor(struct http_server *server)
@@ -226,6 +230,11 @@ enum err http_server_start(struct http_server **out, const struct http_server_co
 unsigned http_server_port(const struct http_server *server)
 {
     return server->port;
+}
+
+const char *http_server_address(const struct http_server *server)
+{
+    return server->address;
 }
 
 int http_server_socket(const struct http_server *server)

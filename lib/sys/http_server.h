@@ -15,7 +15,7 @@ struct http_request;
 
 struct http_server_config {
     const char *listen;         /* "127.0.0.1:7380", "[::1]:7380"; port 0 takes a free one */
-    int listen_fd;              /* 0; or a socket that listens already, of which a copy is used instead: it stays the caller's */
+    int listen_fd;              /* 0; or a socket that listens there already, of which a copy is used: it stays the caller's */
     bool thread_per_connection; /* for handlers that block and stream; otherwise a pool of epoll threads */
     unsigned threads;           /* of the pool */
     size_t body_bytes_max;      /* a larger body gets 413 */
@@ -32,6 +32,8 @@ struct http_server_config {
 /* *out is set before the first request comes. */
 enum err http_server_start(struct http_server **out, const struct http_server_config *config, struct why *why);
 unsigned http_server_port(const struct http_server *server);
+/* `listen`, with the port that was taken. */
+const char *http_server_address(const struct http_server *server);
 int http_server_socket(const struct http_server *server); /* that listens; the server's */
 /* Stops accepting, lets requests under way be answered for up to `grace_ms`, closes. Frees. What is not answered by then
  * gets 503; the answer that its owner still owes is dropped, and until then only its method, path, body and remote address

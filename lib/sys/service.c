@@ -122,14 +122,15 @@ bool service_handed(const char *pid_text, const char *n_text, uint64_t own_pid, 
     return *n != 0;
 }
 
-enum err service_socket(int *fd, char **address, struct why *why)
+/* The socket that was handed over, and where it listens; 0 and NULL for none. */
+static enum err take_socket(int *fd, char **address, struct why *why)
 {
     uint64_t n;
     bool handed = service_handed(getenv("LISTEN_PID"), getenv("LISTEN_FDS"), (uint64_t)getpid(), &n);
     unsetenv("LISTEN_PID");
     unsetenv("LISTEN_FDS");
     unsetenv("LISTEN_FDNAMES");
-    *fd = -1;
+    *fd = 0;
     *address = NULL;
     if (!handed)
         return OK;
@@ -141,7 +142,24 @@ enum err service_socket(int *fd, char **address, struct why *why)
     return OK;
 }
 
-/* As service_socket takes it over. */
+enum err service_listen(const char *option, char **listen, int *fd, struct why *why)
+{
+    char *instead;
+    enum err err = take_socket(fd, &instead, why);
+    if (err == OK && instead != NULL && option != NULL)
+        err = fail(why, ERR_USAGE, "--listen %s, and the service manager listens at %s: give one", option, instead);
+    else if (err == OK && option != NULL && (instead = span_dup_str(span_str(option))) == NULL)
+        err = fail(why, ERR_ENV, "out of memory");
+    if (err != OK || instead == NULL) {
+        free(instead);
+        return err;
+    }
+    free(*listen);
+    *listen = instead;
+    return OK;
+}
+
+/* As take_socket takes it over. */
 static enum err exec_with(int fd, char *const argv[], struct why *why)
 {
     char pid[16];

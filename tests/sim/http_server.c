@@ -39,6 +39,12 @@ unsigned http_server_port(const struct http_server *server)
     return 1;
 }
 
+const char *http_server_address(const struct http_server *server)
+{
+    (void)server;
+    return "127.0.0.1:1";
+}
+
 void http_server_stop(struct http_server *server, unsigned grace_ms)
 {
     uint64_t until_us = sim_now_us() + (uint64_t)grace_ms * 1000;

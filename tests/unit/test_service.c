@@ -39,18 +39,18 @@ struct handing {
 
 static bool took(const struct handing *handing)
 {
-    char pid[16], *address;
+    char pid[16], *address = NULL;
     struct why why = { "" };
     int fd;
     snprintf(pid, sizeof pid, "%ld", (long)getpid() + handing->other);
     if (dup2(handing->fd, HANDED_FD) < 0 || setenv("LISTEN_PID", pid, 1) != 0 || setenv("LISTEN_FDS", handing->sockets, 1) != 0 ||
         setenv("LISTEN_FDNAMES", "x", 1) != 0)
         return false;
-    enum err err = service_socket(&fd, &address, &why);
+    enum err err = service_listen(NULL, &address, &fd, &why);
     bool gone = getenv("LISTEN_PID") == NULL && getenv("LISTEN_FDS") == NULL && getenv("LISTEN_FDNAMES") == NULL;
-    bool right = err == ERR_ENV && handing->reason != NULL && strstr(why.text, handing->reason) != NULL && fd == -1;
+    bool right = err == ERR_ENV && handing->reason != NULL && strstr(why.text, handing->reason) != NULL && fd == 0;
     if (handing->reason == NULL && handing->address == NULL)
-        right = err == OK && fd == -1 && address == NULL;
+        right = err == OK && fd == 0 && address == NULL;
     if (handing->address != NULL)
         right = err == OK && fd == HANDED_FD && strncmp(address, handing->address, strlen(handing->address)) == 0 &&
                 (fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0;
@@ -99,6 +99,34 @@ static void not_taken(void **state)
     close(pair[1]);
 }
 
+/* With --listen in place of the configuration's address; with both --listen and a socket. */
+static void told(void **state)
+{
+    (void)state;
+    char *listen = strdup("127.0.0.1:7380");
+    struct why why;
+    int fd = -1, v4 = make_socket(AF_INET, SOCK_STREAM, true), status;
+    assert_int_equal(service_listen(NULL, &listen, &fd, &why), OK);
+    assert_string_equal(listen, "127.0.0.1:7380");
+    assert_int_equal(service_listen("127.0.0.1:0", &listen, &fd, &why), OK);
+    assert_string_equal(listen, "127.0.0.1:0");
+    assert_int_equal(fd, 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        char own[16];
+        snprintf(own, sizeof own, "%ld", (long)getpid());
+        bool ready = dup2(v4, HANDED_FD) >= 0 && setenv("LISTEN_PID", own, 1) == 0 && setenv("LISTEN_FDS", "1", 1) == 0;
+        bool refused = service_listen("127.0.0.1:1", &listen, &fd, &why) == ERR_USAGE && strstr(why.text, "give one") != NULL;
+        bool kept = strcmp(listen, "127.0.0.1:0") == 0;
+        free(listen);
+        exit(ready && refused && kept ? 0 : 1);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    free(listen);
+    close(v4);
+}
+
 /* Between the two nothing is left but what was kept. */
 static void stop_all(void *ctx)
 {
@@ -126,10 +154,10 @@ static void starts_anew(void **state)
 static int taken_anew(void)
 {
     int fd;
-    char *address;
+    char *address = NULL;
     struct why why;
-    bool right = service_socket(&fd, &address, &why) == OK && fd == HANDED_FD && strncmp(address, "127.0.0.1:", 10) == 0;
-    free(right ? address : NULL);
+    bool right = service_listen(NULL, &address, &fd, &why) == OK && fd == HANDED_FD && strncmp(address, "127.0.0.1:", 10) == 0;
+    free(address);
     return right ? 0 : 1;
 }
 
@@ -169,7 +197,7 @@ int main(int argc, char **argv)
     program = argv[0];
     if (argc == 3 && strcmp(argv[1], "serve") == 0 && strcmp(argv[2], "folder") == 0)
         return taken_anew();
-    const struct CMUnitTest tests[] = { cmocka_unit_test(handed), cmocka_unit_test(not_taken), cmocka_unit_test(starts_anew),
-                                        cmocka_unit_test(public_keys) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(handed), cmocka_unit_test(not_taken), cmocka_unit_test(told),
+                                        cmocka_unit_test(starts_anew), cmocka_unit_test(public_keys) };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
