@@ -21,6 +21,8 @@ enum {
     HEADS_MAX = 2 << 20,
     HEADS_MAX_MIN = 1024,
 
+    LOCK_PATIENCE_MS = 2000, /* for a folder: of a server that was just killed the signer has it still for a moment */
+
     /* Signed notes and proofs. */
     NOTE_BYTES_MAX = 1 << 20,
     NOTE_SIGNATURES_MAX = 100,       /* signed-note: at least 16; x/mod has 100 too */

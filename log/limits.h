@@ -74,7 +74,6 @@ enum {
     RECOVER_FILES_MAX = 1 << 20,
 
     CHECK_THREADS_A_CORE = 4, /* fsck: while some wait for the disk, others hash */
-    LOCK_PATIENCE_MS = 2000,  /* a log that was just killed still has its signer for a moment */
     FROZEN_BYTES_MAX = 512,   /* what submitters to a frozen log are told */
 
     /* Admission. */

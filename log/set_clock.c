@@ -6,27 +6,21 @@
 #include <stdlib.h>
 
 #include "lib/sys/cli.h"
-#include "lib/sys/file.h"
 #include "lib/sys/heads.h"
 #include "log/commands.h"
 #include "log/config.h"
-#include "log/limits.h"
 
 static enum err set_clock(const struct log_config *config, uint64_t now_s, struct why *why)
 {
-    struct heads *heads = NULL;
+    struct heads *heads;
     size_t changed = 0;
-    char *path = path_join(config->dir, "heads");
-    enum err err = path == NULL ? fail(why, ERR_ENV, "out of memory") : dir_lock(config->dir, LOCK_PATIENCE_MS, why);
+    enum err err = heads_take(&heads, config->dir, why);
     if (err == OK)
-        err = heads_open(&heads, path, why);
-    if (err == OK)
-        err = heads_take_back(heads, now_s, &changed, why);
+        err = heads_clock_set(heads, now_s, &changed, why);
     if (err == OK)
         puts(changed > 0 ? "the last head had a time in the future; the next one has the present"
                          : "the last head's time is not in the future: nothing to do");
     heads_close(heads);
-    free(path);
     return err;
 }
 

@@ -5,8 +5,6 @@
  * it has of `heads` is only what was cosigned until then. So `restore` puts a mark behind it, which suspends every log, those
  * that the backup does not know included, until `resume` says where it stands.
  */
-#include "witness/backup.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -14,6 +12,7 @@
 #include "lib/headsfile.h"
 #include "lib/sys/cli.h"
 #include "lib/sys/file.h"
+#include "lib/sys/heads.h"
 #include "lib/sys/key.h"
 #include "lib/sys/service.h"
 #include "witness/commands.h"
@@ -23,16 +22,6 @@
  * `heads`, the last to be copied. */
 static const char *const files[] = { "config", "logs" };
 static const char *const folders[] = { "checkpoints", "evidence", "suspects" };
-
-enum err heads_take(struct heads **heads, const char *dir, struct why *why)
-{
-    char *path = path_join(dir, "heads");
-    enum err err = path == NULL ? fail(why, ERR_ENV, "out of memory") : dir_lock(dir, LOCK_PATIENCE_MS, why);
-    if (err == OK)
-        err = heads_open(heads, path, why);
-    free(path);
-    return err;
-}
 
 struct copying {
     const char *from, *to;

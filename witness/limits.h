@@ -27,8 +27,7 @@ enum {
 
     SUSPENDED_RETRY_S = 3600, /* until then nobody will have resumed it */
 
-    FLUSH_MS = 500,          /* how late a note may reach DIR/checkpoints */
-    LOCK_PATIENCE_MS = 2000, /* a witness that was just killed still has its signer for a moment */
+    FLUSH_MS = 500, /* how late a note may reach DIR/checkpoints */
     STOP_GRACE_MS = 3000,
 
     /* Bastions. Silence of 15 s is shorter than what NATs forget a connection after. */

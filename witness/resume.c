@@ -1,6 +1,6 @@
 /*
- * `stele-witness resume` and `set-clock`: a person's word for what the witness itself cannot know. Both want it stopped, since the
- * heads file is the signer's while it runs.
+ * `stele-witness resume`: a person's word for what the witness itself cannot know. It wants it stopped, since the heads file is the
+ * signer's while it runs.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,10 +8,10 @@
 #include "lib/cosignature.h"
 #include "lib/sys/cli.h"
 #include "lib/sys/file.h"
+#include "lib/sys/heads.h"
 #include "lib/sys/http_client.h"
 #include "lib/sys/key.h"
 #include "lib/sys/service.h"
-#include "witness/backup.h"
 #include "witness/commands.h"
 #include "witness/limits.h"
 #include "witness/logs_file.h"
@@ -189,29 +189,6 @@ enum err cmd_resume(int argc, char **argv, struct why *why)
         err = fail(why, ERR_USAGE, "wanted is DIR ORIGIN [URL...], or DIR --others");
     else
         err = others ? resume_others(args.items[0], why) : resume_one(&args, why);
-    free(args.items);
-    return err;
-}
-
-enum err cmd_set_clock(int argc, char **argv, struct why *why)
-{
-    const struct cli_option options[] = { { 0 } };
-    struct cli_args args;
-    struct heads *heads = NULL;
-    uint64_t now_s;
-    size_t changed = 0;
-    enum err err = cli_parse(options, 2, 2, argc, argv, &args, why);
-    if (err != OK)
-        return err;
-    err = heads_clock_said(args.items[1], &now_s, why);
-    if (err == OK)
-        err = heads_take(&heads, args.items[0], why);
-    if (err == OK)
-        err = heads_take_back(heads, now_s, &changed, why);
-    if (err == OK)
-        printf("%zu logs had a time in the future; the next cosignatures have the present one, below those given out before\n",
-               changed);
-    heads_close(heads);
     free(args.items);
     return err;
 }

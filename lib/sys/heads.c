@@ -304,6 +304,17 @@ static enum err append(struct heads *heads, const struct head_record *records, s
     return err;
 }
 
+enum err heads_take(struct heads **out, const char *dir, struct why *why)
+{
+    char *path = path_join(dir, "heads");
+    *out = NULL;
+    enum err err = path == NULL ? fail(why, ERR_ENV, "out of memory") : dir_lock(dir, LOCK_PATIENCE_MS, why);
+    if (err == OK)
+        err = heads_open(out, path, why);
+    free(path);
+    return err;
+}
+
 enum err heads_add(struct heads *heads, const struct head_record *records, size_t n, struct why *why)
 {
     enum err err = append(heads, records, n, why);

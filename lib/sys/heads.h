@@ -28,6 +28,9 @@ enum err heads_create(const char *path, struct why *why);
 /* Opens and checks; rewrites the file (durably, by rename) where more than half of its records are superseded. */
 enum err heads_open(struct heads **out, const char *path, struct why *why);
 void heads_close(struct heads *heads);
+/* DIR/heads, for a command that adds to what a server's signer remembers: takes the folder for this process. ERR_ENV, too, where the
+ * server is running. */
+enum err heads_take(struct heads **out, const char *dir, struct why *why);
 /* The newest record of an origin, or NULL. */
 const struct head_record *heads_find(const struct heads *heads, const struct hash *origin_hash);
 size_t heads_count(const struct heads *heads);
@@ -49,6 +52,6 @@ bool heads_minute_parse(const char *text, uint64_t *time_s);
 /* The same, which this machine's clock must agree with: *now_s. ERR_USAGE, ERR_REFUSED. Then each time in the future comes down to
  * that, durably; *changed of them. */
 enum err heads_clock_said(const char *text, uint64_t *now_s, struct why *why);
-enum err heads_take_back(struct heads *heads, uint64_t now_s, size_t *changed, struct why *why);
+enum err heads_clock_set(struct heads *heads, uint64_t now_s, size_t *changed, struct why *why);
 
 #endif

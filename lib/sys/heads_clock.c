@@ -20,7 +20,7 @@ bool heads_minute_parse(const char *text, uint64_t *out)
     return time > 0 && strftime(again, sizeof again, "%Y-%m-%dT%H:%MZ", &tm) == 17 && strcmp(again, text) == 0;
 }
 
-enum err heads_take_back(struct heads *heads, uint64_t now_s, size_t *changed, struct why *why)
+enum err heads_clock_set(struct heads *heads, uint64_t now_s, size_t *changed, struct why *why)
 {
     enum err err = OK;
     *changed = 0;
