@@ -72,7 +72,7 @@ static enum err keep(void *ctx, struct letter *letter, const struct proof *proof
     struct delivery *delivery = worker->delivery;
     enum err err = OK;
     for (size_t i = 0; i < letter->parts_n && err == OK; i++) {
-        pthread_mutex_t *lock = &delivery->part_locks[letter->parts[i][31] % PART_LOCKS];
+        pthread_mutex_t *lock = &delivery->part_locks[letter->parts[i][HASH_PART_LEN - 1] % PART_LOCKS];
         pthread_mutex_lock(lock);
         struct span part = span_of(letter->parts[i], sizeof letter->parts[i]);
         err = worker->batch.n <= SYNC_EACH_MAX ? proofs_keep(&delivery->config, part, proof, true, why)
@@ -123,7 +123,7 @@ static enum err look_up(struct worker *worker, struct span url, struct letter *l
     if (err == OK) {
         vkey_render(&vkey, &envelope.key);
         struct hash hash = sha256_of(span_buf(&vkey));
-        buf_fmt(&text, "%.*s/output/%.*s?builder=", SPAN_FMT(url), 32, (const char *)letter->parts[0]);
+        buf_fmt(&text, "%.*s/output/%.*s?builder=", SPAN_FMT(url), HASH_PART_LEN, (const char *)letter->parts[0]);
         hex_encode(&text, span_of(hash.b, sizeof hash.b));
         if (letter->indexed && letter->index > 0)
             buf_fmt(&text, "&after=%llu", (unsigned long long)letter->index - 1);
@@ -214,7 +214,7 @@ static enum err collect(struct worker *worker, size_t log, struct letter **lette
     const struct proofs_taker taker = { take_looked_up, &collecting };
     buf_clear(&worker->body);
     for (size_t i = 0; i < n; i++)
-        buf_fmt(&worker->body, "%.*s\n", 32, (const char *)letters[i]->parts[0]);
+        buf_fmt(&worker->body, "%.*s\n", HASH_PART_LEN, (const char *)letters[i]->parts[0]);
     enum err err = buf_done(&worker->body, why);
     const struct proofs_asked asked = { .hash_parts = span_buf(&worker->body) };
     if (err == OK)

@@ -55,10 +55,10 @@ enum letter_state {
 
 struct letter {
     char *name;
-    size_t at, len;              /* of its lines in batch->lines */
-    struct span lines, envelope; /* what is posted; its last line */
-    char *subject;               /* the first path that it is about */
-    uint8_t (*parts)[32];        /* the hash parts of all of them */
+    size_t at, len;                  /* of its lines in batch->lines */
+    struct span lines, envelope;     /* what is posted; its last line */
+    char *subject;                   /* the first path that it is about */
+    uint8_t (*parts)[HASH_PART_LEN]; /* the hash parts of all of them */
     size_t parts_n;
     enum letter_state state;
     bool later;   /* some log may take it another time */

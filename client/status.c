@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <jansson.h>
@@ -59,15 +58,6 @@ static void complain(struct status *status, const char *fmt, ...)
         printf("! %s\n", line.text);
 }
 
-static const char *render_time(uint64_t time_s, char out[32])
-{
-    time_t time = (time_t)time_s;
-    struct tm tm;
-    if (time_s == 0 || gmtime_r(&time, &tm) == NULL || strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
-        snprintf(out, 32, "never");
-    return out;
-}
-
 static enum err look_at_file(void *ctx, const char *name, struct why *why)
 {
     struct folder *folder = ctx;
@@ -110,12 +100,11 @@ static void show_outbox(struct status *status)
 {
     const struct folder *letters = &status->letters;
     uint64_t now_s = clock_posix_s(), age_s = letters->n > 0 && now_s > letters->oldest_s ? now_s - letters->oldest_s : 0;
-    char since[32];
-    render_time(letters->oldest_s, since);
+    char since[CLOCK_TEXT_BYTES];
     if (!status->json) {
         printf("outbox %s: %zu attestations wait", status->config.outbox, letters->n);
         if (letters->n > 0)
-            printf(", the oldest since %s", since);
+            printf(", the oldest since %s", clock_text(letters->oldest_s, since));
         printf("\n%zu tickets, for outputs that are still to be hashed\n%zu set aside\n", status->tickets.n, status->refused.n);
     }
     json_object_set_new(status->report, "outbox",
@@ -193,7 +182,7 @@ static enum err show_deliverer(struct status *status, struct why *why)
     struct buf text = BUF_EMPTY;
     bool found, running = dir_locked(status->config.outbox);
     uint64_t delivered_s = 0;
-    char time[32], *path = path_join(status->config.state, "delivery");
+    char time[CLOCK_TEXT_BYTES], *path = path_join(status->config.state, "delivery");
     enum err err = path == NULL ? fail(why, ERR_ENV, "out of memory") : file_read_if(path, REPORT_BYTES_MAX, &text, &found, why);
     struct span rest = span_buf(&text), text_line;
     struct delivery_line line;
@@ -201,7 +190,8 @@ static enum err show_deliverer(struct status *status, struct why *why)
         if (delivery_line_parse(text_line, &line))
             show_delivery_line(status, &line, &delivered_s);
     if (!status->json)
-        printf("`stele deliver` %s; it delivered last: %s\n", running ? "runs" : "does not run", render_time(delivered_s, time));
+        printf("`stele deliver` %s; it delivered last: %s\n", running ? "runs" : "does not run",
+               delivered_s == 0 ? "never" : clock_text(delivered_s, time));
     json_object_set_new(status->report, "deliverer",
                         json_pack("{s:b, s:I, s:O}", "running", running, "lastDelivery", (json_int_t)delivered_s, "logs",
                                   status->logs));
@@ -213,12 +203,12 @@ static enum err show_deliverer(struct status *status, struct why *why)
 static enum err show_count(void *ctx, const struct count *count, struct why *why)
 {
     struct status *status = ctx;
-    char time[32];
+    char time[CLOCK_TEXT_BYTES];
     (void)why;
     json_array_append_new(status->hook, json_pack("{s:s%, s:I, s:I, s:s%}", "reason", count->reason.data, count->reason.len,
                                                   "count", (json_int_t)count->n, "last", (json_int_t)count->last_s, "sentence",
                                                   count->sentence.data, count->sentence.len));
-    render_time(count->last_s, time);
+    clock_text(count->last_s, time);
     if (span_is(count->reason, "trouble") && count->last_s + TROUBLE_NEW_S > clock_posix_s())
         complain(status, "stele-hook had trouble %llu times, last at %s: %.*s", (unsigned long long)count->n, time,
                  SPAN_FMT(count->sentence));

@@ -3,7 +3,6 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <jansson.h>
@@ -12,6 +11,7 @@
 #include "client/memory.h"
 #include "client/verbs.h"
 #include "lib/sys/cli.h"
+#include "lib/sys/clock.h"
 #include "lib/sys/file.h"
 #include "lib/sys/key.h"
 
@@ -24,15 +24,6 @@ struct verifying {
     json_t *report;
     size_t good, bad;
 };
-
-static void render_time(uint64_t time_s, char out[32])
-{
-    time_t time = (time_t)time_s;
-    struct tm tm;
-    out[0] = '\0';
-    if (time_s > 0 && gmtime_r(&time, &tm) != NULL)
-        strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &tm);
-}
 
 /* Who signed, in the words of the trust file where there is one. */
 static void describe_signer(const struct verifying *verifying, const struct evidence_item *item, struct buf *out)
@@ -63,9 +54,9 @@ struct job {
 static void render_item(const struct verifying *verifying, const char *file, const struct evidence_item *item, struct buf *out)
 {
     struct buf signer = BUF_EMPTY;
-    char time[32];
+    char time[CLOCK_TEXT_BYTES];
     describe_signer(verifying, item, &signer);
-    render_time(item->newest_time_s, time);
+    clock_text(item->newest_time_s, time);
     buf_fmt(out, "%s: index %llu in %s (tree of %llu), cosigned by %s%s%s\n", file, (unsigned long long)item->index, item->origin,
             (unsigned long long)item->tree_size, *item->witnesses != '\0' ? item->witnesses : "nobody (the policy wants none)",
             *time != '\0' ? " at " : "", time);

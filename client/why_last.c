@@ -2,11 +2,11 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include <jansson.h>
 
 #include "client/refusals.h"
+#include "lib/sys/clock.h"
 
 enum {
     RUN_GAP_S = 300, /* refusals that are further apart belong to two runs of Nix */
@@ -185,13 +185,9 @@ enum err why_last_of(const struct client_config *config, struct span hash_part, 
         if (span_eq(records.items[i].hash_part, hash_part))
             newest = &records.items[i];
     if (newest != NULL) {
-        time_t time = (time_t)newest->time_s;
-        struct tm tm;
-        char when[32] = "";
-        if (gmtime_r(&time, &tm) != NULL)
-            strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &tm);
-        printf("the gate %s it at %s: %.*s\n%.*s", newest->warned ? "let it pass by `mode warn`" : "refused", when,
-               SPAN_FMT(newest->why), (int)newest->tree.len, (const char *)newest->tree.data);
+        char when[CLOCK_TEXT_BYTES];
+        printf("the gate %s it at %s: %.*s\n%.*s", newest->warned ? "let it pass by `mode warn`" : "refused",
+               clock_text(newest->time_s, when), SPAN_FMT(newest->why), (int)newest->tree.len, (const char *)newest->tree.data);
     }
     free_records(&records);
     return err;

@@ -2,8 +2,6 @@
 
 #include <stdlib.h>
 
-enum { PART = REFSCAN_PART_BYTES };
-
 enum err refscan_start(struct refscan *out, const struct span *parts, size_t n, struct why *why)
 {
     *out = (struct refscan){ .parts = parts, .n = n, .found = calloc(n + 1, sizeof *out->found) };
@@ -24,15 +22,15 @@ static bool in_alphabet(uint8_t c)
 
 static int by_bytes(const void *key, const void *part)
 {
-    return memcmp(key, ((const struct span *)part)->data, PART);
+    return memcmp(key, ((const struct span *)part)->data, HASH_PART_LEN);
 }
 
 /* Windows of 32 bytes, looked at from their last byte: one that is in no hash part rules out all windows with it. */
 static void scan_bytes(struct refscan *scan, const uint8_t *data, size_t len)
 {
     size_t at = 0;
-    while (len - at >= PART) {
-        size_t back = PART;
+    while (len - at >= HASH_PART_LEN) {
+        size_t back = HASH_PART_LEN;
         while (back > 0 && in_alphabet(data[at + back - 1]))
             back--;
         if (back > 0) {
@@ -48,8 +46,8 @@ static void scan_bytes(struct refscan *scan, const uint8_t *data, size_t len)
 
 void refscan_add(struct refscan *scan, struct span bytes)
 {
-    uint8_t joint[2 * (PART - 1)];
-    size_t head = bytes.len < PART - 1 ? bytes.len : PART - 1, keep = PART - 1;
+    uint8_t joint[2 * (HASH_PART_LEN - 1)];
+    size_t head = bytes.len < HASH_PART_LEN - 1 ? bytes.len : HASH_PART_LEN - 1, keep = HASH_PART_LEN - 1;
     if (bytes.len == 0)
         return;
     memcpy(joint, scan->tail, scan->tail_len);

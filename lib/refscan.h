@@ -5,15 +5,13 @@
 #ifndef STELE_REFSCAN_H
 #define STELE_REFSCAN_H
 
-#include "lib/bytes.h"
-
-enum { REFSCAN_PART_BYTES = 32 };
+#include "lib/storepath.h"
 
 struct refscan {
     const struct span *parts; /* hash parts, sorted, each once */
     size_t n;
     bool *found; /* one for each part */
-    uint8_t tail[REFSCAN_PART_BYTES - 1];
+    uint8_t tail[HASH_PART_LEN - 1];
     size_t tail_len;
 };
 

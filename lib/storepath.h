@@ -7,7 +7,10 @@
 #include "lib/encode.h"
 #include "lib/limits.h"
 
-enum { HASH_PART_LEN = 32 };
+enum {
+    HASH_PART_LEN = 32,   /* characters */
+    HASH_PART_BYTES = 20, /* decoded */
+};
 
 struct storepath {
     struct span path;      /* whole */

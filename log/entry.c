@@ -11,10 +11,10 @@ void entry_start(struct store_entry *out, const struct envelope *envelope)
                                  .builder = vkey_hash(&envelope->key) };
 }
 
-static bool decode_hash_part(struct span path, uint8_t out[STORE_HASH_PART_BYTES])
+static bool decode_hash_part(struct span path, uint8_t out[HASH_PART_BYTES])
 {
     struct storepath parsed;
-    return storepath_parse(&parsed, path, NULL) == OK && nix32_decode(parsed.hash_part, out, STORE_HASH_PART_BYTES);
+    return storepath_parse(&parsed, path, NULL) == OK && nix32_decode(parsed.hash_part, out, HASH_PART_BYTES);
 }
 
 static enum err describe(struct store_entry *out, const struct statement *statement, struct why *why)

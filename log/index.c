@@ -17,11 +17,11 @@ static void put_key(uint8_t out[INDEX_KEY_BYTES], enum index_kind kind, const ui
     put_be64(out + INDEX_NAME_BYTES, index);
 }
 
-void index_path_key(uint8_t out[INDEX_KEY_BYTES], enum index_kind kind, const uint8_t hash_part[INDEX_HASH_PART_BYTES],
+void index_path_key(uint8_t out[INDEX_KEY_BYTES], enum index_kind kind, const uint8_t hash_part[HASH_PART_BYTES],
                     const uint8_t builder[INDEX_BUILDER_BYTES], uint64_t index)
 {
-    put_key(out, kind, hash_part, INDEX_HASH_PART_BYTES, index);
-    memcpy(out + 1 + INDEX_HASH_PART_BYTES, builder, INDEX_BUILDER_BYTES);
+    put_key(out, kind, hash_part, HASH_PART_BYTES, index);
+    memcpy(out + 1 + HASH_PART_BYTES, builder, INDEX_BUILDER_BYTES);
 }
 
 void index_builder_key(uint8_t out[INDEX_KEY_BYTES], const struct hash *builder, uint64_t index)

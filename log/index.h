@@ -11,18 +11,16 @@
 #ifndef STELE_LOG_INDEX_H
 #define STELE_LOG_INDEX_H
 
+#include "lib/storepath.h"
 #include "lib/tile.h"
 #include "log/index_runs.h"
 
-enum {
-    INDEX_HASH_PART_BYTES = 20, /* of a store path, decoded */
-    INDEX_BUILDER_BYTES = 16,   /* of a vkey hash: nobody finds a second key with the same */
-};
+enum { INDEX_BUILDER_BYTES = 16 }; /* of a vkey hash: nobody finds a second key with the same */
 
 enum index_kind { INDEX_OUTPUT = 'O', INDEX_DERIVATION = 'D', INDEX_BUILDER = 'B' };
 
 /* Of INDEX_OUTPUT and INDEX_DERIVATION; of a builder. */
-void index_path_key(uint8_t out[INDEX_KEY_BYTES], enum index_kind kind, const uint8_t hash_part[INDEX_HASH_PART_BYTES],
+void index_path_key(uint8_t out[INDEX_KEY_BYTES], enum index_kind kind, const uint8_t hash_part[HASH_PART_BYTES],
                     const uint8_t builder[INDEX_BUILDER_BYTES], uint64_t index);
 void index_builder_key(uint8_t out[INDEX_KEY_BYTES], const struct hash *builder, uint64_t index);
 

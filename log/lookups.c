@@ -4,9 +4,9 @@
 
 #include "lib/encode.h"
 
-enum err lookup_hash_part(uint8_t out[STORE_HASH_PART_BYTES], struct span text, struct why *why)
+enum err lookup_hash_part(uint8_t out[HASH_PART_BYTES], struct span text, struct why *why)
 {
-    if (!storepath_hash_part_ok(text) || !nix32_decode(text, out, STORE_HASH_PART_BYTES))
+    if (!storepath_hash_part_ok(text) || !nix32_decode(text, out, HASH_PART_BYTES))
         return fail(why, ERR_MALFORMED, "a hash part has 32 characters of Nix's base 32");
     return OK;
 }
@@ -84,7 +84,7 @@ static bool take_line(struct span *rest, struct span *line)
 enum err lookup_list_parse(struct lookup_list *out, struct span body, struct why *why)
 {
     struct span rest = body, line;
-    uint8_t hash_part[STORE_HASH_PART_BYTES];
+    uint8_t hash_part[HASH_PART_BYTES];
     enum err err = OK;
     out->parts = body;
     out->builders.n = out->n = 0;
@@ -106,7 +106,7 @@ enum err lookup_list_parse(struct lookup_list *out, struct span body, struct why
     return OK;
 }
 
-bool lookup_list_next(struct span *parts, uint8_t out[STORE_HASH_PART_BYTES])
+bool lookup_list_next(struct span *parts, uint8_t out[HASH_PART_BYTES])
 {
     struct span line;
     return take_line(parts, &line) && lookup_hash_part(out, line, NULL) == OK;

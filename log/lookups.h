@@ -14,7 +14,7 @@ struct lookup_builders {
 };
 
 /* All of these: ERR_MALFORMED, and ERR_REFUSED where more is asked than one question may. */
-enum err lookup_hash_part(uint8_t out[STORE_HASH_PART_BYTES], struct span text, struct why *why);
+enum err lookup_hash_part(uint8_t out[HASH_PART_BYTES], struct span text, struct why *why);
 /* HEX. */
 enum err lookup_builder(struct hash *out, struct span text, struct why *why);
 /* "HEX,HEX"; NULL names none. */
@@ -30,6 +30,6 @@ struct lookup_list {
 };
 enum err lookup_list_parse(struct lookup_list *out, struct span body, struct why *why);
 /* Takes the next hash part out of `parts` of a parsed list; false where none is left. */
-bool lookup_list_next(struct span *parts, uint8_t out[STORE_HASH_PART_BYTES]);
+bool lookup_list_next(struct span *parts, uint8_t out[HASH_PART_BYTES]);
 
 #endif

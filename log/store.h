@@ -15,8 +15,6 @@
 #include "lib/sys/kv.h"
 #include "lib/tile.h"
 
-enum { STORE_HASH_PART_BYTES = 20 }; /* a store path's hash part, decoded */
-
 struct index_view;
 
 struct store;
@@ -25,11 +23,11 @@ struct store;
 struct store_entry {
     struct span bytes;
     struct hash leaf;
-    struct hash builder;                       /* vkey_hash of its signer */
-    uint8_t (*outputs)[STORE_HASH_PART_BYTES]; /* of its subjects */
+    struct hash builder;                 /* vkey_hash of its signer */
+    uint8_t (*outputs)[HASH_PART_BYTES]; /* of its subjects */
     size_t outputs_n;
     bool has_derivation, has_input_list;
-    uint8_t derivation[STORE_HASH_PART_BYTES];
+    uint8_t derivation[HASH_PART_BYTES];
     struct hash input_list;
     /* Set by store_append: */
     uint64_t index;
@@ -127,7 +125,7 @@ enum store_index {
  * `per_builder` with an index in [from, size), at most `max` together. */
 struct store_lookup {
     enum store_index by;
-    uint8_t hash_part[STORE_HASH_PART_BYTES];
+    uint8_t hash_part[HASH_PART_BYTES];
     const struct hash *builders; /* sorted, without doubles */
     size_t builders_n;
     uint64_t from, size;

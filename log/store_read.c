@@ -224,7 +224,7 @@ static enum err lookup_all(struct store_view *view, const struct store_lookup *l
                            struct why *why)
 {
     static const uint8_t first[INDEX_BUILDER_BYTES];
-    const size_t prefix_len = 1 + STORE_HASH_PART_BYTES;
+    const size_t prefix_len = 1 + HASH_PART_BYTES;
     uint8_t key[INDEX_KEY_BYTES], found_key[INDEX_KEY_BYTES];
     bool found, more = true;
     enum err err = OK;

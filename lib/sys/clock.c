@@ -23,3 +23,12 @@ uint64_t clock_monotonic_us(void)
 {
     return read_us(CLOCK_MONOTONIC);
 }
+
+const char *clock_text(uint64_t time_s, char out[CLOCK_TEXT_BYTES])
+{
+    time_t time = (time_t)time_s;
+    struct tm tm;
+    if (time_s == 0 || gmtime_r(&time, &tm) == NULL || strftime(out, CLOCK_TEXT_BYTES, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0)
+        out[0] = '\0';
+    return out;
+}

@@ -14,4 +14,8 @@ static inline uint64_t clock_monotonic_ms(void)
     return clock_monotonic_us() / 1000;
 }
 
+/* A POSIX time as people read it, "2026-11-25T22:10:05Z", in `out`; "" for 0, and for what no calendar has. */
+enum { CLOCK_TEXT_BYTES = 32 };
+const char *clock_text(uint64_t time_s, char out[CLOCK_TEXT_BYTES]);
+
 #endif

@@ -2,8 +2,9 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "lib/sys/clock.h"
 
 static const char *program_name = "stele";
 static enum report_level least_level = REPORT_INFO;
@@ -16,15 +17,13 @@ void report_start(const char *program, enum report_level least)
 
 void report(enum report_level level, const char *event, const char *fmt, ...)
 {
-    static const char *const names[] = { "debug", "info", "warn", "error" };
+    static const char *const names[] = { "info", "warn", "error" };
     char line[4096];
-    struct tm tm;
+    char time[CLOCK_TEXT_BYTES];
     if (level < least_level)
         return;
-    time_t now = time(NULL);
-    gmtime_r(&now, &tm);
-    size_t len = strftime(line, sizeof line, "%Y-%m-%dT%H:%M:%SZ", &tm);
-    len += (size_t)snprintf(line + len, sizeof line - len, " %s %s %s ", names[level], program_name, event);
+    size_t len =
+        (size_t)snprintf(line, sizeof line, "%s %s %s %s ", clock_text(clock_posix_s(), time), names[level], program_name, event);
     va_list args;
     va_start(args, fmt);
     int put = vsnprintf(line + len, sizeof line - len - 1, fmt, args);

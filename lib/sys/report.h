@@ -7,7 +7,7 @@
 
 #include "lib/why.h"
 
-enum report_level { REPORT_DEBUG, REPORT_INFO, REPORT_WARN, REPORT_ERROR };
+enum report_level { REPORT_INFO, REPORT_WARN, REPORT_ERROR };
 
 /* `program` is shown in each line. Lines below `least` are left out. */
 void report_start(const char *program, enum report_level least);

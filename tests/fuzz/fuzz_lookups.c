@@ -19,7 +19,7 @@ static void check_list(const struct lookup_list *list, struct span body)
 {
     struct buf text = BUF_EMPTY;
     struct span parts = list->parts;
-    uint8_t part[STORE_HASH_PART_BYTES];
+    uint8_t part[HASH_PART_BYTES];
     size_t n = 0;
     check_builders(&list->builders);
     for (; lookup_list_next(&parts, part); n++) {

@@ -48,7 +48,7 @@ static struct index *open_index(void)
 
 static void path_key(uint8_t out[INDEX_KEY_BYTES], unsigned name, unsigned builder, uint64_t index)
 {
-    const uint8_t hash_part[INDEX_HASH_PART_BYTES] = { (uint8_t)name, 7 };
+    const uint8_t hash_part[HASH_PART_BYTES] = { (uint8_t)name, 7 };
     const uint8_t builder_hash[INDEX_BUILDER_BYTES] = { (uint8_t)builder, 1 };
     index_path_key(out, name % 2 == 0 ? INDEX_OUTPUT : INDEX_DERIVATION, hash_part, builder_hash, index);
 }
@@ -103,7 +103,7 @@ static void check_first(struct index_view *view, unsigned name, unsigned builder
     uint8_t key[INDEX_KEY_BYTES], found_key[INDEX_KEY_BYTES];
     const uint8_t *want = NULL;
     bool found;
-    const size_t prefix_len = 1 + INDEX_HASH_PART_BYTES;
+    const size_t prefix_len = 1 + HASH_PART_BYTES;
     path_key(key, name, builder, 0);
     for (size_t i = 0; i < model_n; i++)
         if (memcmp(model[i], key, prefix_len) == 0 && by_bytes(model[i], key) >= 0 &&
