@@ -268,13 +268,3 @@ void memory_show(const struct client_config *config, struct evidence_heads *head
         item->why_not = item->head->why_not;
     }
 }
-
-size_t memory_loose(const struct client_config *config, struct span origin)
-{
-    struct buf text = BUF_EMPTY;
-    struct memoryfile file;
-    bool found;
-    size_t n = memory_load(config, origin, &text, &file, &found, NULL) == OK && found ? file.loose_n : 0;
-    buf_free(&text);
-    return n;
-}

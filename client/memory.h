@@ -25,8 +25,6 @@ enum err memory_hear(const struct client_config *config, const struct checkpoint
 bool memory_forked(const struct client_config *config, struct span origin);
 /* ERR_REFUSED, saying so. */
 enum err memory_refuse_forked(struct span origin, struct why *why);
-/* Heads of `origin` that are not tied to the remembered one. */
-size_t memory_loose(const struct client_config *config, struct span origin);
 
 /* Shows it all heads that bundles brought: what satisfied the policy is seen, what was short of the quorum heard, and told. Those
  * of a log that forked satisfy it no longer, and of `evidence` (may be NULL) what rests on them is not proven any more. Trouble

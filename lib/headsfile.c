@@ -26,7 +26,8 @@ void headsfile_record(struct buf *out, const struct headsfile_record *record)
     memcpy(at + 96, check.b, 32);
 }
 
-bool headsfile_record_parse(struct headsfile_record *out, const uint8_t bytes[HEADSFILE_RECORD_BYTES])
+/* Does a record with a right check stand in these 128 bytes? */
+static bool record_parse(struct headsfile_record *out, const uint8_t bytes[HEADSFILE_RECORD_BYTES])
 {
     struct hash check = sha256_of(span_of(bytes, 96));
     if (memcmp(check.b, bytes + 96, 32) != 0)
@@ -45,7 +46,7 @@ static bool later_batch_follows(struct span rest, uint64_t number)
 {
     struct headsfile_record record;
     for (; rest.len >= HEADSFILE_RECORD_BYTES; rest = span_cut(rest, HEADSFILE_RECORD_BYTES, rest.len - HEADSFILE_RECORD_BYTES))
-        if (headsfile_record_parse(&record, rest.data) && record.batch > number)
+        if (record_parse(&record, rest.data) && record.batch > number)
             return true;
     return false;
 }
@@ -58,7 +59,7 @@ static bool one_bit_turned(const uint8_t bytes[HEADSFILE_RECORD_BYTES], uint64_t
     memcpy(copy, bytes, sizeof copy);
     for (*bit = 0; *bit < 8 * sizeof copy; ++*bit) {
         copy[*bit / 8] ^= (uint8_t)(1u << *bit % 8);
-        if (headsfile_record_parse(&record, copy) && record.number == number)
+        if (record_parse(&record, copy) && record.number == number)
             return true;
         copy[*bit / 8] ^= (uint8_t)(1u << *bit % 8);
     }
@@ -82,7 +83,7 @@ enum err headsfile_parse(struct span file, enum err (*each)(void *ctx, const str
     for (uint64_t number = 1; file.len - *valid_len >= HEADSFILE_RECORD_BYTES; number++) {
         struct headsfile_record record;
         struct span rest = span_cut(file, *valid_len, file.len - *valid_len);
-        bool valid = headsfile_record_parse(&record, rest.data);
+        bool valid = record_parse(&record, rest.data);
         if (!valid && later_batch_follows(rest, number))
             return fail(why, ERR_MALFORMED,
                         "record %llu is damaged, and later ones are there: restore the file from a copy that is newer than this",

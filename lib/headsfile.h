@@ -30,8 +30,6 @@ static inline bool headsfile_is_mark(const struct headsfile_record *record)
 /* The first 128 bytes of a file. */
 void headsfile_header(struct buf *out);
 void headsfile_record(struct buf *out, const struct headsfile_record *record);
-/* Does a record with a right check stand in these 128 bytes? */
-bool headsfile_record_parse(struct headsfile_record *out, const uint8_t bytes[HEADSFILE_RECORD_BYTES]);
 
 /* Calls `each` for every record that counts, in order, and sets *valid_len to the bytes that stay: what follows is a torn
  * last batch. ERR_MALFORMED where the file was damaged: a wrong header, a gap, an invalid record with a later batch

@@ -267,7 +267,8 @@ static void put_length(struct buf *out, uint64_t len)
     buf_add(out, bytes, sizeof bytes);
 }
 
-void nar_put_string(struct buf *out, struct span text)
+/* Length, bytes, padding to 8. */
+static void put_string(struct buf *out, struct span text)
 {
     put_length(out, text.len);
     buf_span(out, text);
@@ -277,34 +278,34 @@ void nar_put_string(struct buf *out, struct span text)
 static void put_words(struct buf *out, const char *const *words, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        nar_put_string(out, span_str(words[i]));
+        put_string(out, span_str(words[i]));
 }
 
 void nar_put_start(struct buf *out)
 {
-    nar_put_string(out, span_str("nix-archive-1"));
+    put_string(out, span_str("nix-archive-1"));
 }
 
 void nar_put_contents_start(struct buf *out, bool executable, uint64_t size)
 {
     static const char *const words[] = { "(", "type", "regular", "executable", "" };
     put_words(out, words, executable ? 5 : 3);
-    nar_put_string(out, span_str("contents"));
+    put_string(out, span_str("contents"));
     put_length(out, size);
 }
 
 void nar_put_contents_end(struct buf *out, uint64_t size)
 {
     put_padding(out, size);
-    nar_put_string(out, span_str(")"));
+    put_string(out, span_str(")"));
 }
 
 void nar_put_symlink(struct buf *out, struct span target)
 {
     static const char *const words[] = { "(", "type", "symlink", "target" };
     put_words(out, words, 4);
-    nar_put_string(out, target);
-    nar_put_string(out, span_str(")"));
+    put_string(out, target);
+    put_string(out, span_str(")"));
 }
 
 void nar_put_directory_start(struct buf *out)
@@ -317,16 +318,16 @@ void nar_put_entry_start(struct buf *out, struct span name)
 {
     static const char *const words[] = { "entry", "(", "name" };
     put_words(out, words, 3);
-    nar_put_string(out, name);
-    nar_put_string(out, span_str("node"));
+    put_string(out, name);
+    put_string(out, span_str("node"));
 }
 
 void nar_put_entry_end(struct buf *out)
 {
-    nar_put_string(out, span_str(")"));
+    put_string(out, span_str(")"));
 }
 
 void nar_put_directory_end(struct buf *out)
 {
-    nar_put_string(out, span_str(")"));
+    put_string(out, span_str(")"));
 }

@@ -18,8 +18,7 @@ enum err nar_parser_feed(struct nar_parser *parser, struct span bytes, struct wh
 enum err nar_parser_end(struct nar_parser *parser, struct why *why);
 
 /* Writing: each appends to `out`. A file's contents go between nar_put_contents_start and nar_put_contents_end. */
-void nar_put_string(struct buf *out, struct span text); /* length, bytes, padding to 8 */
-void nar_put_start(struct buf *out);                    /* the magic */
+void nar_put_start(struct buf *out); /* the magic */
 void nar_put_contents_start(struct buf *out, bool executable, uint64_t size);
 void nar_put_contents_end(struct buf *out, uint64_t size);
 void nar_put_symlink(struct buf *out, struct span target);

@@ -79,7 +79,8 @@ unsigned tile_width(uint8_t level, uint64_t index, uint64_t size)
     return left < TILE_WIDTH ? (unsigned)left : TILE_WIDTH;
 }
 
-struct tile tile_of_node(const struct node *node, uint64_t size)
+/* The tile that holds stored node `node`, as it stands in a tree of `size` leaves. */
+static struct tile tile_of(const struct node *node, uint64_t size)
 {
     struct tile tile = { .level = node->level / TILE_HEIGHT };
     unsigned within = node->level % TILE_HEIGHT; /* levels above the tile's own hashes */
@@ -88,7 +89,8 @@ struct tile tile_of_node(const struct node *node, uint64_t size)
     return tile;
 }
 
-bool tile_node(const struct tile *tile, struct span bytes, const struct node *node, struct hash *out)
+/* The hash of `node` from the bytes of its tile (32 * width). False where the tile does not hold it. */
+static bool hash_in_tile(const struct tile *tile, struct span bytes, const struct node *node, struct hash *out)
 {
     unsigned within = node->level % TILE_HEIGHT;
     if (node->level / TILE_HEIGHT != tile->level || node->index >> (TILE_HEIGHT - within) != tile->index)
@@ -116,7 +118,7 @@ static enum err fetch_node(struct tile_reader *tiles, const struct tile *tile, c
 {
     struct span bytes;
     enum err err = tiles->fetch(tiles->ctx, tile, &bytes, why);
-    if (err == OK && !tile_node(tile, bytes, node, out))
+    if (err == OK && !hash_in_tile(tile, bytes, node, out))
         err = wrong_tile(tile, bytes.len, why);
     return err;
 }
@@ -180,7 +182,7 @@ static enum err read_from_tiles(void *ctx, const struct node *nodes, size_t n, s
     struct tile_reader *tiles = ctx;
     enum err err = OK;
     for (size_t i = 0; i < n && err == OK; i++) {
-        struct tile tile = tile_of_node(&nodes[i], tiles->size);
+        struct tile tile = tile_of(&nodes[i], tiles->size);
         if (tile.width == 0)
             return fail(why, ERR_MALFORMED, "a tree of %llu entries has no node %u/%llu", (unsigned long long)tiles->size,
                         nodes[i].level, (unsigned long long)nodes[i].index);

@@ -27,11 +27,6 @@ size_t tile_path_render(const struct tile *tile, char out[TILE_PATH_MAX]);
 /* The width of tile `index` of `level` in a tree of `size` leaves: 0 where there is none, 256 where it is full. */
 unsigned tile_width(uint8_t level, uint64_t index, uint64_t size);
 
-/* The tile that holds stored node `node`, as it stands in a tree of `size` leaves. */
-struct tile tile_of_node(const struct node *node, uint64_t size);
-/* The hash of `node` from the bytes of its tile (32 * width). False where the tile does not hold it. */
-bool tile_node(const struct tile *tile, struct span bytes, const struct node *node, struct hash *out);
-
 /* The inner nodes of some tiles, so that many proofs from the same tiles hash them once. A tile only grows, and never changes:
  * a cache serves every tree of one log. Zeros to begin with. The tiles of the leaves that one batch brings, and the last one,
  * which all their proofs need, have slots of their own. */

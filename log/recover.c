@@ -66,7 +66,8 @@ enum err recovery_try(const struct recovery *recovery, const struct span *entrie
     return OK;
 }
 
-enum err recovery_find_list(struct recovery *recovery, const struct hash *list, struct buf *text, bool *found, struct why *why)
+/* Appends an input list that was handed in, or that the other copy has, to `text`. */
+static enum err find_list(struct recovery *recovery, const struct hash *list, struct buf *text, bool *found, struct why *why)
 {
     struct span there;
     *found = false;
@@ -97,7 +98,7 @@ static enum err find_list_of(struct recovery *recovery, const struct store_entry
     store_view_end(&view);
     if (err != OK || state == STORE_LIST_RIGHT)
         return err;
-    err = recovery_find_list(recovery, &entry->input_list, text, found, why);
+    err = find_list(recovery, &entry->input_list, text, found, why);
     if (err == OK && !*found)
         lost_lists_add(&recovery->lost, &entry->input_list, state == STORE_LIST_MISSING ? "missing" : "damaged", index);
     *list = (struct store_list){ entry->input_list, span_buf(text) };

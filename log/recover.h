@@ -44,8 +44,6 @@ enum err recovery_try(const struct recovery *recovery, const struct span *entrie
 /* Appends entries, which were proven, with their input lists as far as they can be had. `after` is from recovery_try. */
 enum err recovery_append(struct recovery *recovery, const struct span *entries, size_t n, const struct frontier *after,
                          struct why *why);
-/* Appends an entry's input list that was handed in or that the other copy has to `text`. */
-enum err recovery_find_list(struct recovery *recovery, const struct hash *list, struct buf *text, bool *found, struct why *why);
 
 /* Takes over the checkpoint of the copy at `url`, as far as it proves to continue what is here; then its entries. */
 enum err recover_open_remote(struct recovery *recovery, const char *url, unsigned patience_ms, struct why *why);
