@@ -101,14 +101,12 @@ struct kv_cursor {
     struct MDB_cursor *cursor;
     uint8_t from[KV_KEY_BYTES_MAX];
     size_t from_len, prefix_len;
-    bool seek; /* the next step looks `from` up */
+    bool seek; /* the first step looks `from` up */
 };
 enum err kv_cursor_open(struct kv_cursor *out, struct kv_txn *txn, unsigned table, struct span from, size_t prefix_len,
                         struct why *why);
 /* *found is false at the end. */
 enum err kv_cursor_next(struct kv_cursor *cursor, struct span *key, struct span *value, bool *found, struct why *why);
-/* Goes on at `from`, with the prefix as before. */
-void kv_cursor_seek(struct kv_cursor *cursor, struct span from);
 void kv_cursor_close(struct kv_cursor *cursor);
 
 #endif

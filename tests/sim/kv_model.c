@@ -417,15 +417,10 @@ enum err kv_cursor_open(struct kv_cursor *out, struct kv_txn *txn, unsigned tabl
     (void)why;
     *out = (struct kv_cursor){ .txn = txn, .prefix_len = prefix_len, .cursor = need(calloc(1, sizeof *out->cursor)) };
     out->cursor->table = table;
-    kv_cursor_seek(out, from);
+    memcpy(out->from, from.data, from.len);
+    out->from_len = from.len;
+    out->seek = true;
     return OK;
-}
-
-void kv_cursor_seek(struct kv_cursor *cursor, struct span from)
-{
-    memcpy(cursor->from, from.data, from.len);
-    cursor->from_len = from.len;
-    cursor->seek = true;
 }
 
 enum err kv_cursor_next(struct kv_cursor *cursor, struct span *key, struct span *value, bool *found, struct why *why)

@@ -199,7 +199,8 @@ static void test_cursor_and_floor(void **state)
     expect_next(&cursor, "b1");
     expect_next(&cursor, "b3");
     expect_next(&cursor, NULL);
-    kv_cursor_seek(&cursor, span_str("b2"));
+    kv_cursor_close(&cursor);
+    assert_int_equal(kv_cursor_open(&cursor, &txn, 1, span_str("b2"), 1, &why), OK);
     expect_next(&cursor, "b3");
     kv_cursor_close(&cursor);
     assert_int_equal(kv_cursor_open(&cursor, &txn, 1, span_str(""), 0, &why), OK);
