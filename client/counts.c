@@ -11,7 +11,7 @@
 
 enum { COUNTS_BYTES_MAX = 64 << 10 };
 
-bool count_parse(struct span line, struct count *out)
+bool count_parse(struct count *out, struct span line)
 {
     struct span n, time;
     if (!span_word(&line, &out->reason) || !span_word(&line, &n) || !span_word(&line, &time) ||
@@ -37,7 +37,7 @@ static enum err each_of(struct span text, const char *path, enum err (*each)(voi
     enum err err = OK;
     for (size_t n = 1; err == OK && span_line(&text, &line); n++) {
         struct count count;
-        err = count_parse(line, &count) ? each(ctx, &count, why)
+        err = count_parse(&count, line) ? each(ctx, &count, why)
                                         : fail(why, ERR_MALFORMED, "%s line %zu is not `REASON COUNT TIME SENTENCE`", path, n);
     }
     return err;

@@ -20,7 +20,7 @@ enum err counts_each(const struct client_config *config, enum err (*each)(void *
                      void *ctx, struct why *why);
 
 /* A line of the file, without its newline; and one with it. */
-bool count_parse(struct span line, struct count *out);
+bool count_parse(struct count *out, struct span line);
 void count_render(struct buf *out, const struct count *count);
 
 #endif

@@ -2,7 +2,7 @@
 
 static const char *const words[] = { [DELIVERED_AT] = "delivered-at ", [DELIVERY_LOG] = "log ", [DELIVERY_WAITS] = "waits " };
 
-bool delivery_line_parse(struct span line, struct delivery_line *out)
+bool delivery_line_parse(struct delivery_line *out, struct span line)
 {
     *out = (struct delivery_line){ .word = DELIVERED_AT };
     if (span_skip(&line, words[DELIVERED_AT]))

@@ -19,7 +19,7 @@ struct delivery_line {
 };
 
 /* False for a line that is none of these: one of a later version. */
-bool delivery_line_parse(struct span line, struct delivery_line *out);
+bool delivery_line_parse(struct delivery_line *out, struct span line);
 /* With its newline. */
 void delivery_line_render(struct buf *out, const struct delivery_line *line);
 

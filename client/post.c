@@ -28,7 +28,7 @@ static void take_detail(struct post_answer *out, const char *url, const struct h
     struct json problem;
     struct span detail = span_buf(&response->body), rest;
     uint64_t line;
-    if (json_read(detail, "the answer", &problem, NULL) == OK)
+    if (json_parse(&problem, detail, "the answer", NULL) == OK)
         json_get_string(json_root(&problem), "", "detail", &detail, NULL);
     rest = detail;
     if (span_skip(&rest, "line ")) {

@@ -187,7 +187,7 @@ static enum err show_deliverer(struct status *status, struct why *why)
     struct span rest = span_buf(&text), text_line;
     struct delivery_line line;
     while (err == OK && span_line(&rest, &text_line))
-        if (delivery_line_parse(text_line, &line))
+        if (delivery_line_parse(&line, text_line))
             show_delivery_line(status, &line, &delivered_s);
     if (!status->json)
         printf("`stele deliver` %s; it delivered last: %s\n", running ? "runs" : "does not run",

@@ -63,7 +63,7 @@ static enum err add_envelope(struct submission *submission, struct span text, st
 {
     struct dsse dsse;
     size_t before = submission->n;
-    enum err err = dsse_read(text, &dsse, why), last = ERR_MALFORMED;
+    enum err err = dsse_parse(&dsse, text, why), last = ERR_MALFORMED;
     if (err != OK)
         return err;
     struct why reason;

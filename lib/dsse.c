@@ -128,7 +128,7 @@ static enum err read_members(struct dsse *out, struct why *why)
     if (err == OK)
         err = json_get_list(root, "", "signatures", &list, why);
     if (err == OK)
-        err = json_read(span_buf(&out->payload), "the payload", &inner, why);
+        err = json_parse(&inner, span_buf(&out->payload), "the payload", why);
     if (err != OK)
         return err;
     json_free(&inner);
@@ -140,10 +140,10 @@ static enum err read_members(struct dsse *out, struct why *why)
     return err;
 }
 
-enum err dsse_read(struct span text, struct dsse *out, struct why *why)
+enum err dsse_parse(struct dsse *out, struct span text, struct why *why)
 {
     *out = (struct dsse){ 0 };
-    enum err err = json_read(text, "the envelope", &out->json, why);
+    enum err err = json_parse(&out->json, text, "the envelope", why);
     if (err == OK)
         err = read_members(out, why);
     if (err != OK)

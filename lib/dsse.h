@@ -4,7 +4,7 @@
  * An attestation, a log entry, has exactly one byte form (spec/attestation.md):
  *   {"payload":"…","payloadType":"application/vnd.in-toto+json","signatures":[{"keyid":"…","sig":"…"}]}
  * with padded standard base64 and the signer's whole vkey as `keyid`, so that it verifies by itself. What DSSE allows
- * besides is read by `dsse_read` and rendered in that form for submission.
+ * besides is read by `dsse_parse` and rendered in that form for submission.
  */
 #ifndef STELE_DSSE_H
 #define STELE_DSSE_H
@@ -51,7 +51,7 @@ struct dsse {
 };
 /* Also one within a bundle as sigstore has it, as its `dsseEnvelope`; what else a bundle holds is not looked at. ERR_MALFORMED; the
  * payload must be JSON and the type IN_TOTO_TYPE. */
-enum err dsse_read(struct span text, struct dsse *out, struct why *why);
+enum err dsse_parse(struct dsse *out, struct span text, struct why *why);
 void dsse_free(struct dsse *dsse);
 /* How many of the n distinct public keys signed? */
 size_t dsse_signed_by(const struct dsse *dsse, const struct span *keyids, const uint8_t (*keys)[32], size_t n);

@@ -1,4 +1,4 @@
-/* What was read, and how strings are written; lib/json_read.c reads. */
+/* What was read, and how strings are written; lib/json_parse.c reads. */
 #include "lib/json.h"
 
 const struct json_value *json_root(const struct json *json)

@@ -27,7 +27,7 @@ struct json {
 };
 
 /* `what` names the text in errors. The caller frees *out (json_free), which is empty where it fails. ERR_MALFORMED, ERR_ENV. */
-enum err json_read(struct span text, const char *what, struct json *out, struct why *why);
+enum err json_parse(struct json *out, struct span text, const char *what, struct why *why);
 void json_free(struct json *json);
 
 /* The value that the text is; NULL where none was read. */

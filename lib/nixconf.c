@@ -43,7 +43,7 @@ static bool put_json(struct buf *out, const struct json_value *value)
 static enum err from_json(struct nixconf *out, struct span text, struct why *why)
 {
     struct json json;
-    enum err err = json_read(text, "Nix's configuration", &json, why);
+    enum err err = json_parse(&json, text, "Nix's configuration", why);
     const struct json_value *root = json_root(&json), *member = err == OK ? root + 1 : NULL;
     if (err == OK && !json_is(root, KIND_OBJECT))
         err = fail(why, ERR_MALFORMED, "Nix's configuration is no JSON object");

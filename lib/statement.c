@@ -325,7 +325,7 @@ enum err statement_parse(struct statement *out, struct span payload, struct why 
 {
     *out = (struct statement){ 0 };
     struct span type = { 0 };
-    enum err err = json_read(payload, "the statement", &out->json, why);
+    enum err err = json_parse(&out->json, payload, "the statement", why);
     if (err == OK)
         err = json_get_string(json_root(&out->json), "", "_type", &type, why);
     if (err == OK && !span_is(type, STATEMENT_TYPE))

@@ -91,7 +91,7 @@ bool json_peer_agrees(struct span text, bool *taken)
     json_error_t error;
     /* Empty texts have no address. */
     json_t *theirs = json_loadb(text.len > 0 ? (const char *)text.data : "", text.len, JSON_REJECT_DUPLICATES, &error);
-    *taken = json_read(text, "it", &ours, &why) == OK;
+    *taken = json_parse(&ours, text, "it", &why) == OK;
     /* jansson passes over a NUL that follows a number or a word. */
     bool wanted = theirs != NULL && depth_of(theirs) <= JSON_DEPTH_MAX && span_find(text, '\0') < 0;
     bool agree = *taken == wanted && (!wanted || same(json_root(&ours), theirs));

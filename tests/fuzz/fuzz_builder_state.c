@@ -11,11 +11,11 @@ static void check_count(struct span line)
 {
     struct count one, two;
     struct buf text = BUF_EMPTY;
-    if (!count_parse(line, &one))
+    if (!count_parse(&one, line))
         return;
     count_render(&text, &one);
     struct span rest = span_buf(&text), again;
-    assert(span_line(&rest, &again) && rest.len == 0 && count_parse(again, &two));
+    assert(span_line(&rest, &again) && rest.len == 0 && count_parse(&two, again));
     assert(span_eq(one.reason, two.reason) && one.n == two.n && one.last_s == two.last_s && span_eq(one.sentence, two.sentence));
     buf_free(&text);
 }

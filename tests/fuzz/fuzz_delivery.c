@@ -11,7 +11,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     while (span_line(&text, &line)) {
         struct delivery_line parsed;
         struct buf again = BUF_EMPTY;
-        if (!delivery_line_parse(line, &parsed))
+        if (!delivery_line_parse(&parsed, line))
             continue;
         assert(parsed.word != DELIVERED_AT || parsed.time_s <= INT64_MAX);
         delivery_line_render(&again, &parsed);

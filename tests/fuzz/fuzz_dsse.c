@@ -13,7 +13,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     struct dsse dsse;
     static const uint8_t keys[2][32] = { { 1 }, { 1 } };
     static const struct span keyids[2] = { { 0 }, { 0 } };
-    if (dsse_read(input, &dsse, &why) != OK)
+    if (dsse_parse(&dsse, input, &why) != OK)
         return 0;
     assert(dsse_signed_by(&dsse, keyids, keys, 2) <= 1);
     dsse_free(&dsse);

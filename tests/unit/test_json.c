@@ -283,9 +283,11 @@ static void members(void **state)
     uint64_t count;
     const struct json_value *list;
     (void)state;
-    assert_int_equal(json_read(span_str("{\"s\":\"x\",\"n\":5,\"z\":-0,\"r\":5.0,\"m\":-1,\"big\":9007199254740992,\"l\":[1,[2],3],"
-                                        "\"most\":9007199254740991}"),
-                               "it", &json, &why),
+    assert_int_equal(json_parse(&json,
+                                span_str(
+                                    "{\"s\":\"x\",\"n\":5,\"z\":-0,\"r\":5.0,\"m\":-1,\"big\":9007199254740992,\"l\":[1,[2],3],"
+                                    "\"most\":9007199254740991}"),
+                                "it", &why),
                      OK);
     const struct json_value *root = json_root(&json);
     assert_int_equal(json_get_string(root, "here", "s", &text, &why), OK);
@@ -311,7 +313,7 @@ static void members(void **state)
     assert_null(json_first(root));
     json_free(&json);
     assert_null(json_root(&json));
-    assert_int_equal(json_read(span_str("[1,"), "the text", &json, &why), ERR_MALFORMED);
+    assert_int_equal(json_parse(&json, span_str("[1,"), "the text", &why), ERR_MALFORMED);
     assert_string_equal(why.text, "the text is no JSON that is taken: a value is wanted, at byte 3");
     assert_null(json_root(&json));
 }

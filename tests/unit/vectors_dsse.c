@@ -23,7 +23,7 @@ static bool one_envelope(const json_t *object)
         keyids[n] = vector_text(item, "keyid") != NULL ? span_str(vector_text(item, "keyid")) : span_of(NULL, 0);
         n++;
     }
-    bool accepted = dsse_read(span_buf(&text), &dsse, &why) == OK;
+    bool accepted = dsse_parse(&dsse, span_buf(&text), &why) == OK;
     if (accepted) {
         size_t threshold = json_object_get(object, "threshold") != NULL ? vector_number(object, "threshold") : 1;
         accepted = dsse_signed_by(&dsse, keyids, (const uint8_t(*)[32])keys, n) >= threshold;

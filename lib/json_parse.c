@@ -355,7 +355,7 @@ static bool take_text(struct reader *reader, const uint8_t *end)
     return reader->at == end || stop(reader, "something follows");
 }
 
-enum err json_read(struct span text, const char *what, struct json *out, struct why *why)
+enum err json_parse(struct json *out, struct span text, const char *what, struct why *why)
 {
     *out = (struct json){ 0 };
     if (text.len >= UINT32_MAX)
