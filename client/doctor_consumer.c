@@ -1,6 +1,5 @@
 /* The consumer's side: the gate, and whatever goes round it in Nix's effective configuration. */
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "client/doctor.h"
 #include "client/setup.h"

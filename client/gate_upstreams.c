@@ -1,6 +1,4 @@
 /* The upstream caches' health, and the connections to them. */
-#include <stdlib.h>
-
 #include "client/gate.h"
 #include "lib/sys/clock.h"
 #include "lib/sys/report.h"

@@ -1,6 +1,5 @@
 /* `stele setup builder`. */
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "client/builder_state.h"
 #include "client/setup.h"

@@ -1,6 +1,5 @@
 /* `stele setup consumer`. */
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "client/setup.h"
 #include "lib/sys/file.h"

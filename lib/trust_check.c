@@ -1,7 +1,6 @@
 #include "lib/trust_check.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "lib/config.h"
 

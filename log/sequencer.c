@@ -9,7 +9,6 @@
 
 #include "lib/sys/clock.h"
 #include "lib/sys/file.h"
-#include "lib/sys/report.h"
 #include "log/limits.h"
 #include "log/pipeline.h"
 

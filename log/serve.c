@@ -2,16 +2,12 @@
  * `stele-log serve`: what is started in which order, and ended. The lock comes first, because two signers over one heads
  * file would each forget what the other signed; then the signer, forked before there is a thread, a socket or a database.
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "lib/sys/cli.h"
-#include "lib/sys/clock.h"
 #include "lib/sys/file.h"
 #include "lib/sys/http_client.h"
 #include "lib/sys/key.h"

@@ -9,8 +9,6 @@
  *
  * log/store_open.c opens it, and brings what derives from it up to date.
  */
-#include <stdlib.h>
-
 #include "log/store_internal.h"
 
 /* One commit's work; starts anew each time kv_write runs it. */

@@ -2,7 +2,6 @@
  * they say. */
 #include <stdlib.h>
 
-#include "log/limits.h"
 #include "log/store_internal.h"
 
 static enum err load(struct store_view *view, struct span *value, struct kv_room *room, struct why *why)

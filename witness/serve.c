@@ -5,11 +5,9 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "lib/sys/cli.h"
-#include "lib/sys/clock.h"
 #include "lib/sys/file.h"
 #include "lib/sys/key.h"
 #include "lib/sys/report.h"

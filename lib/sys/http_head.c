@@ -11,7 +11,6 @@
  */
 #include "lib/sys/http_internal.h"
 
-#include <stdlib.h>
 #include <strings.h>
 
 enum { BLANKS_MAX = 64, VERSION_LEN = 8 };

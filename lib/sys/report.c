@@ -1,7 +1,6 @@
 #include "lib/sys/report.h"
 
 #include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "lib/sys/clock.h"

@@ -1,7 +1,6 @@
 #include "lib/sys/tls.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <netdb.h>
 #include <poll.h>
 #include <stdlib.h>
