@@ -32,13 +32,6 @@ indices() { log_driver verify "$W/log/policy" <"$W/body" | cut -d' ' -f1 | tr '\
 serve() { start log "$@" stele-log serve "$W/log" --listen 127.0.0.1:0; }
 # serve_at: on $port, so that it can be killed and come back under a client.
 serve_at() { start log stele-log serve "$W/log" --listen "127.0.0.1:$port"; }
-# new_log: a fresh $W/log that one builder may use, with the policy lines given.
-new_log() {
-    rm -rf "$W/log"
-    stele-log init "$W/log" --origin $origin >/dev/null 2>&1
-    cat "$W/builder.pub" >>"$W/log/builders"
-    printf '%s\n' "$@" >>"$W/log/policy"
-}
 # mirror FOLDER: a copy of all that a tile mirror serves, as it is now.
 mirror() {
     mkdir -p "$1"

@@ -1,6 +1,14 @@
 # Shared by all tests with a log and its witnesses, as users run them. Read in by lib.sh; wants its `world`.
 # shellcheck shell=sh
 
+# new_log POLICY-LINE...: a fresh $W/log, of the origin $origin, for the builder with the key $W/builder.
+new_log() {
+    rm -rf "$W/log"
+    stele-log init "$W/log" --origin "$origin" >/dev/null 2>&1
+    cat "$W/builder.pub" >>"$W/log/builders"
+    printf '%s\n' "$@" >>"$W/log/policy"
+}
+
 # new_witness NAME [COMMAND...]: $W/NAME, in its keys NAME.example, that takes $W/log; served, by way of COMMAND.
 new_witness() {
     witness=$1

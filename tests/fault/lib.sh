@@ -19,13 +19,10 @@ can_trace() {
     [ $tries -le 200 ]
 }
 
-# new_log POLICY-LINE...: a fresh $W/log for one builder.
-new_log() {
-    rm -rf "$W/log"
+# empty_log POLICY-LINE...: a new_log for one builder, that has answered nothing.
+empty_log() {
     [ -e "$W/builder" ] || make_attestation key ci.example/builder "$W/builder" >/dev/null 2>&1
-    stele-log init "$W/log" --origin $origin >/dev/null 2>&1 || return 1
-    cat "$W/builder.pub" >>"$W/log/builders"
-    printf '%s\n' "$@" >>"$W/log/policy"
+    new_log "$@" || return 1
     : >"$W/notes"
 }
 

@@ -23,7 +23,7 @@ post_to() {
 }
 
 stele-witness init "$W/w" --name w.example/witness >"$W/out" 2>&1
-new_log "witness w $(stele-witness key "$W/w") http://127.0.0.1:$w_port" "quorum w"
+empty_log "witness w $(stele-witness key "$W/w") http://127.0.0.1:$w_port" "quorum w"
 stele-witness add-log "$W/w" "$(stele-log key "$W/log")" >"$W/out" 2>&1
 kept=
 cp "$W/w/heads" "$W/heads.0"

@@ -7,7 +7,7 @@ world
 driver=
 port=$(free_port)
 
-new_log "quorum none"
+empty_log "quorum none"
 serve || exit 1
 load 150 4
 answered || exit 1

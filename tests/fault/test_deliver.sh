@@ -12,7 +12,7 @@ if ! can_trace; then
     exit
 fi
 
-new_log "quorum none"
+empty_log "quorum none"
 serve || exit 1
 printf 'log %s http://127.0.0.1:%s\nquorum none\n' "$(stele-log key "$W/log")" "$port" >"$W/policy"
 printf 'policy policy\nstate state\noutbox outbox\n' >"$W/deliver.conf"

@@ -17,7 +17,7 @@ echo "# rolled back"
 stele-witness init "$W/w" --name w.example/witness >/dev/null 2>&1
 w_port=$(free_port)
 start w stele-witness serve "$W/w" --listen "127.0.0.1:$w_port" || exit 1
-new_log "witness w $(stele-witness key "$W/w") $(url w)" "quorum w"
+empty_log "witness w $(stele-witness key "$W/w") $(url w)" "quorum w"
 echo "quorum-timeout-ms 1500" >>"$W/log/config"
 stele-witness add-log "$W/w" "$(stele-log key "$W/log")" >"$W/out" 2>&1
 kill -HUP "$(cat "$W/run/w.pid")"
@@ -106,7 +106,7 @@ grows() {
 }
 
 echo "# a reader that was killed"
-new_log "quorum none"
+empty_log "quorum none"
 serve && load 300 1 && answered
 grows
 alone=$grown

@@ -14,7 +14,7 @@ every "stele-witness init" 5 stele-witness init "$W/new" --name w.example/memory
 every "stele keygen" 3 stele keygen ci.example/memory --out "$W/new"
 
 # A log with some entries, a proof, a policy for the client.
-new_log "quorum none"
+empty_log "quorum none"
 serve && load 20 2 && answered
 curl -s -o "$W/one.tlog-proof" --data-binary "@$W/load" "http://127.0.0.1:$port/attestations"
 make_attestation "$W/builder" 900 1 >"$W/one"
@@ -40,7 +40,7 @@ accepts "and then it holds" holds
 # A witness, asked by a log that goes on asking until it answers.
 witness_port=$(free_port)
 stele-witness init "$W/w" --name w.example/witness >"$W/out" 2>&1
-new_log "witness w $(stele-witness key "$W/w") http://127.0.0.1:$witness_port" "quorum w"
+empty_log "witness w $(stele-witness key "$W/w") http://127.0.0.1:$witness_port" "quorum w"
 stele-witness add-log "$W/w" "$(stele-log key "$W/log")" >"$W/out" 2>&1
 serve
 ask_witness() {

@@ -17,7 +17,7 @@ if ! can_trace; then
     exit
 fi
 
-new_log
+empty_log
 new_witness w || exit 1
 under w
 
@@ -146,7 +146,7 @@ if [ "$(id -u)" = 0 ]; then
 fi
 
 echo "# a heads file that is written anew at start"
-new_log "quorum none"
+empty_log "quorum none"
 serve
 load 1100 1
 answered
@@ -158,12 +158,12 @@ for call in write fsync rename ftruncate; do every $call any; done
 if [ "$(wc -c <"$W/log/heads")" -lt "$(wc -c <"$W/heads")" ]; then ok "it is smaller now"; else not_ok "it was not written anew"; fi
 
 echo "# the first start of a new log"
-fresh() { new_log "quorum none"; }
+fresh() { empty_log "quorum none"; }
 before=fresh load_n=10
 for call in pwrite64,writev fdatasync fsync ftruncate write rename; do every $call any; done
 if ! short; then
     echo "# the leaf hashes of a log that is large enough for them to be written out"
-    new_log "quorum none"
+    empty_log "quorum none"
     PATH=$STELE_BUILD/tests/bench:$PATH
     accepts "a quarter of a million entries" grow "$W/log" "$W/builder" 250500 1024 0
     rm -rf "$W/log/seen"
