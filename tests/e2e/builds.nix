@@ -2,13 +2,7 @@
 # one, so that a test can have it built anew; what must differ from build to build comes from the file `nonce`.
 { nonce ? "/dev/null", salt ? "", many ? 0 }:
 let
-  build = name: attrs: script: derivation ({
-    inherit name salt;
-    system = builtins.currentSystem;
-    builder = "/bin/sh";
-    args = [ "-c" script ];
-    PATH = "/usr/bin:/bin";
-  } // attrs);
+  build = name: attrs: import ./build.nix name ({ inherit salt; } // attrs);
   flat = text: { outputHashMode = "flat"; outputHashAlgo = "sha256"; outputHash = builtins.hashString "sha256" text; };
   floats = { __contentAddressed = true; outputHashMode = "recursive"; outputHashAlgo = "sha256"; };
   # Structured attributes come in files, not in the environment.

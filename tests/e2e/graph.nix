@@ -1,12 +1,6 @@
 # The derivations of the story: one with two outputs, one fixed-output, some that depend on others. Nothing but /bin/sh.
 let
-  build = name: attrs: script: derivation ({
-    inherit name;
-    system = builtins.currentSystem;
-    builder = "/bin/sh";
-    args = [ "-c" script ];
-    PATH = "/usr/bin:/bin";
-  } // attrs);
+  build = import ./build.nix;
   greeting = builtins.toFile "greeting.txt" "hello\n";
 in rec {
   fetched = build "fetched" {

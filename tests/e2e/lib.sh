@@ -116,9 +116,11 @@ END
 static_server() { nginx_server "$1" "root $2; gzip_static on;"; }
 
 # nix_world: a hermetic Nix whose store and state lie in $W/builder. Commands then use it; `--store $W/user` gives another
-# store with the same store folder name. STELE_NIX_CONFIG: more lines for its configuration.
+# store with the same store folder name. What a test in $W builds is by $W/build.nix. STELE_NIX_CONFIG: more lines for its
+# configuration.
 nix_world() {
     mkdir -p "$W/builder/etc"
+    cp "$here/../e2e/build.nix" "$W"
     export NIX_STORE_DIR="$W/builder/store" NIX_STATE_DIR="$W/builder/var" NIX_LOG_DIR="$W/builder/log" \
         NIX_CONF_DIR="$W/builder/etc" XDG_CACHE_HOME="$W/home/cache"
     unset NIX_REMOTE NIX_PATH

@@ -5,11 +5,7 @@
 . "$here/gate_lib.sh"
 gate_world
 cat >"$W/attacks.nix" <<'END'
-let
-  build = name: attrs: script: derivation ({
-    inherit name; system = builtins.currentSystem; builder = "/bin/sh"; args = [ "-c" script ]; PATH = "/usr/bin:/bin";
-  } // attrs);
-in rec {
+let build = import ./build.nix; in rec {
   tool = build "tool" { } "echo tool > $out";
   app = build "app" { inherit tool; } "echo $tool > $out";
   random = build "random" { } "od -An -N16 -tx1 /dev/urandom > $out";

@@ -6,11 +6,7 @@
 PATH=$STELE_BUILD/tests/e2e:$PATH
 gate_world
 cat >"$W/builds.nix" <<'END'
-let
-  build = name: attrs: script: derivation ({
-    inherit name; system = builtins.currentSystem; builder = "/bin/sh"; args = [ "-c" script ]; PATH = "/usr/bin:/bin";
-  } // attrs);
-in rec {
+let build = import ./build.nix; in rec {
   tool = build "tool" { } "echo tool > $out";
   app = build "app" { inherit tool; } "echo app > $out; read line < $tool";
   late = build "late" { } "echo late > $out";

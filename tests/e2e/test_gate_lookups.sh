@@ -5,11 +5,7 @@
 . "$here/gate_lib.sh"
 gate_world
 cat >"$W/builds.nix" <<'END'
-let
-  build = name: attrs: script: derivation ({
-    inherit name; system = builtins.currentSystem; builder = "/bin/sh"; args = [ "-c" script ]; PATH = "/usr/bin:/bin";
-  } // attrs);
-in rec {
+let build = import ./build.nix; in rec {
   tool = build "tool" { } "echo tool > $out";
   library = build "library" { } "echo library > $out";
   app = build "app" { inherit tool library; } "echo $tool $library > $out";

@@ -7,11 +7,7 @@ STELE_NIX_CONFIG="experimental-features = nix-command ca-derivations"
 PATH=$STELE_BUILD/tests/e2e:$PATH
 gate_world
 cat >"$W/inputs.nix" <<'END'
-let
-  build = name: attrs: script: derivation ({
-    inherit name; system = builtins.currentSystem; builder = "/bin/sh"; args = [ "-c" script ]; PATH = "/usr/bin:/bin";
-  } // attrs);
-in rec {
+let build = import ./build.nix; in rec {
   source = builtins.toFile "source" "a source\n";
   compiler = build "compiler" { inherit source; } "cat $source > $out";
   library = build "library" { inherit compiler; } "cat $compiler > $out; echo library >> $out";
@@ -130,11 +126,7 @@ deliver_of() {
     accepts "$1 is delivered, into $2" stele deliver --once --config "$W/$2.conf"
 }
 cat >"$W/fork.nix" <<'END'
-let
-  build = name: attrs: script: derivation ({
-    inherit name; system = builtins.currentSystem; builder = "/bin/sh"; args = [ "-c" script ]; PATH = "/usr/bin:/bin";
-  } // attrs);
-in rec {
+let build = import ./build.nix; in rec {
   other = build "other" { } "echo other > $out";
   lower = build "lower" { } "echo lower > $out";
   upper = build "upper" { inherit lower; } "cat $lower > $out; echo upper >> $out";
