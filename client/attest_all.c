@@ -22,7 +22,7 @@ struct built {
 struct whole_store {
     struct attesting *attesting;
     struct built *items; /* by derivation, then by path */
-    size_t n, cap;
+    size_t n;
     size_t elsewhere, early, skipped;
     struct hash *before; /* done in earlier runs, sorted */
     size_t before_n;
@@ -43,14 +43,10 @@ static enum err take_path(void *ctx, const struct nixdb_info *info, struct why *
     else if (outbox_skips(&store->attesting->config, info->path))
         store->skipped++;
     else {
-        if (store->n == store->cap) {
-            size_t cap = store->cap == 0 ? 256 : 2 * store->cap;
-            struct built *items = realloc(store->items, cap * sizeof *items);
-            if (items == NULL)
-                return fail(why, ERR_ENV, "out of memory");
-            store->items = items;
-            store->cap = cap;
-        }
+        struct built *items = array_more(store->items, store->n, sizeof *items);
+        if (items == NULL)
+            return fail(why, ERR_ENV, "out of memory");
+        store->items = items;
         struct built *item = &store->items[store->n++];
         *item = (struct built){ span_dup_str(span_str(info->path)), span_dup_str(span_str(info->deriver)), info->nar_hash };
         if (item->path == NULL || item->drv == NULL)

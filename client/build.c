@@ -333,7 +333,7 @@ void making_free(struct making *making)
 
 char *making_keep(struct making *making, struct span text)
 {
-    char *copy = span_dup_str(text), **kept = copy == NULL ? NULL : realloc(making->kept, (making->kept_n + 1) * sizeof *kept);
+    char *copy = span_dup_str(text), **kept = copy == NULL ? NULL : array_more(making->kept, making->kept_n, sizeof *kept);
     if (kept == NULL) {
         free(copy);
         return NULL;

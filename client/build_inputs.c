@@ -26,7 +26,7 @@ enum err build_drv_load(const struct build *build, const char *path, struct drv 
 /* Keeps a string that an item borrows from. */
 static char *keep(struct build_inputs *inputs, char *string)
 {
-    char **strings = string == NULL ? NULL : realloc(inputs->strings, (inputs->strings_n + 1) * sizeof *strings);
+    char **strings = string == NULL ? NULL : array_more(inputs->strings, inputs->strings_n, sizeof *strings);
     if (strings == NULL) {
         free(string);
         return NULL;
@@ -89,7 +89,7 @@ static enum err add_input(const struct build *build, struct build_inputs *inputs
     if (own_drv != NULL)
         item.derivation = span_str(own_drv);
     nixdb_info_free(&info);
-    struct input *items = err == OK ? realloc(inputs->items, (inputs->n + 1) * sizeof *items) : NULL;
+    struct input *items = err == OK ? array_more(inputs->items, inputs->n, sizeof *items) : NULL;
     if (items == NULL) {
         free(item.references);
         return err == OK ? fail(why, ERR_ENV, "out of memory") : err;

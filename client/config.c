@@ -35,7 +35,7 @@ static enum err take_path(void *ctx, const struct config_key *key, struct span v
 static enum err take_item(void *ctx, const struct config_key *key, struct span value, struct why *why)
 {
     struct str_list *list = (struct str_list *)(void *)((char *)ctx + key->offset);
-    char **items = realloc(list->items, (list->n + 1) * sizeof *items);
+    char **items = array_more(list->items, list->n, sizeof *items);
     if (items == NULL)
         return fail(why, ERR_ENV, "out of memory");
     list->items = items;

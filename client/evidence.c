@@ -59,9 +59,7 @@ void evidence_free(struct evidence *evidence)
 /* A growing list of pointers: room for one more. */
 static enum err more(void *list, size_t n, struct why *why)
 {
-    if ((n & (n - 1)) != 0)
-        return OK; /* grows at powers of two */
-    void **items = realloc(*(void **)list, (n == 0 ? 1 : 2 * n) * sizeof *items);
+    void **items = array_more(*(void **)list, n, sizeof *items);
     if (items == NULL)
         return fail(why, ERR_ENV, "out of memory");
     *(void **)list = items;

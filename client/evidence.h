@@ -62,12 +62,12 @@ struct evidence {
 
 void evidence_free(struct evidence *evidence);
 /* Adds all proofs of `bundles`. A proof that fails becomes an item with its reason, as does one that does not parse, and takes no
- * other with it; where not even its lines are a proof's, all that is left is one item saying so. The same (origin, index) proven twice is kept once. `path` may be NULL (no subject is looked for).
- * ERR_ENV only where memory is short. */
+ * other with it; where not even its lines are a proof's, all that is left is one item saying so. The same (origin, index) proven
+ * twice is kept once. `path` may be NULL (no subject is looked for). ERR_ENV only where memory is short. */
 enum err evidence_add(struct evidence *evidence, struct span bundles, const char *source, const struct policy *policy,
                       const struct storepath *path, struct why *why);
-/* The next one out of `bundles`, which must not be empty. For as many bundles as there
- * may be: take one, and evidence_clear, which keeps the heads and the memory. */
+/* The next one out of `bundles`, which must not be empty. For as many bundles as there may be: take one, and evidence_clear, which
+ * keeps the heads and the memory. */
 enum err evidence_add_one(struct evidence *evidence, struct span *bundles, const char *source, const struct policy *policy,
                           const struct storepath *path, struct why *why);
 void evidence_clear(struct evidence *evidence);

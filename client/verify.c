@@ -98,12 +98,10 @@ static json_t *failure_object(const char *file, const char *reason)
 
 static enum err take_item(const struct verifying *verifying, struct job *job, const struct evidence_item *item)
 {
-    if ((job->n & (job->n - 1)) == 0) { /* grows at powers of two */
-        struct outcome *outcomes = realloc(job->outcomes, (job->n == 0 ? 1 : 2 * job->n) * sizeof *outcomes);
-        if (outcomes == NULL)
-            return fail(&job->why, ERR_ENV, "out of memory");
-        job->outcomes = outcomes;
-    }
+    struct outcome *outcomes = array_more(job->outcomes, job->n, sizeof *outcomes);
+    if (outcomes == NULL)
+        return fail(&job->why, ERR_ENV, "out of memory");
+    job->outcomes = outcomes;
     struct outcome *outcome = &job->outcomes[job->n++];
     *outcome = (struct outcome){ .head = item->proven ? item->head : NULL };
     if (item->proven && verifying->json)

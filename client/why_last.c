@@ -30,12 +30,10 @@ static enum err read_records(const struct client_config *config, struct records 
     struct refusal one;
     enum err err = refusals_read(config, &out->text, why);
     for (struct span rest = span_buf(&out->text); err == OK && refusalfile_next(&rest, &one);) {
-        if ((out->n & (out->n - 1)) == 0) { /* grows at powers of two */
-            struct refusal *items = realloc(out->items, (out->n == 0 ? 1 : 2 * out->n) * sizeof *items);
-            if (items == NULL)
-                return fail(why, ERR_ENV, "out of memory");
-            out->items = items;
-        }
+        struct refusal *items = array_more(out->items, out->n, sizeof *items);
+        if (items == NULL)
+            return fail(why, ERR_ENV, "out of memory");
+        out->items = items;
         out->items[out->n++] = one;
     }
     return err;

@@ -83,17 +83,13 @@ static enum err take_list(struct walk *walk, void **items, size_t *n, size_t ite
                           enum err (*one)(struct walk *walk, void *item))
 {
     enum err err = skip(walk, "[");
-    size_t cap = 0;
     if (err == OK && next_is(walk, ']'))
         return skip(walk, "]");
     while (err == OK) {
-        if (*n == cap) {
-            cap = cap == 0 ? 8 : 2 * cap;
-            void *grown = realloc(*items, cap * item_bytes);
-            if (grown == NULL)
-                return fail(walk->why, ERR_ENV, "out of memory");
-            *items = grown;
-        }
+        void *grown = array_more(*items, *n, item_bytes);
+        if (grown == NULL)
+            return fail(walk->why, ERR_ENV, "out of memory");
+        *items = grown;
         void *item = (char *)*items + *n * item_bytes;
         memset(item, 0, item_bytes);
         ++*n;

@@ -48,6 +48,7 @@ struct trust {
     bool fixed_output_require, divergence_refuse, inputs_attested;
 };
 
+/* Parses a copy of `text`; `file` names it in errors. ERR_MALFORMED with file and line. */
 enum err trust_parse(struct trust *out, struct span text, const char *file, struct why *why);
 void trust_free(struct trust *trust);
 /* The builder with this key, or -1. */

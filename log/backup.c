@@ -20,12 +20,6 @@
 #include "log/limits.h"
 #include "log/store.h"
 
-static enum err no_files(void *ctx, const char *name, struct why *why)
-{
-    (void)ctx;
-    return fail(why, ERR_REFUSED, "the folder is not empty (%s is in it): a backup gets one of its own", name);
-}
-
 static enum err copy_file(const char *from, const char *out, const char *name, size_t bytes_max, struct why *why)
 {
     char *to = path_join(out, name);
@@ -102,9 +96,7 @@ static enum err check_copy(const struct log_config *config, const char *out, uin
 static enum err backup(const struct log_config *config, const char *out, struct why *why)
 {
     uint64_t size = 0;
-    enum err err = dir_make(out, 0700, why);
-    if (err == OK && (err = dir_each(out, no_files, NULL, why)) != OK)
-        return fail_in(why, err, "%s", out);
+    enum err err = dir_make_empty(out, 0700, "backup", why);
     if (err == OK)
         err = copy_own(config, out, "key.pub", NOTE_SIGNATURE_BYTES_MAX, why);
     if (err == OK)

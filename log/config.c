@@ -17,11 +17,7 @@ static enum err take_path(void *ctx, const struct config_key *key, struct span v
     char *text = span_dup_str(value);
     if (text == NULL)
         return fail(why, ERR_ENV, "out of memory");
-    if (text[0] == '/') {
-        *path = text;
-        return OK;
-    }
-    *path = path_join(config->dir, text);
+    *path = path_from(config->dir, text);
     free(text);
     return *path == NULL ? fail(why, ERR_ENV, "out of memory") : OK;
 }

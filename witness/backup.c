@@ -50,18 +50,11 @@ static enum err copy_folder(const char *from, const char *to, const char *name, 
     return err;
 }
 
-static enum err no_files(void *ctx, const char *name, struct why *why)
-{
-    return fail(why, ERR_REFUSED, "%s is not empty (%s is in it)", *(const char **)ctx, name);
-}
-
-/* Everything but the key's two files and heads, into a folder that must be empty or missing. */
-static enum err copy_all(const char *from, const char *to, struct why *why)
+/* Everything but the key's two files and heads, into a folder for `what`, which must be empty or missing. */
+static enum err copy_all(const char *from, const char *to, const char *what, struct why *why)
 {
     struct copying copying = { from, to };
-    enum err err = dir_make(to, 0700, why);
-    if (err == OK)
-        err = dir_each(to, no_files, &to, why);
+    enum err err = dir_make_empty(to, 0700, what, why);
     for (size_t i = 0; i < sizeof files / sizeof *files && err == OK; i++)
         err = copy_file(&copying, files[i], why);
     for (size_t i = 0; i < sizeof folders / sizeof *folders && err == OK; i++)
@@ -102,7 +95,7 @@ enum err cmd_backup(int argc, char **argv, struct why *why)
         return err;
     const char *from = args.items[0], *to = args.items[1];
     struct copying copying = { from, to };
-    err = copy_all(from, to, why);
+    err = copy_all(from, to, "backup", why);
     if (err == OK)
         err = copy_file(&copying, "key.pub", why);
     if (err == OK)
@@ -171,7 +164,7 @@ enum err cmd_restore(int argc, char **argv, struct why *why)
     const char *from = args.items[0], *to = args.items[1];
     err = key_path == NULL ? fail(why, ERR_USAGE, "--key is missing") : load_key(&key, from, key_path, why);
     if (err == OK)
-        err = copy_all(from, to, why);
+        err = copy_all(from, to, "witness", why);
     if (err == OK)
         err = copy_heads(from, to, why);
     if (err == OK)

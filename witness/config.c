@@ -14,7 +14,7 @@ static enum err take_one(struct list_sources *lists, size_t max, const struct co
 {
     if (lists->n == max)
         return fail(why, ERR_MALFORMED, "more than %zu lines of `%s`", max, key->name);
-    char **items = realloc(lists->items, (lists->n + 1) * sizeof *items);
+    char **items = array_more(lists->items, lists->n, sizeof *items);
     if (items == NULL)
         return fail(why, ERR_ENV, "out of memory");
     lists->items = items;
@@ -49,8 +49,8 @@ static enum err take_defaults(struct witness_config *config, const char *dir, co
         config->proxy = span_dup_str(span_str("127.0.0.1"));
     if (config->listen == NULL || config->proxy == NULL)
         return fail(why, ERR_ENV, "out of memory");
-    if (config->bastion_ca != NULL && config->bastion_ca[0] != '/') {
-        char *path = path_join(dir, config->bastion_ca);
+    if (config->bastion_ca != NULL) {
+        char *path = path_from(dir, config->bastion_ca);
         free(config->bastion_ca);
         if ((config->bastion_ca = path) == NULL)
             return fail(why, ERR_ENV, "out of memory");

@@ -77,16 +77,12 @@ static enum err check_lines(struct logsfile_line *lines, size_t n, const char *f
 }
 
 /* Room for one more. */
-static enum err grow(void **items, size_t n, size_t *cap, size_t size, struct why *why)
+static enum err grow(void **items, size_t n, size_t size, struct why *why)
 {
-    if (n < *cap)
-        return OK;
-    size_t more = *cap == 0 ? 64 : 2 * *cap;
-    void *longer = realloc(*items, more * size);
-    if (longer == NULL)
+    void *more = array_more(*items, n, size);
+    if (more == NULL)
         return fail(why, ERR_ENV, "out of memory");
-    *items = longer;
-    *cap = more;
+    *items = more;
     return OK;
 }
 
@@ -94,13 +90,12 @@ enum err logs_parse(struct span text, const char *file, struct logsfile_line **l
 {
     struct lines walk;
     void *items = NULL;
-    size_t cap = 0;
     bool found = true;
     *lines = NULL;
     *n = 0;
     enum err err = lines_start(&walk, text, file, why);
     while (err == OK && found) {
-        err = grow(&items, *n, &cap, sizeof **lines, why);
+        err = grow(&items, *n, sizeof **lines, why);
         if (err == OK)
             err = logsfile_next(&walk, (struct logsfile_line *)items + *n, &found, why);
         *n += err == OK && found;
@@ -172,12 +167,11 @@ static enum err read_list(struct span text, const char *name, struct loglist_ent
 {
     struct lines walk;
     void *items = NULL;
-    size_t cap = 0;
     bool found = true;
     *n = 0;
     enum err err = loglist_start(&walk, text, name, why);
     while (err == OK && found) {
-        err = grow(&items, *n, &cap, sizeof **entries, why);
+        err = grow(&items, *n, sizeof **entries, why);
         struct loglist_entry *entry = (struct loglist_entry *)items + *n;
         if (err == OK)
             err = loglist_next(&walk, entry, &found, why);

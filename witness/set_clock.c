@@ -1,6 +1,6 @@
 /*
- * `stele-witness set-clock`: the signer signs nothing of a log while its clock is far behind the last signature for it. Where that one's
- * clock was ahead, only a person can say so.
+ * `stele-witness set-clock`: the signer signs nothing of a log while its clock is far behind the last signature for it. Where that
+ * one's clock was ahead, only a person can say so.
  */
 #include <stdio.h>
 #include <stdlib.h>

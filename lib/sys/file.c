@@ -30,6 +30,11 @@ char *path_join(const char *dir, const char *name)
     return path;
 }
 
+char *path_from(const char *dir, const char *name)
+{
+    return name[0] == '/' ? span_dup_str(span_str(name)) : path_join(dir, name);
+}
+
 /* The folder of a path: "." where there is no slash. The caller frees it. */
 static char *parent_of(const char *path)
 {
@@ -270,6 +275,21 @@ enum err dir_make(const char *path, mode_t mode, struct why *why)
     if (err == OK)
         err = dir_sync(parent, why);
     free(parent);
+    return err;
+}
+
+static enum err no_files(void *ctx, const char *name, struct why *why)
+{
+    return fail(why, ERR_REFUSED, "the folder is not empty (%s is in it): a %s gets one of its own", name, *(const char **)ctx);
+}
+
+enum err dir_make_empty(const char *path, mode_t mode, const char *what, struct why *why)
+{
+    enum err err = dir_make(path, mode, why);
+    if (err != OK)
+        return err;
+    if ((err = dir_each(path, no_files, &what, why)) == ERR_REFUSED)
+        fail_in(why, err, "%s", path);
     return err;
 }
 

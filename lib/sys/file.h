@@ -33,6 +33,8 @@ enum err file_remove(const char *path, struct why *why);
 
 /* Creates a folder and its missing parents; OK where it is there. */
 enum err dir_make(const char *path, mode_t mode, struct why *why);
+/* dir_make for a folder that must be missing or empty; `what` gets it, for errors. ERR_REFUSED. */
+enum err dir_make_empty(const char *path, mode_t mode, const char *what, struct why *why);
 /* Syncs a folder, so that names created or renamed in it last. */
 enum err dir_sync(const char *path, struct why *why);
 /* Syncs all that was written so far to the file system that holds the folder: many files at the price of one. ERR_ENV too where a
@@ -61,5 +63,7 @@ enum err disk_free(const char *path, uint64_t *bytes, struct why *why);
 
 /* "DIR/NAME", malloc'd; NULL where memory is short. */
 char *path_join(const char *dir, const char *name);
+/* The same, but where `name` is an absolute path already. */
+char *path_from(const char *dir, const char *name);
 
 #endif

@@ -28,8 +28,8 @@ enum err heads_create(const char *path, struct why *why);
 /* Opens and checks; rewrites the file (durably, by rename) where more than half of its records are superseded. */
 enum err heads_open(struct heads **out, const char *path, struct why *why);
 void heads_close(struct heads *heads);
-/* DIR/heads, for a command that adds to what a server's signer remembers: takes the folder for this process. ERR_ENV, too, where the
- * server is running. */
+/* DIR/heads, for a command that adds to what a server's signer remembers: takes the folder for this process. ERR_ENV, too, where
+ * the server is running. */
 enum err heads_take(struct heads **out, const char *dir, struct why *why);
 /* The newest record of an origin, or NULL. */
 const struct head_record *heads_find(const struct heads *heads, const struct hash *origin_hash);

@@ -14,11 +14,6 @@
 #include "lib/sys/key.h"
 #include "lib/sys/report.h"
 
-static enum err no_files(void *ctx, const char *name, struct why *why)
-{
-    return fail(why, ERR_REFUSED, "the folder is not empty (%s is in it): a %s gets one of its own", name, (const char *)ctx);
-}
-
 static enum err make_key(const char *dir, const char *name, enum sig_type type, struct buf *vkey, struct why *why)
 {
     struct secret_key *key = NULL;
@@ -43,17 +38,10 @@ static enum err make_key(const char *dir, const char *name, enum sig_type type, 
 
 enum err service_init(const char *dir, const char *what, const char *name, enum sig_type type, struct buf *vkey, struct why *why)
 {
-    /* The context of a callback is not const, but this one only reads it. */
-    union {
-        const char *in;
-        void *out;
-    } ctx = { what };
     if (!key_name_ok(span_str(name)) || strstr(name, "://") != NULL || span_ends(span_str(name), "/"))
         return fail(why, ERR_USAGE, "%s is no URL without schema, final slash, spaces and plus signs (signed-note, \"Format\")",
                     name);
-    enum err err = dir_make(dir, 0700, why);
-    if (err == OK && (err = dir_each(dir, no_files, ctx.out, why)) != OK)
-        fail_in(why, err, "%s", dir);
+    enum err err = dir_make_empty(dir, 0700, what, why);
     return err == OK ? make_key(dir, name, type, vkey, why) : err;
 }
 

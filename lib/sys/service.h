@@ -20,10 +20,10 @@ void service_block_signals(sigset_t *signals);
 /* What LISTEN_PID and LISTEN_FDS (NULL: not set) hand to the process `own_pid`: *n sockets, UINT64_MAX where their number is none.
  * False where there are none. */
 bool service_handed(const char *pid_text, const char *n_text, uint64_t own_pid, uint64_t *n);
-/* Where a server listens in place of its configuration's address, which *listen is (malloc'd, or NULL): at `option`, --listen's value
- * or NULL, or on the socket that the service manager hands over (sd_listen_fds(3): LISTEN_PID and LISTEN_FDS), which is *fd then; 0 where
- * none was handed over. ERR_USAGE for both; ERR_ENV for several sockets, or for one that is no listening TCP socket. The variables are
- * removed, so that no child takes the socket for its own: to be called once, before any fork. */
+/* Where a server listens in place of its configuration's address, which *listen is (malloc'd, or NULL): at `option`, --listen's
+ * value or NULL, or on the socket that the service manager hands over (sd_listen_fds(3): LISTEN_PID and LISTEN_FDS), which is *fd
+ * then; 0 where none was handed over. ERR_USAGE for both; ERR_ENV for several sockets, or for one that is no listening TCP socket.
+ * The variables are removed, so that no child takes the socket for its own: to be called once, before any fork. */
 enum err service_listen(const char *option, char **listen, int *fd, struct why *why);
 
 /* DIR/heads has become long, and a start writes it anew: this program again in place of the process, as `PROGRAM serve DIR`, on the

@@ -1,6 +1,6 @@
 /*
- * A server on a free port of loopback that redirects, is silent, and answers all else by the `handle` of the test which includes this;
- * and the proxies of this machine put aside: for the tests of http_client.h. Include tests/unit/support.h first.
+ * A server on a free port of loopback that redirects, is silent, and answers all else by the `handle` of the test which includes
+ * this; and the proxies of this machine put aside: for the tests of http_client.h. Include tests/unit/support.h first.
  */
 #ifndef STELE_TESTS_CLIENT_SERVER_H
 #define STELE_TESTS_CLIENT_SERVER_H
