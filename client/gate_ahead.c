@@ -2,10 +2,10 @@
 
 #include <pthread.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "client/gate.h"
 #include "lib/sys/clock.h"
+#include "lib/sys/cond.h"
 
 enum state { EMPTY, OFFERED, FETCHING, READY };
 
@@ -79,11 +79,10 @@ static struct slot *next_offer(struct gate_ahead *ahead)
 
 static void wait_for_work(struct gate_ahead *ahead, uint64_t until_ms)
 {
-    struct timespec until = { (time_t)(until_ms / 1000), (long)(until_ms % 1000) * 1000000 };
     if (until_ms == UINT64_MAX)
         pthread_cond_wait(&ahead->work, &ahead->lock);
     else
-        pthread_cond_timedwait(&ahead->work, &ahead->lock, &until);
+        cond_wait_until(&ahead->work, &ahead->lock, until_ms);
 }
 
 /* With the lock held before and after. */
@@ -206,13 +205,9 @@ bool gate_ahead_take(struct gate_ahead *ahead, const struct gate_path *path, str
 
 static enum err start_threads(struct gate_ahead *ahead, struct why *why)
 {
-    pthread_condattr_t monotonic;
     pthread_mutex_init(&ahead->lock, NULL);
     pthread_cond_init(&ahead->done, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&ahead->work, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    cond_init(&ahead->work);
     while (ahead->threads_n < GATE_AHEAD_THREADS && pthread_create(&ahead->threads[ahead->threads_n], NULL, read_ahead, ahead) == 0)
         ahead->threads_n++;
     return ahead->threads_n == GATE_AHEAD_THREADS ? OK : fail(why, ERR_ENV, "no thread can be started");

@@ -2,10 +2,10 @@
 
 #include <pthread.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "client/proofs.h"
 #include "lib/sys/clock.h"
+#include "lib/sys/cond.h"
 #include "lib/sys/report.h"
 
 enum {
@@ -58,8 +58,7 @@ static void wait_for_quiet(struct gate_keeper *keeper)
             until_ms = keeper->first_ms + DELAY_MS_MAX;
         if (now_ms >= until_ms)
             break;
-        struct timespec until = { (time_t)(until_ms / 1000), (long)(until_ms % 1000) * 1000000 };
-        pthread_cond_timedwait(&keeper->changed, &keeper->lock, &until);
+        cond_wait_until(&keeper->changed, &keeper->lock, until_ms);
     }
 }
 
@@ -92,11 +91,7 @@ enum err gate_keeper_start(struct gate_keeper **out, const struct client_config 
     keeper->config = config;
     keeper->last = &keeper->first;
     pthread_mutex_init(&keeper->lock, NULL);
-    pthread_condattr_t monotonic;
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&keeper->changed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    cond_init(&keeper->changed);
     if (pthread_create(&keeper->thread, NULL, keep_all, keeper) != 0) {
         free(keeper);
         return fail(why, ERR_ENV, "no thread can be started");

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "lib/sys/clock.h"
+#include "lib/sys/cond.h"
 #include "lib/sys/http_server.h"
 #include "lib/sys/report.h"
 #include "log/limits.h"
@@ -219,11 +220,7 @@ static unsigned verifiers_n(void)
 enum err pipeline_start(struct pipeline *pipeline, struct policy *policy, struct why *why)
 {
     pthread_mutex_init(&pipeline->lock, NULL);
-    pthread_condattr_t attr;
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&pipeline->queued, &attr);
-    pthread_condattr_destroy(&attr);
+    cond_init(&pipeline->queued);
     pthread_cond_init(&pipeline->answerable, NULL);
     enum err err = publisher_new(&pipeline->publisher, pipeline, policy, why);
     if (err != OK) {

@@ -5,9 +5,9 @@
  */
 #include <sched.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "lib/sys/clock.h"
+#include "lib/sys/cond.h"
 #include "lib/sys/file.h"
 #include "log/limits.h"
 #include "log/pipeline.h"
@@ -23,12 +23,11 @@ struct batch {
 static void wait_for_more(struct pipeline *pipeline)
 {
     uint64_t until_ms = clock_monotonic_ms() + BATCH_WAIT_MS;
-    struct timespec until = { .tv_sec = (time_t)(until_ms / 1000), .tv_nsec = (long)(until_ms % 1000) * 1000000 };
     unsigned in_vain = 0;
     while (!pipeline->stopping && pipeline->queue_bytes < BATCH_WAIT_BYTES && in_vain < BATCH_GIVES_WAY) {
         size_t queued = pipeline->queue.n;
         if (workers_busy(pipeline->verifiers) > 0) {
-            if (pthread_cond_timedwait(&pipeline->queued, &pipeline->lock, &until) != 0)
+            if (!cond_wait_until(&pipeline->queued, &pipeline->lock, until_ms))
                 return;
             continue;
         }

@@ -1,9 +1,10 @@
 #include "witness/lists.h"
 
 #include <stdlib.h>
-#include <time.h>
 
 #include "lib/loglist.h"
+#include "lib/sys/clock.h"
+#include "lib/sys/cond.h"
 #include "lib/sys/file.h"
 #include "lib/sys/http_client.h"
 #include "lib/sys/report.h"
@@ -26,7 +27,7 @@ struct lists {
 static enum err fetch(struct lists *lists, const char *source, struct buf *text, struct why *why)
 {
     if (!span_starts(span_str(source), "http://") && !span_starts(span_str(source), "https://")) {
-        char *path = source[0] == '/' ? span_dup_str(span_str(source)) : path_join(lists->logs->dir, source);
+        char *path = path_from(lists->logs->dir, source);
         enum err err = path == NULL ? fail(why, ERR_ENV, "out of memory") : file_read(path, LOGS_BYTES_MAX, text, why);
         free(path);
         return err;
@@ -79,12 +80,10 @@ static void read_one(struct lists *lists, const char *source)
 
 static void wait_until_due(struct lists *lists)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += LIST_INTERVAL_S;
+    uint64_t until_ms = clock_monotonic_ms() + (uint64_t)LIST_INTERVAL_S * 1000;
     pthread_mutex_lock(&lists->lock);
     while (!lists->due && !atomic_load(&lists->stopping))
-        if (pthread_cond_timedwait(&lists->changed, &lists->lock, &until) != 0)
+        if (!cond_wait_until(&lists->changed, &lists->lock, until_ms))
             break;
     lists->due = false;
     pthread_mutex_unlock(&lists->lock);
@@ -105,7 +104,6 @@ enum err lists_start(struct lists **out, struct logs *logs, const struct list_so
                      struct why *why)
 {
     const struct http_client_config config = { .total_timeout_ms = LIST_TIMEOUT_MS };
-    pthread_condattr_t attr;
     *out = NULL;
     if (sources->n == 0)
         return OK;
@@ -123,10 +121,7 @@ enum err lists_start(struct lists **out, struct logs *logs, const struct list_so
         return err;
     }
     pthread_mutex_init(&lists->lock, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&lists->changed, &attr);
-    pthread_condattr_destroy(&attr);
+    cond_init(&lists->changed);
     if (pthread_create(&lists->thread, NULL, run, lists) != 0) {
         http_client_free(lists->client);
         free(lists);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "lib/sys/clock.h"
+#include "lib/sys/cond.h"
 #include "lib/sys/file.h"
 #include "witness/evidence.h"
 #include "witness/limits.h"
@@ -23,7 +24,7 @@ void logs_init(struct logs *logs, const char *dir, struct signer *signer, uint64
     pthread_mutex_init(&logs->quota_lock, NULL);
     pthread_mutex_init(&logs->evidence_lock, NULL);
     pthread_mutex_init(&logs->notes_lock, NULL);
-    pthread_cond_init(&logs->notes_changed, NULL);
+    cond_init(&logs->notes_changed);
 }
 
 static void log_free(struct log *log)

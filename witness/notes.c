@@ -2,9 +2,10 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "lib/cosignature.h"
+#include "lib/sys/clock.h"
+#include "lib/sys/cond.h"
 #include "lib/sys/file.h"
 #include "lib/sys/report.h"
 #include "witness/evidence.h"
@@ -161,16 +162,12 @@ static void *flush_loop(void *ctx)
     struct notes_flusher *flusher = ctx;
     struct logs *logs = flusher->logs;
     for (bool stopping = false; !stopping;) {
-        struct timespec until;
         pthread_mutex_lock(&logs->notes_lock);
         while (!flusher->stopping && !logs->notes_dirty)
             pthread_cond_wait(&logs->notes_changed, &logs->notes_lock);
         /* One write for all that a log says within this time. */
-        clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_nsec += FLUSH_MS * 1000000L;
-        until.tv_sec += until.tv_nsec / 1000000000L;
-        until.tv_nsec %= 1000000000L;
-        while (!flusher->stopping && pthread_cond_timedwait(&logs->notes_changed, &logs->notes_lock, &until) == 0)
+        uint64_t until_ms = clock_monotonic_ms() + FLUSH_MS;
+        while (!flusher->stopping && cond_wait_until(&logs->notes_changed, &logs->notes_lock, until_ms))
             continue;
         stopping = flusher->stopping;
         logs->notes_dirty = false;

@@ -14,7 +14,7 @@ time_of() {
 within() {
     if [ "${4:-0}" -ge "$2" ] && [ "${4:-0}" -le "$3" ]; then ok "$1"; else not_ok "$1: \"${4:-}\", not from $2 to $3"; fi
 }
-for i in 1 2 3 4 5 6 7 8 9; do make_attestation "$W/builder" $((700 + i)) 1 >"$W/c$i"; done
+for i in 1 2 3 4 5 6 7 8 9 10; do make_attestation "$W/builder" $((700 + i)) 1 >"$W/c$i"; done
 
 new_log
 new_witness w shifted
@@ -65,6 +65,16 @@ shift_clock 0 0
 clock=$W/log-clock
 shift_clock 0 61 # it was told to come again in a minute
 same "set right, it does" 200 "$(soon 200 post "$W/c6")"
+
+echo "# what a witness writes a little later waits by no time of day"
+kept() { sed -n 2p "$W/w/checkpoints/$(printf %s $origin | sha256sum | cut -c1-64)"; }
+same "the control: its file has the last head" 6 "$(soon 6 kept)"
+clock=$W/clock
+shift_clock 100 0 # the system waits by its own clock, which is back already: for 100 s
+same "its clock is 100 s ahead: it cosigns" 200 "$(soon 200 post "$W/c10")"
+same "and its file has the new head all the same" 7 "$(soon 7 kept)"
+shift_clock 0 0
+clock=$W/log-clock
 
 echo "# the monotonic clock may jump as well: a machine that slept"
 shift_clock 0 $day
