@@ -1,9 +1,6 @@
 #include "client/counts.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include "lib/sys/clock.h"
@@ -74,33 +71,19 @@ static enum err count_again(void *ctx, const struct count *count, struct why *wh
     return OK;
 }
 
-/* A lock beside it, for the file itself is replaced. */
-static int lock(const char *state, struct why *why)
-{
-    char *path = path_join(state, "counts.lock");
-    int fd = path == NULL ? -1 : open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0 || flock(fd, LOCK_EX) != 0) {
-        fail(why, ERR_ENV, "cannot lock %s/counts.lock: %s", state, strerror(errno));
-        if (fd >= 0)
-            close(fd);
-        fd = -1;
-    }
-    free(path);
-    return fd;
-}
-
 enum err counts_add(const struct client_config *config, const char *reason, const char *sentence, struct why *why)
 {
     struct buf old = BUF_EMPTY;
     struct counting counting = { .reason = span_str(reason), .sentence = sentence };
     bool found;
-    enum err err = dir_make(config->state, 0755, why);
-    int fd = err == OK ? lock(config->state, why) : -1;
-    if (err == OK && fd < 0)
-        return ERR_ENV;
-    char *path = path_join(config->state, "counts");
+    int fd = -1;
+    /* A lock beside it, for the file itself is replaced. */
+    char *path = path_join(config->state, "counts"), *lock = path_join(config->state, "counts.lock");
+    enum err err = path == NULL || lock == NULL ? fail(why, ERR_ENV, "out of memory") : dir_make(config->state, 0755, why);
     if (err == OK)
-        err = path == NULL ? fail(why, ERR_ENV, "out of memory") : file_read_if(path, COUNTS_BYTES_MAX, &old, &found, why);
+        err = file_lock(lock, &fd, why);
+    if (err == OK)
+        err = file_read_if(path, COUNTS_BYTES_MAX, &old, &found, why);
     if (err == OK)
         err = each_of(span_buf(&old), path, count_again, &counting, why);
     if (err == OK && !counting.done)
@@ -114,6 +97,7 @@ enum err counts_add(const struct client_config *config, const char *reason, cons
     buf_free(&counting.out);
     buf_free(&old);
     free(path);
+    free(lock);
     return err;
 }
 

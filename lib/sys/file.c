@@ -342,7 +342,7 @@ enum err dir_lock(const char *dir, unsigned wait_ms, struct why *why)
 
 enum err file_lock(const char *path, int *fd, struct why *why)
 {
-    *fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+    *fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     while (*fd >= 0 && flock(*fd, LOCK_EX) != 0)
         if (errno != EINTR) {
             close(*fd);

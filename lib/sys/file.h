@@ -52,7 +52,7 @@ enum err dir_lock(const char *dir, unsigned wait_ms, struct why *why);
 bool dir_locked(const char *dir);
 
 /* An flock on the file at PATH, made where it is not there: waits for whoever holds it, process or thread. Released by closing
- * *fd. */
+ * *fd. Nobody but its owner may open the file, and so keep others waiting. */
 enum err file_lock(const char *path, int *fd, struct why *why);
 
 /* As many open files as the system lets this process have. */

@@ -49,6 +49,16 @@ static char *in_folder(const char *name)
     return path;
 }
 
+static void paths(void **state)
+{
+    (void)state;
+    char *below = path_from("/folder", "a/b"), *absolute = path_from("/folder", "/a");
+    assert_string_equal(below, "/folder/a/b");
+    assert_string_equal(absolute, "/a");
+    free(below);
+    free(absolute);
+}
+
 static void create_and_replace(void **state)
 {
     struct buf text = BUF_EMPTY;
@@ -189,6 +199,9 @@ static void folders(void **state)
     assert_int_equal(file_create("here", 0600, span_str("x"), &why), OK);
     assert_int_equal(dir_make("a/b", 0700, &why), OK);
     assert_int_equal(dir_make("a/b", 0700, &why), OK);
+    assert_int_equal(dir_make_empty("a/b", 0700, "test", &why), OK);
+    assert_int_equal(dir_make_empty("a", 0700, "test", &why), ERR_REFUSED);
+    assert_string_equal(why.text, "a: the folder is not empty (b is in it): a test gets one of its own");
     assert_int_equal(fchdir(back), 0);
     close(back);
     assert_int_equal(access(in_folder("here"), F_OK), 0);
@@ -224,6 +237,19 @@ static void one_process_a_folder(void **state)
         _exit(dir_lock(folder, 50, &why) == ERR_ENV ? 0 : 1);
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+/* Whoever can open the file can lock it, and never let it go. */
+static void a_lock_is_its_owners(void **state)
+{
+    struct why why;
+    struct stat st;
+    int fd;
+    (void)state;
+    assert_int_equal(file_lock(in_folder("held"), &fd, &why), OK);
+    assert_int_equal(fstat(fd, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+    close(fd);
 }
 
 static void secret_keys(void **state)
@@ -293,12 +319,14 @@ static void keys_from_nix(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(create_and_replace),
+    const struct CMUnitTest tests[] = { cmocka_unit_test(paths),
+                                        cmocka_unit_test(create_and_replace),
                                         cmocka_unit_test(create_soft),
                                         cmocka_unit_test(a_full_disk),
                                         cmocka_unit_test(copies),
                                         cmocka_unit_test(folders),
                                         cmocka_unit_test(one_process_a_folder),
+                                        cmocka_unit_test(a_lock_is_its_owners),
                                         cmocka_unit_test(secret_keys),
                                         cmocka_unit_test(keys_from_nix) };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);
