@@ -129,7 +129,7 @@ static char *find_file(void)
     if (readable(path))
         return path;
     free(path);
-    return readable("/etc/stele/stele.conf") ? span_dup_str(span_str("/etc/stele/stele.conf")) : NULL;
+    return readable(CLIENT_CONFIG) ? span_dup_str(span_str(CLIENT_CONFIG)) : NULL;
 }
 
 static char *default_state(void)
@@ -149,7 +149,7 @@ static enum err set_defaults(struct client_config *out, struct why *why)
     if (out->outbox == NULL && out->state != NULL)
         out->outbox = path_join(out->state, "outbox");
     if (out->listen == NULL)
-        out->listen = span_dup_str(span_str("127.0.0.1:7382"));
+        out->listen = span_dup_str(span_str(GATE_LISTEN));
     return out->state == NULL || out->outbox == NULL || out->listen == NULL ? fail(why, ERR_ENV, "out of memory") : OK;
 }
 

@@ -1,6 +1,6 @@
 /*
  * The client's configuration: --config, $STELE_CONFIG, $XDG_CONFIG_HOME/stele/stele.conf (or ~/.config/…),
- * /etc/stele/stele.conf, the first that exists. `key value` lines (lib/config.h). Relative paths are relative to the
+ * CLIENT_CONFIG, the first that exists. `key value` lines (lib/config.h). Relative paths are relative to the
  * file's folder.
  */
 #ifndef STELE_CLIENT_CONFIG_H
@@ -8,6 +8,9 @@
 
 #include "lib/policy.h"
 #include "lib/trust.h"
+
+#define CLIENT_CONFIG "/etc/stele/stele.conf"
+#define GATE_LISTEN   "127.0.0.1:7382"
 
 struct str_list {
     char **items;
@@ -28,7 +31,7 @@ struct client_config {
 };
 
 /* `file` is --config's value, or NULL to look in the usual places. Where none exists all is default: state
- * /var/lib/stele as root, else $XDG_STATE_HOME/stele (~/.local/state/stele); outbox STATE/outbox; listen 127.0.0.1:7382.
+ * /var/lib/stele as root, else $XDG_STATE_HOME/stele (~/.local/state/stele); outbox STATE/outbox; listen GATE_LISTEN.
  * ERR_ENV for a named file that is missing, ERR_MALFORMED with file and line. */
 enum err client_config_load(struct client_config *out, const char *file, struct why *why);
 void client_config_free(struct client_config *config);

@@ -102,12 +102,10 @@ static enum err load(struct doctor *doctor, const char *config_file, struct why 
     doctor->nix_known = nixrun_config(&doctor->nix, &trouble) == OK;
     if (!doctor->nix_known)
         doctor_wrong(doctor, "nix", "put `nix` into PATH", "%s", trouble.text);
-    char *db = span_dup_str(span_str(doctor->env.state_dir));
-    if (doctor->nix_known && geteuid() != 0 && db != NULL && access(db, W_OK) != 0)
+    if (doctor->nix_known && geteuid() != 0 && access(doctor->env.state_dir, W_OK) != 0)
         doctor_note(
             doctor, "nix", "run `stele doctor` as root",
             "nix-daemon builds and substitutes here, as root: what it is configured to do may differ from what this user sees");
-    free(db);
     return OK;
 }
 

@@ -138,15 +138,15 @@ static enum err one_unit(struct setup *setup, const struct setup_unit *unit, str
         } else if (span_starts(line, "ListenStream=")) {
             buf_str(&text, socket);
         } else if (span_starts(line, "ExecStart=")) {
-            bool named = span_ends(line, SETUP_CONFIG);
+            bool named = span_ends(line, CLIENT_CONFIG);
             replace_all(&text, line, "@PREFIX@/bin/stele", exec);
             if (named)
-                text.len -= strlen(SETUP_CONFIG);
-            if (named || strcmp(setup->config_file, SETUP_CONFIG) != 0)
+                text.len -= strlen(CLIENT_CONFIG);
+            if (named || strcmp(setup->config_file, CLIENT_CONFIG) != 0)
                 buf_fmt(&text, "%s%s", named ? "" : " --config ", setup->config_file);
             buf_byte(&text, '\n');
         } else {
-            replace_all(&text, line, SETUP_CONFIG, setup->config_file);
+            replace_all(&text, line, CLIENT_CONFIG, setup->config_file);
             buf_byte(&text, '\n');
         }
     }
@@ -212,9 +212,9 @@ static enum err look(struct setup *setup, const char *config_file, struct why *w
     setup->config_found = setup->config.file != NULL;
     if (err == OK && (missing || !setup->config_found)) {
         client_config_free(&setup->config);
-        setup->config.listen = span_dup_str(span_str("127.0.0.1:7382"));
+        setup->config.listen = span_dup_str(span_str(GATE_LISTEN));
     }
-    const char *file = setup->config_found ? setup->config.file : config_file != NULL ? config_file : SETUP_CONFIG;
+    const char *file = setup->config_found ? setup->config.file : config_file != NULL ? config_file : CLIENT_CONFIG;
     if (err == OK && ((setup->config_file = span_dup_str(span_str(file))) == NULL || setup->config.listen == NULL))
         err = fail(why, ERR_ENV, "out of memory");
     if (err == OK)

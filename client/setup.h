@@ -9,7 +9,6 @@
 #include "client/config.h"
 #include "lib/nixconf.h"
 
-#define SETUP_CONFIG   "/etc/stele/stele.conf" /* where none is named and none found */
 #define SETUP_NIX_CONF "/etc/nix"
 
 struct setup {
