@@ -4,7 +4,7 @@
 
 #include "client/gate.h"
 #include "lib/sys/decompress.h"
-#include "lib/sys/http_client.h"
+#include "lib/sys/http_stream.h"
 #include "lib/sys/report.h"
 
 struct nar_sending {

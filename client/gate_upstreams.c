@@ -1,6 +1,7 @@
 /* The upstream caches' health, and the connections to them. */
 #include "client/gate.h"
 #include "lib/sys/clock.h"
+#include "lib/sys/http_stream.h"
 #include "lib/sys/report.h"
 
 bool gate_upstream_up(struct gate *gate, size_t upstream)

@@ -6,7 +6,7 @@
 
 #include <pthread.h>
 
-#include "lib/sys/http_client.h"
+#include "lib/sys/http_calls.h"
 #include "log/witnesses.h"
 
 /* Why a request came to nothing: it had no answer, another status than 200 and 409, or an answer that is wrong. */

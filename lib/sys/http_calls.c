@@ -1,9 +1,10 @@
-#include "lib/sys/http_client_internal.h"
+#include "lib/sys/http_calls.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "lib/sys/clock.h"
+#include "lib/sys/http_client_internal.h"
 
 struct slot {
     CURL *easy;

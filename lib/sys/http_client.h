@@ -1,6 +1,7 @@
 /*
  * HTTP over libcurl: no redirects unless allowed, time-outs for connection, silence and the whole, a bound on every body,
- * connections kept alive. Errors name the URL (without any password).
+ * connections kept alive. Errors name the URL (without any password). Here are answers that are taken whole; http_stream.h has
+ * bodies that are read as they come, http_calls.h many peers at once.
  */
 #ifndef STELE_SYS_HTTP_CLIENT_H
 #define STELE_SYS_HTTP_CLIENT_H
@@ -57,42 +58,5 @@ enum err http_post(struct http_client *client, const char *url, const char *cont
                    struct http_response *response, struct why *why);
 enum err http_put(struct http_client *client, const char *url, const char *content_type, struct span body, size_t bytes_max,
                   struct http_response *response, struct why *why);
-
-/* Bodies pulled piece by piece, one after the other, over kept-alive connections. For one thread at a time. Here
- * total_timeout_ms bounds a wait for the peer: in each such time of waiting at least 1 KiB a second must come. */
-struct http_stream;
-struct http_stream_head {
-    unsigned status;      /* for file:// 200 or 404 */
-    uint64_t length;      /* UINT64_MAX where unknown */
-    char redirect[2048];  /* of a redirect: the whole URL that it leads to; empty otherwise */
-    unsigned connections; /* opened for it: 0 where a kept-alive one served */
-};
-enum err http_stream_new(struct http_stream **out, const struct http_client_config *config, struct why *why);
-void http_stream_free(struct http_stream *stream);
-/* Sends a GET and waits for the status and headers. What was open before is closed. */
-enum err http_stream_open(struct http_stream *stream, const char *url, struct http_stream_head *head, struct why *why);
-/* The next bytes, in place until the next call: none at the whole body's end. ERR_ENV where it broke off. */
-enum err http_stream_next(struct http_stream *stream, struct span *bytes, struct why *why);
-/* Done with this body. Its connection is kept where it was read to its end. */
-void http_stream_close(struct http_stream *stream);
-
-/* Several peers asked at once over kept-alive connections, one request in flight a slot: how the log asks its witnesses.
- * Used by one thread, but for http_calls_wake. */
-struct http_calls;
-enum err http_calls_new(struct http_calls **out, size_t slots, struct why *why);
-void http_calls_free(struct http_calls *calls);
-bool http_calls_busy(const struct http_calls *calls, size_t slot);
-/* Starts a request in an idle slot; `body` is copied. */
-enum err http_calls_post(struct http_calls *calls, size_t slot, const char *url, struct span body, unsigned timeout_ms,
-                         size_t bytes_max, struct why *why);
-enum err http_calls_get(struct http_calls *calls, size_t slot, const char *url, unsigned timeout_ms, size_t bytes_max,
-                        struct why *why);
-/* Waits up to `timeout_ms` for something to happen, and calls `done` for each slot that ended: with a response, or with NULL
- * and why there is none. */
-enum err http_calls_wait(struct http_calls *calls, unsigned timeout_ms,
-                         void (*done)(void *ctx, size_t slot, const struct http_response *response, const struct why *why),
-                         void *ctx, struct why *why);
-/* From another thread: ends a wait early. */
-void http_calls_wake(struct http_calls *calls);
 
 #endif

@@ -1,10 +1,11 @@
-#include "lib/sys/http_client_internal.h"
+#include "lib/sys/http_stream.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "lib/sys/clock.h"
+#include "lib/sys/http_client_internal.h"
 
 enum {
     STREAM_BYTES_MAX = 256 << 10,   /* buffered between curl and the reader */

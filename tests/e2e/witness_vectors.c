@@ -17,6 +17,7 @@
 #include "lib/cosignature.h"
 #include "lib/sys/clock.h"
 #include "lib/sys/file.h"
+#include "lib/sys/http_calls.h"
 #include "tests/witness_driver.h"
 
 enum { TREE_LEAVES = 128, RACERS = 32 };

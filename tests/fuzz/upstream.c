@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "lib/sys/http_client.h"
+#include "lib/sys/http_stream.h"
 
 enum { PIECE_BYTES = 1000 };
 

@@ -1,5 +1,5 @@
-/* lib/sys/http_client.h without sockets. */
-#include "lib/sys/http_client.h"
+/* lib/sys/http_client.h and http_calls.h without sockets. */
+#include "lib/sys/http_calls.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "lib/sys/clock.h"
+#include "lib/sys/http_calls.h"
 
 static void handle(void *ctx, struct http_request *request)
 {

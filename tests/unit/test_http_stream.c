@@ -4,6 +4,8 @@
 
 #include <unistd.h>
 
+#include "lib/sys/http_stream.h"
+
 enum { HUGE_BYTES = 200 << 20 };
 
 static _Atomic unsigned read_bytes, sources_done;
