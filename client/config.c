@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "lib/config.h"
 #include "lib/sys/file.h"
 
 enum { HOOK_HASH_MAX_BYTES = 64 << 20, FRESH_FOR_S = 3600, UPSTREAM_TIMEOUT_S = 15, UPSTREAM_TIMEOUT_S_MAX = 3600 };
@@ -32,17 +31,6 @@ static enum err take_path(void *ctx, const struct config_key *key, struct span v
     return *out == NULL ? fail(why, ERR_ENV, "out of memory") : OK;
 }
 
-static enum err take_item(void *ctx, const struct config_key *key, struct span value, struct why *why)
-{
-    struct str_list *list = (struct str_list *)(void *)((char *)ctx + key->offset);
-    char **items = array_more(list->items, list->n, sizeof *items);
-    if (items == NULL)
-        return fail(why, ERR_ENV, "out of memory");
-    list->items = items;
-    items[list->n] = span_dup_str(value);
-    return items[list->n++] == NULL ? fail(why, ERR_ENV, "out of memory") : OK;
-}
-
 static enum err take_url_item(void *ctx, const struct config_key *key, struct span value, struct why *why)
 {
     if (!span_starts(value, "http://") && !span_starts(value, "https://") && !span_starts(value, "file://"))
@@ -55,7 +43,7 @@ static enum err take_url_item(void *ctx, const struct config_key *key, struct sp
         return fail(why, ERR_MALFORMED, "a URL with a password in it would be shown in messages: put it into a `netrc-file`");
     while (value.len > 0 && value.data[value.len - 1] == '/')
         value.len--;
-    return take_item(ctx, key, value, why);
+    return config_take_item(ctx, key, value, why);
 }
 
 static enum err take_mode(void *ctx, const struct config_key *key, struct span value, struct why *why)
@@ -101,8 +89,8 @@ static const struct config_key keys[] = {
     { "upstream", true, take_url_item, AT(upstreams) },
     { "redirect-to", true, take_url_item, AT(redirects) },
     { "upstream-timeout", false, take_timeout, AT(upstream_timeout_s) },
-    { "attest", true, take_item, AT(attest_globs) },
-    { "skip", true, take_item, AT(skip_globs) },
+    { "attest", true, config_take_item, AT(attest_globs) },
+    { "skip", true, config_take_item, AT(skip_globs) },
     { "mode", false, take_mode, 0 },
     { "refuse-with", false, take_refuse_with, 0 },
     { "hook-hash-max", false, config_take_count, AT(hook_hash_max_bytes) },
@@ -174,13 +162,6 @@ enum err client_config_load(struct client_config *out, const char *file, struct 
     return err;
 }
 
-static void free_list(struct str_list *list)
-{
-    for (size_t i = 0; i < list->n; i++)
-        free(list->items[i]);
-    free(list->items);
-}
-
 void client_config_free(struct client_config *config)
 {
     char *const owned[] = { config->file,    config->policy_file, config->trust_file, config->key_file,  config->outbox,
@@ -188,10 +169,10 @@ void client_config_free(struct client_config *config)
                             config->log_url, config->next_hook,   config->sign_agent };
     for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)
         free(owned[i]);
-    free_list(&config->upstreams);
-    free_list(&config->redirects);
-    free_list(&config->attest_globs);
-    free_list(&config->skip_globs);
+    config_list_free(&config->upstreams);
+    config_list_free(&config->redirects);
+    config_list_free(&config->attest_globs);
+    config_list_free(&config->skip_globs);
     *config = (struct client_config){ 0 };
 }
 

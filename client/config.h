@@ -6,16 +6,12 @@
 #ifndef STELE_CLIENT_CONFIG_H
 #define STELE_CLIENT_CONFIG_H
 
+#include "lib/config.h"
 #include "lib/policy.h"
 #include "lib/trust.h"
 
 #define CLIENT_CONFIG "/etc/stele/stele.conf"
 #define GATE_LISTEN   "127.0.0.1:7382"
-
-struct str_list {
-    char **items;
-    size_t n;
-};
 
 struct client_config {
     char *file; /* where it was read from; NULL where there is none */
@@ -23,7 +19,7 @@ struct client_config {
     char *log_url; /* `log`: overrides the policy's URLs */
     char *next_hook;
     char *sign_agent; /* the socket of the process that signs for the hooks; NULL: the hook signs by itself */
-    struct str_list upstreams, redirects, attest_globs, skip_globs;
+    struct config_list upstreams, redirects, attest_globs, skip_globs;
     bool warn;            /* mode warn */
     unsigned refuse_with; /* 404 or 451 */
     uint64_t hook_hash_max_bytes, fresh_for_s;

@@ -4,10 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "lib/config.h"
 #include "lib/sys/file.h"
 
-static bool matches(const struct str_list *globs, struct span name)
+static bool matches(const struct config_list *globs, struct span name)
 {
     for (size_t i = 0; i < globs->n; i++)
         if (glob_match(span_str(globs->items[i]), name))

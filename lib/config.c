@@ -53,6 +53,27 @@ enum err config_take_count(void *ctx, const struct config_key *key, struct span 
     return OK;
 }
 
+enum err config_take_item(void *ctx, const struct config_key *key, struct span value, struct why *why)
+{
+    struct config_list *list = (struct config_list *)(void *)((char *)ctx + key->offset);
+    char **items = array_more(list->items, list->n, sizeof *items);
+    if (items == NULL)
+        return fail(why, ERR_ENV, "out of memory");
+    list->items = items;
+    if ((items[list->n] = span_dup_str(value)) == NULL)
+        return fail(why, ERR_ENV, "out of memory");
+    list->n++;
+    return OK;
+}
+
+void config_list_free(struct config_list *list)
+{
+    for (size_t i = 0; i < list->n; i++)
+        free(list->items[i]);
+    free(list->items);
+    *list = (struct config_list){ 0 };
+}
+
 bool glob_match(struct span glob, struct span text)
 {
     size_t g = 0, t = 0, star = SIZE_MAX, retry = 0;

@@ -20,6 +20,13 @@ enum err config_parse(struct span text, const char *file, const struct config_ke
 /* Ready-made `take` functions; ctx + offset points at the type named. */
 enum err config_take_str(void *ctx, const struct config_key *key, struct span value, struct why *why);   /* char *, malloc'd */
 enum err config_take_count(void *ctx, const struct config_key *key, struct span value, struct why *why); /* uint64_t */
+/* struct config_list: appends to it; of a repeatable key. */
+enum err config_take_item(void *ctx, const struct config_key *key, struct span value, struct why *why);
+struct config_list {
+    char **items;
+    size_t n;
+};
+void config_list_free(struct config_list *list);
 
 /* Does `text` match `glob` (`*` any run, `?` any one byte; no other special characters)? Linear in glob times text. */
 bool glob_match(struct span glob, struct span text);

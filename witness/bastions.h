@@ -16,9 +16,9 @@ enum err bastion_key_take(struct secret_key **key, const char *dir, struct why *
 
 struct bastions_config {
     const char *dir;
-    const char *ca_file;            /* NULL: the system's roots */
-    const struct list_sources *own; /* "HOST:PORT" each */
-    bool of_lists;                  /* take those that lists name, too */
+    const char *ca_file;           /* NULL: the system's roots */
+    const struct config_list *own; /* "HOST:PORT" each */
+    bool of_lists;                 /* take those that lists name, too */
     void (*handle)(void *ctx, struct http_request *request);
     void *ctx;
 };

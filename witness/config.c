@@ -2,7 +2,6 @@
 
 #include <stdlib.h>
 
-#include "lib/config.h"
 #include "lib/sys/address.h"
 #include "lib/sys/bastion.h"
 #include "lib/sys/file.h"
@@ -10,23 +9,17 @@
 #include "witness/limits.h"
 
 /* One more of a repeatable key's. */
-static enum err take_one(struct list_sources *lists, size_t max, const struct config_key *key, struct span value, struct why *why)
+static enum err take_one(void *ctx, const struct config_key *key, struct span value, size_t max, struct why *why)
 {
-    if (lists->n == max)
+    const struct config_list *list = (const struct config_list *)(void *)((char *)ctx + key->offset);
+    if (list->n == max)
         return fail(why, ERR_MALFORMED, "more than %zu lines of `%s`", max, key->name);
-    char **items = array_more(lists->items, lists->n, sizeof *items);
-    if (items == NULL)
-        return fail(why, ERR_ENV, "out of memory");
-    lists->items = items;
-    if ((items[lists->n] = span_dup_str(value)) == NULL)
-        return fail(why, ERR_ENV, "out of memory");
-    lists->n++;
-    return OK;
+    return config_take_item(ctx, key, value, why);
 }
 
 static enum err take_list(void *ctx, const struct config_key *key, struct span value, struct why *why)
 {
-    return take_one(&((struct witness_config *)ctx)->lists, LISTS_MAX, key, value, why);
+    return take_one(ctx, key, value, LISTS_MAX, why);
 }
 
 static enum err take_bastion(void *ctx, const struct config_key *key, struct span value, struct why *why)
@@ -38,7 +31,7 @@ static enum err take_bastion(void *ctx, const struct config_key *key, struct spa
     }
     if (!bastion_address_ok(value))
         return fail(why, ERR_MALFORMED, "`%s` wants HOST:PORT, or `lists`", key->name);
-    return take_one(&config->bastions, BASTIONS_MAX, key, value, why);
+    return take_one(ctx, key, value, BASTIONS_MAX, why);
 }
 
 static enum err take_defaults(struct witness_config *config, const char *dir, const char *file, struct why *why)
@@ -68,8 +61,8 @@ enum err witness_config_load(struct witness_config *config, const char *dir, str
 {
     static const struct config_key keys[] = {
         { "listen", false, config_take_str, offsetof(struct witness_config, listen) },
-        { "log-list", true, take_list, 0 },
-        { "bastion", true, take_bastion, 0 },
+        { "log-list", true, take_list, offsetof(struct witness_config, lists) },
+        { "bastion", true, take_bastion, offsetof(struct witness_config, bastions) },
         { "bastion-ca", false, config_take_str, offsetof(struct witness_config, bastion_ca) },
         { "requests-per-day", false, config_take_count, offsetof(struct witness_config, qpd) },
         { "address-rate", false, config_take_count, offsetof(struct witness_config, address_rate) },
@@ -89,17 +82,10 @@ enum err witness_config_load(struct witness_config *config, const char *dir, str
     return err;
 }
 
-static void free_sources(struct list_sources *sources)
-{
-    for (size_t i = 0; i < sources->n; i++)
-        free(sources->items[i]);
-    free(sources->items);
-}
-
 void witness_config_free(struct witness_config *config)
 {
-    free_sources(&config->lists);
-    free_sources(&config->bastions);
+    config_list_free(&config->lists);
+    config_list_free(&config->bastions);
     free(config->bastion_ca);
     free(config->listen);
     free(config->proxy);

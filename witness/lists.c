@@ -14,7 +14,7 @@
 
 struct lists {
     struct logs *logs;
-    const struct list_sources *sources;
+    const struct config_list *sources;
     struct bastions *bastions;
     struct http_client *client;
     pthread_t thread;
@@ -100,7 +100,7 @@ static void *run(void *ctx)
     return NULL;
 }
 
-enum err lists_start(struct lists **out, struct logs *logs, const struct list_sources *sources, struct bastions *bastions,
+enum err lists_start(struct lists **out, struct logs *logs, const struct config_list *sources, struct bastions *bastions,
                      struct why *why)
 {
     const struct http_client_config config = { .total_timeout_ms = LIST_TIMEOUT_MS };

@@ -5,19 +5,14 @@
 #ifndef STELE_WITNESS_LISTS_H
 #define STELE_WITNESS_LISTS_H
 
+#include "lib/config.h"
 #include "witness/logs.h"
-
-/* Where lists are: http:// and https:// URLs, or files (relative to the witness's folder). */
-struct list_sources {
-    char **items;
-    size_t n;
-};
 
 struct bastions;
 struct lists;
-/* Starts the thread; without sources there is none, and *out is NULL. `sources` must outlast it, and `bastions` (NULL for none),
- * which get those that lists name. */
-enum err lists_start(struct lists **out, struct logs *logs, const struct list_sources *sources, struct bastions *bastions,
+/* Starts the thread; without sources there is none, and *out is NULL. `sources` are http:// and https:// URLs, or files (relative to
+ * the witness's folder). They must outlast it, and `bastions` (NULL for none), which get those that lists name. */
+enum err lists_start(struct lists **out, struct logs *logs, const struct config_list *sources, struct bastions *bastions,
                      struct why *why);
 /* Reads the lists anew, soon. NULL is fine. */
 void lists_wake(struct lists *lists);
