@@ -6,9 +6,10 @@
 
 # letters FIRST N [KEY]: that many attestations in the outbox, a file each, as the hook leaves them.
 letters() {
-    mkdir -p "$W/outbox"
+    mkdir -p "$W/outbox" "$W/letters"
     make_attestation "$W/${3:-builder}" "$1" "$2" >"$W/lines"
-    split -l 1 -d -a 5 --additional-suffix=.jsonl "$W/lines" "$W/outbox/$(printf %032d "$1")-"
+    split -l 1 -d -a 5 --additional-suffix=.jsonl "$W/lines" "$W/letters/$(printf %032d "$1")-"
+    mv "$W/letters"/* "$W/outbox" # whole: a daemon may look at any time
 }
 waiting() { find "$W/outbox" -maxdepth 1 -name '*.jsonl' | wc -l; }
 aside() { find "$W/outbox/refused" -name '*.why' 2>/dev/null | wc -l; }
@@ -216,10 +217,10 @@ wait $daemon
 same "it ends when told to" 0 $?
 
 echo "# weeks offline"
+stop log
+serve_at || exit 1
 weeks_offline() {
     anew
-    stop log
-    serve_at || exit 1
     nginx_server front "location / {
         if (-f $W/patience) { add_header Retry-After 3600 always; return 503; }
         if (-f $W/down) { return 503; }
