@@ -1,5 +1,6 @@
 #include "lib/sys/http_client_internal.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -79,21 +80,44 @@ static curl_socket_t open_public(void *ctx, curlsocktype purpose, struct curl_so
     return fd >= 0 && fcntl(fd, F_SETFD, FD_CLOEXEC) != 0 ? (close(fd), CURL_SOCKET_BAD) : fd;
 }
 
-/* What is read without end, or waits for a writer, is no file of a cache, and no time-out ends that wait: libcurl opens and reads a
- * file:// URL as it stands there. A path that leads nowhere is libcurl's to tell. */
-static enum err check_file(const char *url, struct why *why)
+/* What is read without end, or waits for a writer, is no file of a cache, and no time-out ends that wait. */
+enum err http_file_open(const char *url, int *fd, uint64_t *bytes, struct why *why)
 {
     CURLU *parts = curl_url();
     char *path = NULL;
     struct stat st;
     enum err err = OK;
+    *fd = -1;
     if (parts == NULL)
         return fail(why, ERR_ENV, "out of memory");
-    if (curl_url_set(parts, CURLUPART_URL, url, 0) == CURLUE_OK &&
-        curl_url_get(parts, CURLUPART_PATH, &path, CURLU_URLDECODE) == CURLUE_OK && stat(path, &st) == 0 && !S_ISREG(st.st_mode))
+    CURLUcode code = curl_url_set(parts, CURLUPART_URL, url, 0);
+    if (code == CURLUE_OK)
+        code = curl_url_get(parts, CURLUPART_PATH, &path, CURLU_URLDECODE);
+    if (code != CURLUE_OK)
+        err = http_url_fail(url, curl_url_strerror(code), why);
+    else if ((*fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)) < 0)
+        err = errno == ENOENT || errno == ENOTDIR || errno == EACCES ? OK : http_url_fail(url, strerror(errno), why);
+    else if (fstat(*fd, &st) != 0 || !S_ISREG(st.st_mode))
         err = http_url_fail(url, "no regular file", why);
+    else
+        *bytes = (uint64_t)st.st_size;
+    if (err != OK && *fd >= 0) {
+        close(*fd);
+        *fd = -1;
+    }
     curl_free(path);
     curl_url_cleanup(parts);
+    return err;
+}
+
+/* libcurl opens and reads a file:// URL as it stands there; that it leads nowhere is libcurl's to tell. */
+static enum err check_file(const char *url, struct why *why)
+{
+    int fd;
+    uint64_t bytes;
+    enum err err = http_file_open(url, &fd, &bytes, why);
+    if (fd >= 0)
+        close(fd);
     return err;
 }
 

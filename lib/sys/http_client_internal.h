@@ -29,6 +29,8 @@ enum err http_easy_post(CURL *easy, const char *content_type, struct span body, 
 void http_easy_gather(CURL *easy, struct http_gather *gather);
 /* After the transfer ended with `code`: the rest of the response, or ERR_ENV. */
 enum err http_easy_end(CURL *easy, CURLcode code, const char *url, struct http_gather *gather, struct why *why);
+/* Opens what a file:// URL leads to, a regular file of so many bytes; *fd is -1 where nothing that can be read is there. */
+enum err http_file_open(const char *url, int *fd, uint64_t *bytes, struct why *why);
 /* ERR_ENV: the URL, without user and password, and the reason. */
 enum err http_url_fail(const char *url, const char *reason, struct why *why);
 void http_response_clear(struct http_response *response);

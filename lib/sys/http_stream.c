@@ -1,8 +1,10 @@
 #include "lib/sys/http_stream.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "lib/sys/clock.h"
 #include "lib/sys/http_client_internal.h"
@@ -19,6 +21,7 @@ struct http_stream {
     CURLM *multi;
     CURL *easy;
     bool open;
+    int file; /* of a file:// URL, which libcurl cannot read piece by piece; or -1 */
     char *url;
     struct buf data, shown; /* received and not shown yet; what the reader looks at */
     size_t header_bytes;
@@ -98,6 +101,7 @@ enum err http_stream_new(struct http_stream **out, const struct http_client_conf
     if (stream == NULL)
         return fail(why, ERR_ENV, "out of memory");
     stream->config = *config;
+    stream->file = -1;
     stream->multi = curl_multi_init();
     stream->easy = curl_easy_init();
     if (stream->multi == NULL || stream->easy == NULL) {
@@ -113,6 +117,9 @@ void http_stream_close(struct http_stream *stream)
     if (stream->open)
         curl_multi_remove_handle(stream->multi, stream->easy);
     stream->open = false;
+    if (stream->file >= 0)
+        close(stream->file);
+    stream->file = -1;
     free(stream->url);
     stream->url = NULL;
     buf_free(&stream->data);
@@ -132,10 +139,9 @@ void http_stream_free(struct http_stream *stream)
 /* Hands the request to curl. */
 static enum err send_request(struct http_stream *stream, const char *url, struct why *why)
 {
-    stream->headers = stream->paused = stream->ended = false;
+    stream->headers = stream->paused = false;
     stream->header_bytes = 0;
     stream->waited_ms = stream->heard_bytes = 0;
-    stream->code = CURLE_OK;
     if ((stream->url = span_dup_str(span_str(url))) == NULL)
         return fail(why, ERR_ENV, "out of memory");
     enum err err = http_easy_setup(stream->easy, &stream->config, url, why);
@@ -150,7 +156,7 @@ static enum err send_request(struct http_stream *stream, const char *url, struct
     return stream->open ? OK : http_url_fail(url, "libcurl does not take the request", why);
 }
 
-static void read_head(const struct http_stream *stream, bool file, bool absent, struct http_stream_head *head)
+static void read_head(const struct http_stream *stream, struct http_stream_head *head)
 {
     long code = 0, connections = 0;
     curl_off_t bytes = -1;
@@ -159,8 +165,8 @@ static void read_head(const struct http_stream *stream, bool file, bool absent, 
     curl_easy_getinfo(stream->easy, CURLINFO_NUM_CONNECTS, &connections);
     curl_easy_getinfo(stream->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &bytes);
     curl_easy_getinfo(stream->easy, CURLINFO_REDIRECT_URL, &redirect);
-    *head = (struct http_stream_head){ .status = file ? (absent ? 404 : 200) : (unsigned)code,
-                                       .length = bytes < 0 || absent ? UINT64_MAX : (uint64_t)bytes,
+    *head = (struct http_stream_head){ .status = (unsigned)code,
+                                       .length = bytes < 0 ? UINT64_MAX : (uint64_t)bytes,
                                        .connections = (unsigned)connections };
     if (redirect != NULL && strlen(redirect) < sizeof head->redirect)
         snprintf(head->redirect, sizeof head->redirect, "%s", redirect);
@@ -174,9 +180,28 @@ static bool redirects(const struct http_stream *stream)
     return code >= 300 && code < 400;
 }
 
+static enum err open_file(struct http_stream *stream, const char *url, struct http_stream_head *head, struct why *why)
+{
+    *head = (struct http_stream_head){ .status = 200, .length = UINT64_MAX };
+    enum err err = http_file_open(url, &stream->file, &head->length, why);
+    if (err == OK && (stream->url = span_dup_str(span_str(url))) == NULL)
+        err = fail(why, ERR_ENV, "out of memory");
+    if (err == OK && stream->file < 0) {
+        head->status = 404;
+        stream->ended = true;
+    }
+    if (err != OK)
+        http_stream_close(stream);
+    return err;
+}
+
 enum err http_stream_open(struct http_stream *stream, const char *url, struct http_stream_head *head, struct why *why)
 {
     http_stream_close(stream);
+    stream->ended = false;
+    stream->code = CURLE_OK;
+    if (stream->config.allow_file && strncmp(url, "file:", 5) == 0)
+        return open_file(stream, url, head, why);
     enum err err = send_request(stream, url, why);
     if (err == OK)
         err = work(stream, why);
@@ -185,21 +210,29 @@ enum err http_stream_open(struct http_stream *stream, const char *url, struct ht
         if (err == OK)
             err = work(stream, why);
     }
-    bool file = strncmp(url, "file:", 5) == 0, absent = file && stream->ended && stream->code == CURLE_FILE_COULDNT_READ_FILE;
-    if (absent)
-        stream->code = CURLE_OK;
     if (err == OK && stream->ended && stream->code != CURLE_OK && stream->data.len == 0)
         err = http_url_fail(url, curl_easy_strerror(stream->code), why);
     if (err == OK)
-        read_head(stream, file, absent, head);
+        read_head(stream, head);
     else
         http_stream_close(stream);
     return err;
 }
 
+static enum err read_file(struct http_stream *stream, struct why *why)
+{
+    uint8_t *room = buf_grow(&stream->data, STREAM_CHUNK_BYTES);
+    if (room == NULL)
+        return fail(why, ERR_ENV, "out of memory");
+    ssize_t got = read(stream->file, room, STREAM_CHUNK_BYTES);
+    stream->data.len = got > 0 ? (size_t)got : 0;
+    stream->ended = got == 0;
+    return got < 0 ? http_url_fail(stream->url, strerror(errno), why) : OK;
+}
+
 enum err http_stream_next(struct http_stream *stream, struct span *bytes, struct why *why)
 {
-    enum err err = OK;
+    enum err err = stream->file >= 0 && !stream->ended ? read_file(stream, why) : OK;
     for (bool waits = false; err == OK && stream->data.len == 0 && !stream->ended; waits = true) {
         if (stream->paused) {
             stream->paused = waits = false;

@@ -173,6 +173,16 @@ static void reads_files(void **state)
     assert_true(span_is(bytes, text));
     assert_int_equal(http_stream_next(stream, &bytes, &why), OK);
     assert_int_equal(bytes.len, 0);
+    /* One that is larger than what is held of it at once. */
+    assert_int_equal(truncate(path, 3000000), 0);
+    assert_int_equal(http_stream_open(stream, file, &head, &why), OK);
+    assert_int_equal(head.length, 3000000);
+    uint64_t read_n = 0;
+    do {
+        assert_int_equal(http_stream_next(stream, &bytes, &why), OK);
+        read_n += bytes.len;
+    } while (bytes.len > 0);
+    assert_int_equal(read_n, 3000000);
     assert_int_equal(http_stream_open(stream, absent, &head, &why), OK);
     assert_int_equal(head.status, 404);
     assert_int_equal(http_stream_next(stream, &bytes, &why), OK);
