@@ -168,6 +168,37 @@ accepts "and is kept as evidence as well" stele verify-evidence "$evidence.unwit
 stop gate
 rm "$W"/cache/*.tlog-proof
 
+echo "# an answer of the log that itself shows the fork: nothing of it counts, also what came first"
+mkdir "$W/liar"
+sed '1,/^$/d' "$W/a4.tlog-proof" >"$W/liar/checkpoint"
+nginx_server liar "root $W/liar; add_header Stele-Answered 1; location /output { error_page 405 =200 /answer; try_files /answer =404; }" || exit 1
+# liar NAME LAST: a fresh user, whose log gives for whatever is asked a good proof, and LAST so late that the first one counted by then:
+# proofs are verified in runs of sixteen.
+liar() {
+    { cat "$W/a4.tlog-proof" && for _ in $(seq 15); do cat "$W/three.tlog-proof"; done && cat "$W/$2.tlog-proof"; } >"$W/liar/answer"
+    user "$1" "$(url liar)"
+}
+# found WHAT REASON COMMAND...: refused, and the fork is told and kept.
+found() {
+    refuses "$@"
+    says "since the log forked" "log-forked why=.the log $origin FORKED" "$W/out"
+    accepts "of which there is the evidence" stele verify-evidence "$evidence"
+}
+liar liar-why b4
+found "why refuses the path" "no attestation of this path was found" why 3
+liar honest-why a5
+accepts "the control: both proofs of one history" why 3
+audit() { stele audit --cache "$W/cache" "$(make_attestation path 3)"; }
+liar liar-audit b4
+found "to audit it is unexplained" "^unexplained .*-pkg-3: nobody answers for it" audit
+liar honest-audit a5
+accepts "the control: both of one history" audit
+says "it is attested" "^attested .*-pkg-3: attested by builder ci" "$W/out"
+liar liar-trace b4
+found "trace finds no attestation" "ends at once: not attested: .*, no attestation of this path was found" trace 3
+liar honest-trace a5
+refuses "the control: both of one history, and it goes by what the attestation says" "ends at once: its closure digest" trace 3
+
 echo "# damage, and a disk that is not ours"
 user damaged
 accepts "a proof" stele verify "$W/a4.tlog-proof"
