@@ -313,8 +313,12 @@ static enum outcome try_upstream(struct search *search, size_t upstream)
     }
     if (err != OK)
         fail(search->refusal, ERR_REFUSED, "%s", trouble.text);
-    else if (found)
+    if (err == ERR_MALFORMED) {
+        note_refusal(search, gate->upstreams[upstream].url, &gathered, &answer);
+        outcome = REFUSED;
+    } else if (err == OK && found) {
         outcome = judge(search, upstream, &gathered, &answer);
+    }
     gate_answer_free(&answer);
     gathered_free(&gathered);
     return outcome;

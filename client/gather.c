@@ -27,7 +27,7 @@ static enum err take_narinfo(struct gathered *gathered, enum err err, const stru
                              bool *found, struct why *why)
 {
     if (err == ERR_ENV && response->too_large)
-        return ERR_REFUSED;
+        return fail(why, ERR_MALFORMED, "the cache's narinfo is malformed: more than %d bytes", NARINFO_BYTES_MAX);
     if (err != OK || response->status == 404 || response->status == 403 || response->status == 410)
         return err;
     if (response->status != 200) {

@@ -28,7 +28,8 @@ struct gathered {
 void gathered_free(struct gathered *gathered);
 
 /* GET UPSTREAM/<hash part>.narinfo; *found is false where the cache says that it has none. ERR_ENV where it gives no answer or is
- * in trouble (408, 429, 5xx): the next time may be better; ERR_REFUSED for any other answer, and for one that is too large. */
+ * in trouble (408, 429, 5xx): the next time may be better; ERR_MALFORMED where its narinfo is too large; ERR_REFUSED for any other
+ * answer. */
 enum err gather_narinfo(struct gathered *gathered, struct http_client *client, const char *upstream, struct span hash_part,
                         bool *found, struct why *why);
 /* The same, and in the same round trip the upstream's sidecar, which gather_near then takes from here. */

@@ -30,14 +30,18 @@ cp "$narinfo" "$W/good.narinfo"
 nar=$W/cache/$(sed -n 's/^URL: //p' "$narinfo")
 cp "$nar" "$W/good.nar"
 
-# nix_takes WHAT / nix_leaves WHAT [REASON]: what real Nix makes of the library through a fresh gate. Then the control.
+# nix_takes WHAT / nix_leaves WHAT REASON: what real Nix makes of the library through a gate; of what it leaves, the gate says why. Then
+# the control.
 nix_takes() {
     rm -rf "$W/user"
     accepts "$1" substitute user "$(url gate)" "$keys" "$library"
 }
 nix_leaves() {
     rm -rf "$W/user"
-    refuses "$1: Nix does not get it" "${2:-don't know how to build}" substitute user "$(url gate)" "$keys" "$library"
+    told=$(wc -l <"$W/run/gate.err")
+    refuses "$1: Nix does not get it" "don't know how to build" substitute user "$(url gate)" "$keys" "$library"
+    tail -n "+$((told + 1))" "$W/run/gate.err" >"$W/told"
+    says "for that reason" "refused hash-part=$part .*$2" "$W/told"
     cp "$W/good.narinfo" "$narinfo"
     cp "$W/good.nar" "$nar"
     nix_takes "$1: control"
@@ -52,11 +56,16 @@ new_gate
 sed -i 's/hello/hullo/' "$nar"
 sed -i "s|^NarHash: .*|NarHash: sha256:$(nix hash file --type sha256 --base32 "$nar" | sed 's/.*://')|; /^File/d" "$narinfo"
 resign
-nix_leaves "swapped bytes"
+nix_leaves "swapped bytes" "it attests other bytes"
 sed -i "s|^References: .*|References: $(basename "$app")|" "$narinfo" && resign
-nix_leaves "swapped references"
+nix_leaves "swapped references" "it attests other references"
+deriver=$(nix-store -q --deriver "$library")
+sed -i "s|^Deriver: .*|Deriver: 00000000000000000000000000000000-evil.drv|" "$narinfo" && resign
+nix_takes "a Deriver that is false: no signature covers it, and Nix gets the path"
+same "with the attested one" "$deriver" "$(nix-store --store "$W/user" -q --deriver "$library")"
+cp "$W/good.narinfo" "$narinfo"
 echo "CA: fixed:r:sha256:$(printf %052d 0)" >>"$narinfo" && resign
-nix_leaves "a false CA"
+nix_leaves "a false CA" "CA gives the path"
 # Each of these leads to the very bytes that were attested.
 mkdir "$W/elsewhere"
 cp "$W/good.nar" "$W/elsewhere/good.nar"
@@ -66,7 +75,7 @@ host=$(url elsewhere | sed 's|http://||')
 for to in ../elsewhere/good.nar %2e%2e/elsewhere/good.nar nar/../../elsewhere/good.nar /good.nar "http://$host/good.nar" \
     "//$host/good.nar" "file://$W/good.nar" "FILE://$W/good.nar"; do
     sed -i "s|^URL: .*|URL: $to|" "$narinfo"
-    nix_leaves "a URL that leads elsewhere: $to"
+    nix_leaves "a URL that leads elsewhere: $to" "leads away from the cache"
 done
 same "where it led nobody asked" 0 "$(grep -c good.nar "$W/nginx-elsewhere/access.log")"
 sed -i "s|^URL: .*|URL: good.nar|" "$narinfo"
@@ -77,26 +86,42 @@ cp "$W/good.narinfo" "$narinfo"
     cat "$W/good.narinfo"
     printf 'Deriver: x\000y\n'
 } >"$narinfo"
-nix_leaves "a NUL"
+nix_leaves "a NUL" "has the control character 0x00"
 sed 's/$/\r/' "$W/good.narinfo" >"$narinfo"
-nix_leaves "CRs"
+nix_leaves "CRs" "has the control character 0x0d"
 {
     cat "$W/good.narinfo"
     printf 'X: '
     head -c 2000000 /dev/zero | tr '\0' x
     echo
 } >"$narinfo"
-nix_leaves "a line that is too long"
+nix_leaves "a line that is too long" "more than 1048576 bytes"
 sed -i "/^References/d" "$narinfo"
 awk 'BEGIN { printf "References:"; for (i = 0; i < 10001; i++) printf " %032d-x", i; print "" }' >>"$narinfo"
-nix_leaves "ten thousand references and one"
+nix_leaves "ten thousand references and one" "more than 10000 references"
 rm "$W/cache/$part.tlog-proof"
 new_gate
 rm -rf "$W/user"
 refuses "a stripped proof: Nix does not get it" "don't know how to build" substitute user "$(url gate)" "$keys" "$library"
+# made_here WHAT WANTED [REASON]: Nix, to which the library is new, may build it: did it ("1"), or not ("", or "refused" for REASON)?
+made_here() {
+    again "$library"
+    if nix-build --no-out-link "$here/graph.nix" -A library --option substituters "$(url gate)" --option trusted-public-keys "$keys" \
+        >"$W/out" 2>&1; then
+        made=$(sqlite3 "$NIX_STATE_DIR/db/db.sqlite" "select ultimate from ValidPaths where path = '$library'")
+    else
+        made=refused
+    fi
+    same "$1" "$2" "$made"
+    [ $# = 2 ] || says "and shows the reason" "$3" "$W/out"
+}
+made_here "by 404 Nix goes on to build it" 1
+new_gate "refuse-with 451"
+made_here "by 451 it stops" refused "refused by stele gate: not attested: .*no attestation of this path was found"
 cp "$W/state/proofs/$part.tlog-proof" "$W/cache/"
 new_gate
 nix_takes "a stripped proof: control"
+made_here "for which nothing is built" ""
 sed -i 's/hello/hullo/' "$nar"
 new_gate
 rm -rf "$W/user"
@@ -118,6 +143,7 @@ echo endless >"$W/mode"
 new_gate "upstream $(url flaky)"
 is "a narinfo of a gigabyte" 404 "/$part.narinfo"
 rm -rf "$W/user"
+says "for that reason" "refused hash-part=$part .*more than 1048576 bytes" "$W/run/gate.err"
 refuses "a narinfo of a gigabyte: Nix does not get it" "don't know how to build" substitute user "$(url gate)" "$keys" "$library"
 case $STELE_BUILD in
 *plain)
