@@ -211,8 +211,8 @@ check-vectors: deps all $(filter $O/tests/unit/vectors_%,$(unit_t)) $(e2e_t)
 	@STELE_VECTORS=$(abspath $(or $(VECTORS),../shared/vectors)) STELE_BUILD=$(abspath $O) \
 		tests/run.sh only $(filter $O/tests/unit/%,$^) tests/e2e/test_witness.sh
 
-# The builder's side on a newer Nix: Debian 13's, fetched into build/newer-nix.
-check-nix: deps all
+# The builder's side and the gate on a newer Nix: Debian 13's, fetched into build/newer-nix.
+check-nix: deps all $(e2e_t)
 	@tests/nix/newer.sh
 
 print-warnings:
@@ -271,7 +271,7 @@ help:
 	@echo 'make                     build into build/plain/bin (BUILD=asan: with sanitizers; CC=clang)'
 	@echo 'make demo                the whole story on real Nix, in under two minutes'
 	@echo 'make check               every test'
-	@echo 'make check-nix           the builder'"'"'s side on a newer Nix, fetched into build/newer-nix'
+	@echo 'make check-nix           the builder'"'"'s side and the gate on a newer Nix, fetched into build/newer-nix'
 	@echo 'make check-vectors       the vector tests, VECTORS=DIR'
 	@echo 'make lint                gcc -fanalyzer, clang-tidy and cppcheck'
 	@echo 'make coverage            lines and branches that tests reach, a folder'

@@ -1,6 +1,6 @@
 #!/bin/sh
-# `make check-nix`: the tests of the builder's side on the Nix of the next Debian, 13, whose packages are fetched from where this
-# machine gets its own and unpacked into build/newer-nix, without root and without touching what is installed: the programs run
+# `make check-nix`: the tests of the builder's side and of the gate on the Nix of the next Debian, 13, whose packages are fetched from
+# where this machine gets its own and unpacked into build/newer-nix, without root and without touching what is installed: the programs run
 # through their own loader.
 #   newer.sh fetch     only that
 #   newer.sh           and the tests
@@ -40,10 +40,11 @@ END
 [ -x "$into/bin/nix" ] || fetch || echo "Debian 13's packages cannot be had here" >&2
 [ "${1:-}" = fetch ] && exec test -x "$into/bin/nix"
 if ! "$into/bin/nix" --version 2>/dev/null; then
-    echo "ok 1 - the builder's side on a newer Nix # SKIP there is none here"
+    echo "ok 1 - the builder's side and the gate on a newer Nix # SKIP there is none here"
     echo "0 passed, 0 failed, 1 skipped"
     exit 0
 fi
 export PATH="$into/bin:$PATH" STELE_NIX_CONFIG="build-hook = $into/bin/nix __build-remote" STELE_BUILD="$PWD/build/plain"
+# test_gate_daemon.sh starts a daemon without this configuration.
 # shellcheck disable=SC2046 # a list of words
-tests/run.sh only $(ls tests/e2e/test_build_*.sh | grep -v newer)
+tests/run.sh only $(ls tests/e2e/test_build_*.sh tests/e2e/test_gate*.sh tests/e2e/test_attacks*.sh tests/e2e/test_audit.sh | grep -v -e newer -e gate_daemon)
