@@ -163,11 +163,11 @@ struct portion {
     struct http_header headers[4];
 };
 
-/* A Range of "bytes=N-" alone, which is what resumes a download. Any other may be answered with the whole (RFC 9110 section 14.2).
- * False where N is no byte of it: then the head is all of the answer. */
+/* A Range of "bytes=N-" alone, which is what resumes a download. Any other may be answered with the whole, and HEAD has none (RFC
+ * 9110 section 14.2). False where N is no byte of it: then the head is all of the answer. */
 static bool take_portion(const struct http_request *request, uint64_t size, struct portion *out)
 {
-    const char *range = http_request_header(request, "Range");
+    const char *range = span_is(http_method(request), "GET") ? http_request_header(request, "Range") : NULL;
     struct span text = span_str(range != NULL ? range : "");
     *out =
         (struct portion){ .status = 200, .headers = { { "Content-Type", "application/x-nix-nar" }, { "Accept-Ranges", "bytes" } } };
@@ -288,7 +288,7 @@ void gate_send_nar(struct gate *gate, struct http_request *request, struct span 
         if (!within)
             http_reply(request, portion.status, portion.headers, span_str(""));
         else if (head)
-            http_reply_stream(request, portion.status, portion.headers, path.nar_size - portion.start,
+            http_reply_stream(request, portion.status, portion.headers, path.nar_size,
                               &(struct http_source){ read_nothing, end_nothing, NULL });
         if (!within || head) {
             gate_path_free(&path);

@@ -107,6 +107,7 @@ fetch "a range that nobody needs to resume is answered with the whole" 200 "$lar
 before=$(asked flaky 'GET /nar')
 fetch "HEAD" 200 "$large_nar" -I
 says "knows the size" "^Content-Length: $size" "$W/headers"
+fetch "HEAD is of the whole, whatever its Range" 200 "$large_nar" -I -H "Range: bytes=1000000-"
 same "without the cache's NAR" "$before" "$(asked flaky 'GET /nar')"
 
 # Nix resumes a download that the upstream cut off.
