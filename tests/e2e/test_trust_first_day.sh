@@ -41,4 +41,11 @@ DRV_PATH=$(nix-store -q --deriver "$ours") OUT_PATHS=$ours "$STELE_BUILD/bin/ste
 accepts "our builder attests it" stele deliver --once
 cp "$W"/state/proofs/*.tlog-proof "$W/cache/"
 accepts "and it passes" take "$ours"
+# The next day no cache is believed any more, nor is our builder: many refusals at once, for two reasons.
+trust_builder "revoke ci"
+new_gate >"$W/out"
+for path in $theirs "$ours"; do get "/$(part "$path").narinfo"; done >"$W/out"
+stele why --config "$W/gate.conf" --last >"$W/out"
+says "of many at once one line says how many and why" \
+    "^the gate refused 10 paths: 9 because not attested: [^;]*, no attestation [^;]*; 1 because not attested: [^;]*; .*the builder is revoked" "$W/out"
 done_testing
