@@ -93,6 +93,9 @@ refused "a false content address" "CA"
 # Proofs.
 cp "$W/cache/$part.tlog-proof" "$W/good.proof"
 rm "$W/cache/$part.tlog-proof"
+kept_proof() { [ -s "$W/gate-$gates/proofs/$part.tlog-proof" ] && echo yes; }
+same "the gate keeps the proof of what it let through" yes "$(soon yes kept_proof)"
+is "which does without the sidecar" 200 "/$part.narinfo"
 new_gate >"$W/out"
 is "a stripped sidecar" 404 "/$part.narinfo"
 refuses "for that reason" "no attestation" stele why --config "$W/gate.conf" "$library"

@@ -5,14 +5,15 @@
 . "$here/gate_lib.sh"
 PATH=$STELE_BUILD/tests/e2e:$PATH
 gate_world
-# Two hundred paths that refer to each other, from eight builds: what a closure is.
+# Two hundred paths that refer to each other, from eight builds, and one that refers to them all: what a closure is.
 cat >"$W/closure.nix" <<'NIX'
 let names = builtins.genList (i: "out${toString i}") 24;
-    build = n: below: derivation { name = "part${toString n}"; system = builtins.currentSystem; builder = "/bin/sh"; inherit below;
-      outputs = [ "out" ] ++ names; PATH = "/usr/bin:/bin";
-      args = [ "-c" "echo $below >$out; for o in ${builtins.concatStringsSep " " names}; do eval p=\\$$o; echo $n $o $below >$p; echo $p >>$out; done" ]; };
+    build = n: outputs: below: derivation { name = "part${toString n}"; system = builtins.currentSystem; builder = "/bin/sh"; inherit below outputs;
+      PATH = "/usr/bin:/bin";
+      args = [ "-c" "echo $below >$out; for o in ${builtins.concatStringsSep " " (builtins.tail outputs)}; do eval p=\\$$o; echo $n $o $below >$p; echo $p >>$out; done" ]; };
     all = p: [ p.out ] ++ map (n: p.${n}) names;
-in { top = builtins.foldl' (below: n: build n (if below == null then [] else all below)) null (builtins.genList (n: n) 8); }
+    parts = builtins.foldl' (done: n: done ++ [ (all (build n ([ "out" ] ++ names) (if n == 0 then [] else builtins.elemAt done (n - 1)))) ]) [] (builtins.genList (n: n) 8);
+in { top = build 8 [ "out" ] (builtins.concatLists parts); }
 NIX
 app=$(build "$here/graph.nix" app)
 library=$(build "$here/graph.nix" library)
@@ -48,6 +49,7 @@ nix_leaves() {
 }
 resign() {
     sed -i '/^Sig: /d' "$narinfo"
+    rm -rf "$W/home/cache" # Nix remembers what it read there
     nix store sign --store "file://$W/cache" -k "$W/cache.secret" "$library" >"$W/out" 2>&1
 }
 
@@ -96,9 +98,20 @@ nix_leaves "CRs" "has the control character 0x0d"
     echo
 } >"$narinfo"
 nix_leaves "a line that is too long" "more than 1048576 bytes"
-sed -i "/^References/d" "$narinfo"
-awk 'BEGIN { printf "References:"; for (i = 0; i < 10001; i++) printf " %032d-x", i; print "" }' >>"$narinfo"
+# references N: the narinfo has so many.
+references() {
+    sed -i "/^References/d" "$narinfo"
+    awk -v n="$1" 'BEGIN { printf "References:"; for (i = 0; i < n; i++) printf " %032d-x", i; print "" }' >>"$narinfo"
+}
+references 10001
 nix_leaves "ten thousand references and one" "more than 10000 references"
+references 10000 && resign
+trust_builder "cache c $(cat "$W/cache.public")" "quorum c library"
+new_gate
+is "as many as a path may have, where a cache may vouch for it" 200 "/$part.narinfo"
+same "are handed out" 10000 "$(sed -n 's/^References: //p' "$W/body" | wc -w)"
+cp "$W/good.narinfo" "$narinfo"
+trust_builder
 rm "$W/cache/$part.tlog-proof"
 new_gate
 rm -rf "$W/user"
@@ -258,6 +271,7 @@ requests() { curl -s "$(url log)/metrics" | sed -n 's/^stele_log_http_requests_t
 rm "$W/closure"/*.tlog-proof
 before=$(requests)
 new_gate "policy log-policy" "upstream file://$W/closure"
+at_least "one path refers to many" 200 "$(nix-store -q --references "$top" | wc -l)"
 accepts "a closure without proofs beside it: Nix substitutes" substitute user "$(url gate)" "$keys" "$top"
 paths=$(nix-store -qR "$top" | wc -l)
 requests=$(($(requests) - before - 1))

@@ -25,6 +25,11 @@ static enum err tell_pid(void *ctx, struct buf *hello, struct why *why)
     return OK;
 }
 
+static int by_byte(const void *a, const void *b)
+{
+    return *(const uint8_t *)a - *(const uint8_t *)b;
+}
+
 static enum err echo(void *ctx, struct span request, struct buf *reply, struct why *why)
 {
     (void)ctx;
@@ -33,6 +38,8 @@ static enum err echo(void *ctx, struct span request, struct buf *reply, struct w
     if (span_is(request, "report"))
         report(REPORT_INFO, "told", "by=child");
     buf_span(reply, request);
+    if (span_starts(request, "sort"))
+        qsort(reply->data + reply->len - request.len, request.len, 1, by_byte);
     return OK;
 }
 
@@ -119,6 +126,30 @@ static void may_report(void **state)
     struct child *child = start(&pid);
     assert_int_equal(call(child, "report", &why), OK);
     assert_int_equal(call(child, "after it", &why), OK);
+    child_stop(child);
+}
+
+/* Many references are sorted before they are compared: glibc then asks for memory, and for how much there is. */
+static void may_sort(void **state)
+{
+    static const size_t sizes[] = { 100, 1024, 1 << 20 };
+    pid_t pid;
+    struct child *child = start(&pid);
+    (void)state;
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        struct buf text = BUF_EMPTY, reply = BUF_EMPTY;
+        struct why why = { "" };
+        buf_str(&text, "sort");
+        while (text.len < sizes[i])
+            buf_byte(&text, (uint8_t)('z' - text.len % 26));
+        if (child_call(child, span_buf(&text), &reply, &why) != OK)
+            assert_string_equal(why.text, "");
+        assert_int_equal(reply.len, sizes[i]);
+        for (size_t k = 1; k < reply.len; k++)
+            assert_true(reply.data[k - 1] <= reply.data[k]);
+        buf_free(&text);
+        buf_free(&reply);
+    }
     child_stop(child);
 }
 
@@ -259,6 +290,7 @@ int main(void)
         cmocka_unit_test(killed_is_an_error_for_ever),
         cmocka_unit_test(goes_on_through_signals),
         cmocka_unit_test(may_report),
+        cmocka_unit_test(may_sort),
         cmocka_unit_test(an_error_is_the_last_word),
         cmocka_unit_test(start_tells_why_not),
         cmocka_unit_test(too_large_is_refused),
