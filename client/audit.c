@@ -119,6 +119,9 @@ static enum err run(struct audit *audit, const struct cli_args *args, struct why
         return err;
     if (audit->not_answered > 0)
         return fail(why, ERR_ENV, "the cache %s gave no answer for %zu paths", audit->cache, audit->not_answered);
+    if (audit->forked_late != NULL)
+        return fail(why, ERR_REFUSED, "the log %.*s FORKED, as came out after %zu paths, which may rest on it: audit again",
+                    SPAN_FMT(audit->forked_late->key.name), audit->forked_after);
     if (audit->would_refuse)
         return audit->refused == 0 ? OK : fail(why, ERR_REFUSED, "`mode enforce` would refuse %zu paths", audit->refused);
     size_t bad = audit->counts[AUDIT_UNEXPLAINED] + audit->counts[AUDIT_CONTRADICTED] + audit->counts[AUDIT_ALTERED] +

@@ -72,6 +72,9 @@ struct audit {
     struct statement statements[8]; /* what trust_judge reads of one, by `foreign`, claim */
     size_t done, total, counts[AUDIT_CLASSES], contested, lost, alarms, false_addresses, refused, passed, not_asked;
     size_t not_answered; /* paths of which the cache told nothing */
+    bool forked[POLICY_LOGS_MAX];
+    const struct policy_log *forked_late; /* a log that was believed by then; NULL: none */
+    size_t forked_after;                  /* when so many paths had been judged */
     struct buf troubles;
     struct trail_memory *memory;
     struct audit_report *report;

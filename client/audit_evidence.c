@@ -176,19 +176,34 @@ static enum err ask_logs(struct taking *taking, bool *looked_up, struct why *why
     return err;
 }
 
-/* What came from a log before one of its heads told that it forked counts no more than what came after. */
+static void drop_facts(struct audit_batch *batch, struct span origin)
+{
+    for (size_t i = 0; i < batch->n; i++) {
+        struct audit_fact **at = &batch->items[i].facts;
+        while (*at != NULL)
+            if (span_eq((*at)->evidence.origin, origin))
+                *at = (*at)->next;
+            else
+                at = &(*at)->next;
+    }
+}
+
+/* What came from a log before one of its heads told that it forked counts no more than what came after. Batches that were judged by
+ * then were so with it. */
 static void drop_forked(const struct taking *taking)
 {
-    const struct policy *policy = &taking->audit->local.policy;
-    for (size_t log = 0; log < policy->logs_n; log++)
-        for (size_t i = 0; prover_forked(taking->prover, log) && i < taking->batch->n; i++) {
-            struct audit_fact **at = &taking->batch->items[i].facts;
-            while (*at != NULL)
-                if (span_eq((*at)->evidence.origin, policy->logs[log].key.name))
-                    *at = (*at)->next;
-                else
-                    at = &(*at)->next;
+    struct audit *audit = taking->audit;
+    const struct policy *policy = &audit->local.policy;
+    for (size_t log = 0; log < policy->logs_n; log++) {
+        if (!prover_forked(taking->prover, log))
+            continue;
+        drop_facts(taking->batch, policy->logs[log].key.name);
+        if (!audit->forked[log] && audit->done > 0) {
+            audit->forked_late = &policy->logs[log];
+            audit->forked_after = audit->done;
         }
+        audit->forked[log] = true;
+    }
 }
 
 enum err audit_gather(struct audit *audit, struct audit_batch *batch, struct why *why)

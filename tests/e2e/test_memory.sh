@@ -194,6 +194,24 @@ found "to audit it is unexplained" "^unexplained .*-pkg-3: nobody answers for it
 liar honest-audit a5
 accepts "the control: both of one history" audit
 says "it is attested" "^attested .*-pkg-3: attested by builder ci" "$W/out"
+# More than are asked for at once: the fork comes out when the first ten thousand have been judged.
+mkdir "$W/crowded"
+cp "$W/cache/$(part 3).narinfo" "$W/crowded/"
+awk -v dir="$W/crowded" 'BEGIN { for (i = 0; i < 10000; i++) { part = sprintf("z%031d", i); file = dir "/" part ".narinfo"
+    printf "StorePath: /nix/store/%s-x\nURL: nar/x.nar\nNarHash: sha256:%052d\nNarSize: 1\nReferences: \n", part, 0 >file; close(file) } }'
+nginx_server late "root $W/liar; set \$n 1; if (\$content_length ~ ^......) { set \$n 10000; } add_header Stele-Answered \$n;
+    location /output { error_page 405 =200 /answer-\$n; try_files /answer-\$n =404; }" || exit 1
+cp "$W/a4.tlog-proof" "$W/liar/answer-10000"
+audit_many() { stele audit --quiet --cache "$W/crowded"; }
+cp "$W/a5.tlog-proof" "$W/liar/answer-1"
+user honest-late "$(url late)"
+refuses "many paths, and the last are of one history with the first" "10000 paths are unexplained" audit_many
+says "of which one is attested" "^10001 paths: 1 attested, 10000 unexplained" "$W/out"
+cp "$W/b4.tlog-proof" "$W/liar/answer-1"
+user liar-late "$(url late)"
+refuses "the last are of another history: what was said before does not stand" \
+    "the log $origin FORKED, as came out after 10000 paths, .*audit again" audit_many
+refuses "again, nothing of that log counts" "10001 paths are unexplained" audit_many
 liar liar-trace b4
 found "trace finds no attestation" "ends at once: not attested: .*, no attestation of this path was found" trace 3
 liar honest-trace a5
