@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "client/proofs.h"
+#include "client/proofs_rest.h"
 #include "client/sidecar.h"
 #include "client/verbs.h"
 #include "lib/storepath.h"
@@ -198,7 +199,7 @@ static enum err ask_logs(struct staple *staple, struct why *why)
         struct span rest = span_buf(&staple->wanted);
         staple->asked = 0;
         while (rest.len > 0 && err == OK) {
-            const struct proofs_asked asked = { .hash_parts = take_some(&rest, ASKED_AT_ONCE) };
+            const struct proofs_asked asked = { .hash_parts = take_some(&rest, ASKED_AT_ONCE), .builders = PROOFS_OF_ANYBODY };
             err = proofs_log_many(staple->client, &staple->config, &staple->policy, log, &asked, &taker, why);
         }
     }
@@ -323,34 +324,50 @@ enum err run_staple(int argc, char **argv, struct why *why)
     return err;
 }
 
+struct printing {
+    const struct policy *policy;
+    struct evidence fresh;
+};
+
+static enum err take_to_print(void *ctx, struct span hash_parts, struct span bundles, struct why *why)
+{
+    struct printing *printing = ctx;
+    (void)hash_parts;
+    return evidence_add(&printing->fresh, bundles, "log", printing->policy, NULL, why);
+}
+
 /* All proofs of one path: the own store's and the logs'. */
 static enum err print_proofs(struct staple *staple, const char *text, struct why *why)
 {
     struct storepath path;
-    struct buf bundles = BUF_EMPTY, merged = BUF_EMPTY;
-    struct evidence fresh = { 0 };
+    struct buf own = BUF_EMPTY, merged = BUF_EMPTY, line = BUF_EMPTY;
+    struct printing printing = { .policy = &staple->policy };
+    const struct proofs_taker taker = { take_to_print, &printing };
     enum err err = storepath_parse(&path, span_str(text), why);
     if (err == OK)
-        err = proofs_own(&staple->config, path.hash_part, &bundles, why);
+        err = proofs_own(&staple->config, path.hash_part, &own, why);
     if (err == OK)
-        err = evidence_add(&fresh, span_buf(&bundles), "own store", &staple->policy, NULL, why);
+        err = evidence_add(&printing.fresh, span_buf(&own), "own store", &staple->policy, NULL, why);
+    if (err == OK) {
+        buf_fmt(&line, "%.*s\n", SPAN_FMT(path.hash_part));
+        err = buf_done(&line, why);
+    }
+    const struct proofs_asked asked = { .hash_parts = span_buf(&line), .builders = PROOFS_OF_ANYBODY };
     for (size_t log = 0; log < staple->policy.logs_n && err == OK; log++) {
         struct why trouble;
-        buf_clear(&bundles);
-        if (proofs_log(staple->client, &staple->config, &staple->policy, log, path.hash_part, span_of(NULL, 0), &bundles,
-                       &trouble) != OK)
+        if (proofs_log_many(staple->client, &staple->config, &staple->policy, log, &asked, &taker, &trouble) != OK)
             fprintf(stderr, "%s\n", trouble.text);
-        err = evidence_add(&fresh, span_buf(&bundles), "log", &staple->policy, NULL, why);
     }
     if (err == OK)
-        err = sidecar_merge(&merged, &staple->policy, span_of(NULL, 0), &fresh, path.hash_part, why);
+        err = sidecar_merge(&merged, &staple->policy, span_of(NULL, 0), &printing.fresh, path.hash_part, why);
     if (err == OK && merged.len == 0)
         staple->without++;
     else if (err == OK && fwrite(merged.data, 1, merged.len, stdout) != merged.len)
         err = fail(why, ERR_ENV, "cannot write the proofs");
-    evidence_free(&fresh);
-    buf_free(&bundles);
+    evidence_free(&printing.fresh);
+    buf_free(&own);
     buf_free(&merged);
+    buf_free(&line);
     return err;
 }
 

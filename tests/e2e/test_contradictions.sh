@@ -1,6 +1,6 @@
 #!/bin/sh
 # A builder that attests one path again and again: what it said last counts as what it said first, though a log gives only the first
-# sixteen at once. The gate, `stele why`, `verify`, `audit` and `trace`. TAP.
+# sixteen at once. The gate, `stele why`, `verify`, `audit`, `trace`, `staple` and `proofs`. TAP.
 . "$(dirname "$0")/lib.sh"
 . "$here/gate_lib.sh"
 PATH=$STELE_BUILD/tests/e2e:$PATH
@@ -90,4 +90,16 @@ accepts "the seventeenth, which agrees, is delivered" stele deliver --once
 same "as one more" 17 "$(logged "$late")"
 new_gate "policy log-policy"
 accepts "and lets it in" gets 7 "$late"
+
+echo "# a cache hands on all of them"
+printf 'policy log-policy\nstate stapler-state\n' >"$W/stapler.conf"
+proofs_in() { grep -c '^index ' "$1"; }
+accepts "a cache that nobody delivers to is stapled" stele staple --all --config "$W/stapler.conf" "$W/cache"
+same "with the seventeenth, too" 17 "$(proofs_in "$W/cache/$(part "$late").tlog-proof")"
+same "and all of another path" 33 "$(proofs_in "$W/cache/$(part "$tool").tlog-proof")"
+stele proofs --config "$W/stapler.conf" "$late" >"$W/printed" 2>"$W/err"
+same "those in front of a store print them" 17 "$(proofs_in "$W/printed")"
+stop log
+new_gate "policy log-policy"
+accepts "so that the gate lets in without the log what the seventeenth agrees with" gets 8 "$late"
 done_testing

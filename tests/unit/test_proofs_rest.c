@@ -2,6 +2,7 @@
 #include "tests/unit/support.h"
 #include "tests/unit/client_server.h"
 
+#include "client/proofs.h"
 #include "client/proofs_rest.h"
 #include "lib/proof.h"
 #include "lib/storepath.h"
@@ -24,7 +25,7 @@ static char last_builder[65];
 
 static void reply(struct http_request *request, unsigned status, struct buf *body)
 {
-    static const struct http_header headers[] = { { "Content-Type", "text/plain" }, { NULL, NULL } };
+    static const struct http_header headers[] = { { "Content-Type", "text/plain" }, { "Stele-Answered", "1" }, { NULL, NULL } };
     http_reply(request, status, headers, span_buf(body));
     buf_free(body);
 }
@@ -36,6 +37,13 @@ static void handle(void *ctx, struct http_request *request)
     size_t n = 0, from = after == NULL ? 0 : strtoull(after, NULL, 10) + 1;
     (void)ctx;
     asked++;
+    if (by == NULL) { /* POST /outputs: what an answer holds of the builder, and one of the stranger's */
+        for (; n < OUTPUT_ATTESTATIONS_MAX; n++)
+            buf_span(&body, span_buf(&bundles[n]));
+        buf_span(&body, span_buf(&bundles[OURS]));
+        reply(request, 200, &body);
+        return;
+    }
     snprintf(last_builder, sizeof last_builder, "%s", by);
     if (mode == FAILS || mode == FORBIDS) {
         reply(request, mode == FAILS ? 503 : 403, &body);
@@ -180,6 +188,12 @@ static void test_full(void **state)
     assert_int_equal(rest(parts[0], span_buf(&everybody), &answer, &n, &why), OK);
     assert_int_equal(asked, 1);
     assert_int_equal(n, OUTPUT_ATTESTATIONS_MAX);
+    buf_clear(&answer); /* of anybody: both have sixteen, the builder has more */
+    put(&answer, 0, OUTPUT_ATTESTATIONS_MAX, 1);
+    put(&answer, OURS, OURS + OUTPUT_ATTESTATIONS_MAX, 1);
+    assert_int_equal(rest(parts[0], PROOFS_OF_ANYBODY, &answer, &n, &why), OK);
+    assert_int_equal(asked, 4);
+    assert_int_equal(n, 2 * OUTPUT_ATTESTATIONS_MAX + OURS);
     buf_free(&answer);
     buf_free(&both);
 }
@@ -238,13 +252,49 @@ static void test_incomplete(void **state)
     }
 }
 
+static enum err take_answer(void *ctx, struct span hash_parts, struct span answer, struct why *why)
+{
+    struct proof_outline outline;
+    (void)hash_parts;
+    (void)why;
+    for (size_t *n = ctx; proof_outline_next(&outline, &answer); ++*n)
+        continue;
+    return OK;
+}
+
+/* Where anybody's are wanted, what one builder has too much of does not keep away the others'. */
+static void test_anybody(void **state)
+{
+    char *url = span_dup_str(span_str(at("")));
+    struct client_config config = { .log_url = url };
+    struct policy policy = { .logs_n = 1 };
+    struct proofs_asked of_anybody = { span_str(parts[0]), PROOFS_OF_ANYBODY, false },
+                        of_builders = { span_str(parts[0]), span_buf(&builders), false };
+    struct http_client *client;
+    struct why why;
+    size_t n = 0;
+    struct proofs_taker taker = { take_answer, &n };
+    (void)state;
+    must(http_client_new(&client, &(struct http_client_config){ 0 }, &why), &why);
+    mode = PAGES;
+    assert_int_equal(proofs_log_many(client, &config, &policy, 0, &of_anybody, &taker, &why), OK);
+    assert_int_equal(n, OUTPUT_ATTESTATIONS_MAX + 1 + OURS);
+    mode = ENDLESS;
+    n = 0;
+    assert_int_equal(proofs_log_many(client, &config, &policy, 0, &of_anybody, &taker, &why), OK);
+    assert_true(n > OUTPUT_ATTESTATIONS_MAX);
+    n = 0;
+    assert_int_equal(proofs_log_many(client, &config, &policy, 0, &of_builders, &taker, &why), ERR_ENV);
+    assert_int_equal(n, 0);
+    http_client_free(client);
+    free(url);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_whole),
-        cmocka_unit_test(test_full),
-        cmocka_unit_test(test_cut),
-        cmocka_unit_test(test_incomplete),
+        cmocka_unit_test(test_whole),      cmocka_unit_test(test_full),    cmocka_unit_test(test_cut),
+        cmocka_unit_test(test_incomplete), cmocka_unit_test(test_anybody),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
