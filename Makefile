@@ -37,7 +37,7 @@ log_o     := $(patsubst %.c,$O/%.o,$(wildcard log/*.c))
 witness_o := $(patsubst %.c,$O/%.o,$(wildcard witness/*.c))
 client_o  := $(patsubst %.c,$O/%.o,$(filter-out client/hook.c client/hook_words.c client/hook_main.c,$(wildcard client/*.c)))
 # The hooks, with no more of the client than they call: what else `stele` loads takes longer than all their work.
-hook_o    := $(patsubst %,$O/client/%.o,hook_main hook hook_words hooked agent_ask agent_request build build_inputs rebuild builder_state \
+hook_o    := $(patsubst %,$O/client/%.o,hook_main hook hook_words hooked agent_ask agent_request build build_inputs rebuild builder_state built \
              config counts outbox ticket ticket_text)
 unit_t    := $(patsubst tests/unit/%.c,$O/tests/unit/%,$(wildcard tests/unit/test_*.c tests/unit/vectors_*.c))
 fuzz_t    := $(patsubst tests/fuzz/%.c,$O/tests/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))

@@ -4,6 +4,7 @@
 
 #include "client/attest.h"
 #include "client/builder_state.h"
+#include "client/built.h"
 #include "client/counts.h"
 #include "client/verbs.h"
 #include "lib/sys/cli.h"
@@ -32,6 +33,8 @@ enum err attest_outputs(const struct attesting *attesting, struct nixdb *db, con
         counts_add(&attesting->config, build_refusal_name(attestation.refusal), why->text, NULL);
     if (err == OK)
         err = outbox_put(&attesting->config, drv_path, &attestation, why);
+    if (err == OK)
+        err = built_add(&attesting->config, &attestation, why);
     attestation_free(&attestation);
     return err;
 }

@@ -31,6 +31,8 @@ static enum err judge_batch(struct filling *filling, struct why *why)
     enum err err = audit_load(audit, batch, why);
     if (err == OK && batch->n > 0)
         err = audit_gather(audit, batch, why);
+    if (err == OK && batch->n > 0)
+        err = audit_own_built(audit, batch, why);
     if (err == OK && audit->rehash)
         err = audit_rehash(audit, batch, why);
     if (err == OK)

@@ -26,7 +26,8 @@ enum audit_class {
 /* One proven attestation that names a path. */
 struct audit_fact {
     struct trust_evidence evidence;
-    bool kept; /* its proof stands in the own store, as of what the gate let through */
+    bool kept;  /* its proof stands in the own store, as of what the gate let through */
+    bool built; /* this machine built what it speaks of, these bytes */
     struct audit_fact *next;
 };
 
@@ -38,6 +39,7 @@ struct audit_item {
     enum audit_class class;
     enum trust_verdict verdict;
     struct why why;
+    bool built; /* these bytes, by this machine: the database says so, or what was noted of its builds (client/built.h) */
     bool altered, contested, contradicted, lost, own; /* own: the alarm, with `why_own` */
     struct why why_own, why_lost, why_altered;
     bool would_refuse;
@@ -92,6 +94,7 @@ enum err audit_rehash(struct audit *audit, struct audit_batch *batch, struct why
 /* audit_own.c */
 enum err audit_own_load(struct audit *audit, struct why *why);
 void audit_own_free(struct audit_own *own);
+enum err audit_own_built(struct audit *audit, struct audit_batch *batch, struct why *why); /* after audit_gather */
 void audit_own_check(const struct audit *audit, struct audit_item *item);
 /* audit_cache.c: the narinfos of a cache, as what a database would say. */
 enum err audit_cache(struct audit *audit, const char *const *paths, size_t n,

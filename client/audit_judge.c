@@ -72,12 +72,12 @@ static void take_reasons(const struct audit *audit, struct audit_item *item, con
         if (item->verdict != TRUST_REFUSED || !same_content(item, subject))
             continue;
         if (party < 0) {
-            if (fact->kept && !item->lost && !item->info.ultimate)
+            if (fact->kept && !item->lost && !item->built)
                 lose_unnamed(item, fact->evidence.key->name);
             continue;
         }
         if (reasons[n] == COUNTS) {
-            if (!item->lost && !item->info.ultimate)
+            if (!item->lost && !item->built)
                 lose(item, &audit->local.trust.parties[party]);
             continue;
         }
@@ -93,7 +93,7 @@ static void take_reasons(const struct audit *audit, struct audit_item *item, con
         fail(&item->why_lost, OK, "the cache %.*s that signed it is revoked", SPAN_FMT(party->name));
     }
     for (size_t i = 0; i < audit->local.trust.parties_n; i++)
-        if (item->verdict == TRUST_REFUSED && !item->lost && !item->info.ultimate && item->path.cache_signed[i])
+        if (item->verdict == TRUST_REFUSED && !item->lost && !item->built && item->path.cache_signed[i])
             lose(item, &audit->local.trust.parties[i]);
 }
 
@@ -112,7 +112,7 @@ static enum audit_class classify(const struct audit_item *item)
         return AUDIT_CONTRADICTED;
     if (item->path.path.content_addressed)
         return AUDIT_ADDRESSED;
-    return item->info.ultimate ? AUDIT_BUILT_HERE : AUDIT_UNEXPLAINED;
+    return item->built ? AUDIT_BUILT_HERE : AUDIT_UNEXPLAINED;
 }
 
 /* What the gate would say in `mode enforce`: an exempt path needs a cache's signature there. What was built here is not asked for. */

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "client/built.h"
 #include "lib/sys/file.h"
 #include "lib/sys/key.h"
 #include "lib/sys/nixrun.h"
@@ -88,13 +89,35 @@ void audit_own_free(struct audit_own *own)
         free(own->names[i]);
 }
 
+static enum err take_built(void *ctx, struct span path, const struct hash *nar_hash, struct why *why)
+{
+    struct audit_item *item = audit_find(ctx, path);
+    (void)why;
+    if (item == NULL)
+        return OK;
+    item->built |= hash_eq(nar_hash, &item->info.nar_hash);
+    for (struct audit_fact *fact = item->facts; fact != NULL; fact = fact->next)
+        fact->built |= hash_eq(nar_hash, &fact->evidence.subject->nar_hash);
+    return OK;
+}
+
+/* The database forgets what was collected, and knows one result of each path alone. */
+enum err audit_own_built(struct audit *audit, struct audit_batch *batch, struct why *why)
+{
+    struct why trouble;
+    for (size_t i = 0; i < batch->n; i++)
+        if (batch->items[i].info.ultimate)
+            take_built(batch, span_str(batch->items[i].info.path), &batch->items[i].info.nar_hash, why);
+    if (built_each(&audit->local.config, take_built, batch, &trouble) != OK && audit->troubles.len < (1 << 16))
+        buf_fmt(&audit->troubles, "  what was built here: %s\n", trouble.text);
+    return buf_done(&audit->troubles, why);
+}
+
 void audit_own_check(const struct audit *audit, struct audit_item *item)
 {
     const struct audit_own *own = &audit->own;
     bool by[OWN_MAX] = { false };
-    if (item->info.ultimate)
-        return;
-    if (own->n > 0 && item->info.sigs != NULL)
+    if (!item->built && own->n > 0 && item->info.sigs != NULL)
         local_signed_by(&item->info, &item->path, own->keys, own->n, by);
     for (size_t i = 0; i < own->n && !item->own; i++)
         if (by[i]) {
@@ -103,9 +126,11 @@ void audit_own_check(const struct audit *audit, struct audit_item *item)
                  SPAN_FMT(own->keys[i].name));
         }
     for (const struct audit_fact *fact = item->facts; fact != NULL && own->has_vkey && !item->own; fact = fact->next)
-        if (memcmp(fact->evidence.key->key, own->vkey.key, sizeof own->vkey.key) == 0) {
+        if (!fact->built && memcmp(fact->evidence.key->key, own->vkey.key, sizeof own->vkey.key) == 0) {
             item->own = true;
-            fail(&item->why_own, OK, "it stands in the log %.*s, index %llu, under this machine's key %.*s, but was not built here",
-                 SPAN_FMT(fact->evidence.origin), (unsigned long long)fact->evidence.index, SPAN_FMT(own->vkey.name));
+            fail(&item->why_own, OK,
+                 "it stands in the log %.*s, index %llu, under this machine's key %.*s, but was not built here%s",
+                 SPAN_FMT(fact->evidence.origin), (unsigned long long)fact->evidence.index, SPAN_FMT(own->vkey.name),
+                 item->built ? " with those bytes" : "");
         }
 }

@@ -15,7 +15,7 @@ static const struct {
     [AUDIT_ATTESTED] = { "attested", "builders whom the trust file names built exactly this" },
     [AUDIT_ADDRESSED] = { "content-addressed", "a source, a derivation or a fixed output: its content is its name" },
     [AUDIT_EXEMPT] = { "exempt", "an `exempt` line of the trust file covers it" },
-    [AUDIT_BUILT_HERE] = { "built-here", "this store's database says that it was built here" },
+    [AUDIT_BUILT_HERE] = { "built-here", "this machine built it: its store's database says so, or what was noted of its builds" },
     [AUDIT_VOUCHED] = { "vouched", "a cache of the trust file served it: who built it is not known" },
     [AUDIT_UNEXPLAINED] = { "unexplained", "nobody answers for it" },
     [AUDIT_CONTRADICTED] = { "contradicted", "somebody whom the trust file names attested other bytes for this path" },
@@ -76,9 +76,9 @@ static bool is_bad(const struct audit *audit, const struct audit_item *item)
 
 static enum err add_json(struct audit *audit, const struct audit_item *item, const struct nixdb_paths *dependents, struct why *why)
 {
-    json_t *object = json_pack("{s:s, s:s, s:s, s:b, s:b, s:b}", "path", item->info.path, "class", classes[item->class].name, "why",
-                               detail(item), "builtHere", item->info.ultimate, "contested", item->contested, "falseAddress",
-                               item->path.false_address);
+    json_t *object =
+        json_pack("{s:s, s:s, s:s, s:b, s:b, s:b}", "path", item->info.path, "class", classes[item->class].name, "why",
+                  detail(item), "builtHere", item->built, "contested", item->contested, "falseAddress", item->path.false_address);
     if (object != NULL && item->own)
         json_object_set_new(object, "alarm", json_string(item->why_own.text));
     if (object != NULL && item->would_refuse)

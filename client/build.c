@@ -270,11 +270,13 @@ static enum err sign(const struct making *making, const struct statement *statem
 static enum err name_subjects(struct making *making, struct attestation *out, struct why *why)
 {
     out->subjects = calloc(making->n + 1, sizeof *out->subjects);
-    if (out->subjects == NULL)
+    out->nar_hashes = calloc(making->n + 1, sizeof *out->nar_hashes);
+    if (out->subjects == NULL || out->nar_hashes == NULL)
         return fail(why, ERR_ENV, "out of memory");
     qsort(making->subjects, making->n, sizeof *making->subjects, by_output);
     for (size_t i = 0; i < making->n; i++) {
         out->subjects[i] = span_dup_str(making->subjects[i].path);
+        out->nar_hashes[i] = making->subjects[i].nar_hash;
         out->subjects_n++;
         if (out->subjects[i] == NULL)
             return fail(why, ERR_ENV, "out of memory");
@@ -397,6 +399,7 @@ void attestation_free(struct attestation *attestation)
     for (size_t i = 0; i < attestation->subjects_n; i++)
         free(attestation->subjects[i]);
     free(attestation->subjects);
+    free(attestation->nar_hashes);
     buf_free(&attestation->lines);
     *attestation = (struct attestation){ 0 };
 }

@@ -50,6 +50,7 @@ struct attestation {
     struct buf lines;           /* JSON lines, as POST /attestations takes them: the input list where needed, then the envelope */
     struct hash entry;          /* SHA-256 of the envelope */
     char **subjects;            /* the paths attested */
+    struct hash *nar_hashes;    /* of each */
     size_t subjects_n;
 };
 

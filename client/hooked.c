@@ -1,6 +1,7 @@
 #include "client/hooked.h"
 
 #include "client/builder_state.h"
+#include "client/built.h"
 #include "client/rebuild.h"
 #include "client/ticket.h"
 
@@ -49,6 +50,8 @@ enum err hooked_attest(const struct client_config *config, const struct secret_k
         err = put(config, &build, &attestation, why);
     if (err != OK)
         fail_in(why, err, "%s is not attested", hooked->drv_path);
+    else
+        err = built_add(config, &attestation, why);
     attestation_free(&attestation);
     nixdb_close(db);
     nix_env_free(&env);
