@@ -96,8 +96,7 @@ bool span_decimal(struct span s, uint64_t max, uint64_t *out)
     return true;
 }
 
-/* Decodes one UTF-8 character; its length, or 0 where it is invalid. */
-static size_t utf8_char(struct span s, uint32_t *out)
+size_t span_utf8_char(struct span s, uint32_t *out)
 {
     uint8_t first = s.data[0];
     if (first < 0x80) {
@@ -124,7 +123,7 @@ bool span_utf8(struct span s)
 {
     while (s.len > 0) {
         uint32_t character;
-        size_t len = utf8_char(s, &character);
+        size_t len = span_utf8_char(s, &character);
         if (len == 0)
             return false;
         s = span_of(s.data + len, s.len - len);
@@ -143,7 +142,7 @@ bool span_has_space_or_plus(struct span s)
 {
     while (s.len > 0) {
         uint32_t character;
-        size_t len = utf8_char(s, &character);
+        size_t len = span_utf8_char(s, &character);
         if (len == 0 || character == '+' || is_unicode_space(character))
             return true;
         s = span_of(s.data + len, s.len - len);

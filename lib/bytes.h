@@ -73,6 +73,8 @@ bool span_decimal(struct span s, uint64_t max, uint64_t *out);
 
 /* Is `s` valid UTF-8 (RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF)? */
 bool span_utf8(struct span s);
+/* The first character of `s`, which is not empty: its length, or 0 where it is no valid UTF-8. */
+size_t span_utf8_char(struct span s, uint32_t *out);
 /* Does `s` hold a character with the Unicode White_Space property, or a plus sign? Wants valid UTF-8. What a key name
  * must not have: signed-note, "Format". */
 bool span_has_space_or_plus(struct span s);

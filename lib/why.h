@@ -29,7 +29,8 @@ struct why {
 #endif
 
 /* Sets `why` (which may be NULL) to the formatted text, cut where it is too long, and returns `err`, so that a
- * refusal is one statement. Control characters in the result are replaced by '?': quoted input cannot forge lines. */
+ * refusal is one statement. Control characters in the result, and what is no UTF-8, are replaced by '?': quoted input cannot forge
+ * lines, nor keep a report from being JSON. */
 enum err fail(struct why *why, enum err err, const char *fmt, ...) STELE_PRINTF(3, 4);
 
 /* Puts the formatted text and ": " in front of what `why` says already, and returns `err`. */
