@@ -28,7 +28,9 @@ static enum err judge_batch(struct filling *filling, struct why *why)
 {
     struct audit *audit = filling->audit;
     struct audit_batch *batch = &filling->batch;
-    enum err err = audit_load(audit, batch, why);
+    enum err err = audit_index(batch, why);
+    if (err == OK)
+        err = audit_load(audit, batch, why);
     if (err == OK && batch->n > 0)
         err = audit_gather(audit, batch, why);
     if (err == OK && batch->n > 0)

@@ -83,7 +83,7 @@ struct audit {
 };
 
 /* audit_evidence.c: finds what is known of a batch's paths. ERR_ENV where memory is short; what could not be asked is noted. */
-enum err audit_index(struct audit_batch *batch, struct why *why);
+enum err audit_index(struct audit_batch *batch, struct why *why); /* before all else: a path that comes twice is dropped once */
 struct audit_item *audit_find(const struct audit_batch *batch, struct span path);
 enum err audit_gather(struct audit *audit, struct audit_batch *batch, struct why *why);
 /* audit_judge.c: the trust file's word for each, and the class. */

@@ -10,7 +10,6 @@ struct taking {
     struct audit *audit;
     struct audit_batch *batch;
     struct prover *prover;
-    const char *source;
 };
 
 static const char own_store[] = "own store";
@@ -32,8 +31,17 @@ enum err audit_index(struct audit_batch *batch, struct why *why)
     batch->slots = calloc(batch->slots_n, sizeof *batch->slots);
     if (batch->slots == NULL)
         return fail(why, ERR_ENV, "out of memory");
-    for (size_t i = 0; i < batch->n; i++)
-        *slot_of(batch, span_str(batch->items[i].info.path)) = (uint32_t)i + 1;
+    size_t n = 0;
+    for (size_t i = 0; i < batch->n; i++) {
+        uint32_t *slot = slot_of(batch, span_str(batch->items[i].info.path));
+        if (*slot != 0) {
+            nixdb_info_free(&batch->items[i].info);
+            continue;
+        }
+        batch->items[n++] = batch->items[i];
+        *slot = (uint32_t)n;
+    }
+    batch->n = n;
     return OK;
 }
 
@@ -98,9 +106,9 @@ static enum err take_item(void *ctx, const struct evidence_item *evidence, struc
     return err;
 }
 
-static enum err prove(struct taking *taking, struct span bundles, struct why *why)
+static enum err prove(struct taking *taking, const char *source, struct span bundles, struct why *why)
 {
-    enum err err = prover_put(taking->prover, span_of(NULL, 0), bundles, taking->source, why);
+    enum err err = prover_put(taking->prover, span_of(NULL, 0), bundles, source, why);
     while (err == OK && prover_full(taking->prover))
         err = prover_take(taking->prover, true, why);
     return err;
@@ -109,7 +117,7 @@ static enum err prove(struct taking *taking, struct span bundles, struct why *wh
 static enum err take_answer(void *ctx, struct span hash_parts, struct span bundles, struct why *why)
 {
     (void)hash_parts;
-    return prove(ctx, bundles, why);
+    return prove(ctx, "log", bundles, why);
 }
 
 static void note(struct audit *audit, const char *what, struct span name, const struct why *trouble)
@@ -118,29 +126,30 @@ static void note(struct audit *audit, const char *what, struct span name, const 
         buf_fmt(&audit->troubles, "  %s%.*s: %s\n", what, SPAN_FMT(name), trouble->text);
 }
 
-/* Proofs at hand: one bundle after another, so that checkpoints are shared. */
+/* Proofs at hand: each file by itself, so that one that is torn, or a cache's rubbish, takes no other's with it. */
 static enum err near_proofs(struct taking *taking, struct why *why)
 {
     struct audit *audit = taking->audit;
-    struct buf bundles = BUF_EMPTY;
+    struct buf own = BUF_EMPTY, sidecar = BUF_EMPTY;
     struct why trouble;
     enum err err = OK;
     for (size_t i = 0; i < taking->batch->n && err == OK; i++) {
         struct span part = taking->batch->items[i].path.path.path.hash_part;
-        size_t before = bundles.len;
-        if (proofs_own(&audit->local.config, part, &bundles, &trouble) != OK) {
+        buf_clear(&own);
+        buf_clear(&sidecar);
+        if (proofs_own(&audit->local.config, part, &own, &trouble) != OK)
             note(audit, own_store, span_str(""), &trouble);
-            bundles.len = before;
-        }
-        if (audit->cache != NULL && proofs_sidecar(audit->local.client, audit->cache, part, &bundles, &trouble) != OK)
+        else
+            err = prove(taking, own_store, span_buf(&own), why);
+        if (err != OK || audit->cache == NULL)
+            continue;
+        if (proofs_sidecar(audit->local.client, audit->cache, part, &sidecar, &trouble) != OK)
             note(audit, audit->cache, span_str(""), &trouble);
-        if (bundles.len > BUNDLES_BYTES_MAX || (i + 1 == taking->batch->n && bundles.len > 0)) {
-            taking->source = own_store;
-            err = prove(taking, span_buf(&bundles), why);
-            buf_clear(&bundles);
-        }
+        else
+            err = prove(taking, audit->cache, span_buf(&sidecar), why);
     }
-    buf_free(&bundles);
+    buf_free(&own);
+    buf_free(&sidecar);
     return err;
 }
 
@@ -158,7 +167,6 @@ static enum err ask_logs(struct taking *taking, bool *looked_up, struct why *why
     proofs_builders(&builders, &local->trust);
     enum err err = parts.failed || builders.failed ? fail(why, ERR_ENV, "out of memory") : OK;
     const struct proofs_asked asked = { .hash_parts = span_buf(&parts), .builders = span_buf(&builders) };
-    taking->source = "log";
     for (size_t i = 0; i < local->policy.logs_n && err == OK; i++) {
         struct why trouble;
         struct span url;
@@ -215,9 +223,7 @@ enum err audit_gather(struct audit *audit, struct audit_batch *batch, struct why
                            .take = take_item,
                            .ctx = &taking };
     bool looked_up = false;
-    enum err err = audit_index(batch, why);
-    if (err == OK)
-        err = prover_new(&taking.prover, &prove, why);
+    enum err err = prover_new(&taking.prover, &prove, why);
     if (err == OK)
         err = near_proofs(&taking, why);
     if (err == OK && audit->local.look_up)

@@ -155,12 +155,25 @@ cp "$W"/state/proofs/*.tlog-proof "$W/cache/"
 accepts "a cache with its proofs beside it" stele audit --cache "$W/cache" --offline
 says "path by path" "^attested .*-app" "$W/out"
 accepts "by URL, for what is in the store" audit --cache "file://$W/cache" --offline
+first=$(cd "$W/cache" && find . -name '*.narinfo' | sort | head -n 1 | sed 's/narinfo$/tlog-proof/')
+[ ! -e "$W/cache/$first" ] || mv "$W/cache/$first" "$W/good.tlog-proof"
+echo rubbish >"$W/cache/$first"
+stele audit --cache "$W/cache" --offline >"$W/out" 2>&1
+says "what is no proof takes no other path's with it" "^5 paths: [34] attested" "$W/out"
+rm "$W/cache/$first"
+[ ! -e "$W/good.tlog-proof" ] || mv "$W/good.tlog-proof" "$W/cache/$first"
 narinfo=$W/cache/$(basename "$app" | cut -c1-32).narinfo
 cp "$narinfo" "$W/good.narinfo"
 sed -i 's/^NarSize: .*/NarSize: 4096/' "$narinfo"
 refuses "a narinfo that says something else" "^contradicted .*-app" stele audit --cache "$W/cache" --offline
 
+{ printf 'StorePath: /nix/\377\n' && sed 1d "$W/good.narinfo"; } >"$narinfo"
+refuses "a narinfo of other bytes than UTF-8" "are unexplained" stele audit --cache "$W/cache" --offline --json
+accepts "leaves the report JSON" sh -c "sed '/^stele audit/d' '$W/out' | jq -e '.counts.attested > 0 and (.troubles | contains(\"narinfo: \"))'"
 cp "$W/good.narinfo" "$narinfo"
+accepts "a path that is named twice" stele audit --cache "$W/cache" --offline "$app" "$app"
+says "is looked at once" "^1 paths: 1 attested$" "$W/out"
+accepts "also in a store" audit --offline "$fetched" "$fetched"
 refuses "a path that is named, and is not there" "planted is not in the cache" stele audit --cache "$W/cache" --offline "$planted"
 accepts "one that is" stele audit --cache "$W/cache" --offline "$app"
 says "alone" "^1 paths: 1 attested" "$W/out"
