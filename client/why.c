@@ -20,8 +20,9 @@ struct inquiry {
     const char *dir;
     struct http_client *client;
     char hash_part[HASH_PART_LEN + 1];
-    bool passed; /* some upstream's path passes */
-    bool found;  /* some upstream has it */
+    bool passed;   /* some upstream's path passes */
+    bool found;    /* some upstream has it */
+    size_t silent; /* so many upstreams gave no answer */
     bool json;
     json_t *report; /* one object an upstream */
     struct evidence_heads heads;
@@ -164,6 +165,7 @@ static enum err ask_upstream(struct inquiry *inquiry, const char *upstream, stru
     struct span hash_part = span_str(inquiry->hash_part);
     bool found = false;
     enum err err = gather_narinfo(&gathered, inquiry->client, upstream, hash_part, &found, &trouble);
+    inquiry->silent += err == ERR_ENV;
     if (err != OK || !found) {
         err = show_absent(inquiry, upstream, err != OK ? trouble.text : "this cache does not have it", why);
         goto out;
@@ -197,6 +199,19 @@ out:
     return err;
 }
 
+/* Nothing passes: that is the answer, unless it could not be asked for. */
+static enum err conclude(const struct inquiry *inquiry, struct why *why)
+{
+    if (inquiry->found)
+        return fail(why, ERR_REFUSED, "the gate refuses this path");
+    if (inquiry->config.upstreams.n == 0)
+        return fail(why, ERR_ENV, "no `upstream URL` in the configuration: the gate has no cache to take it from");
+    if (inquiry->silent > 0)
+        return fail(why, ERR_ENV, "of %zu upstream caches %zu gave no answer, and no other has this path",
+                    inquiry->config.upstreams.n, inquiry->silent);
+    return fail(why, ERR_REFUSED, "no upstream cache has this path");
+}
+
 static enum err inquire(struct inquiry *inquiry, const char *path, struct why *why)
 {
     struct http_client_config client = { .netrc_file = inquiry->config.netrc_file, .allow_file = true };
@@ -225,9 +240,7 @@ static enum err inquire(struct inquiry *inquiry, const char *path, struct why *w
     } else if (!inquiry->passed) {
         err = why_last_of(&inquiry->config, span_str(inquiry->hash_part), why);
     }
-    if (err == OK && !inquiry->passed)
-        err = fail(why, ERR_REFUSED, inquiry->found ? "the gate refuses this path" : "no upstream cache has this path");
-    return err;
+    return err == OK && !inquiry->passed ? conclude(inquiry, why) : err;
 }
 
 enum err run_why(int argc, char **argv, struct why *why)

@@ -205,7 +205,16 @@ new_gate
 is "control: enforced, it is refused" 404 "/$manual_part.narinfo"
 
 # Nothing opens because something is down.
+because() { # WHAT REASON STATUS PATH: so `stele why` ends
+    stele why --config "$W/gate.conf" "$4" >"$W/out" 2>&1
+    same "$1: status $3" "$3" $?
+    says "which is told" "$2" "$W/out"
+}
+because "what no cache has" "no upstream cache has this path" 1 00000000000000000000000000000000
 stop cache
 new_gate >"$W/out"
 is "an upstream that is down" 404 "/$part.narinfo"
+because "why does not take that for an answer" "of 1 upstream caches 1 gave no answer" 4 "$library"
+sed -i '/^upstream /d' "$W/gate.conf"
+because "nor that there is none to ask" "no .upstream URL. in the configuration" 4 "$library"
 done_testing
