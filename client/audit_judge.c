@@ -3,38 +3,7 @@
 
 #include <stdlib.h>
 
-#include "client/prove.h"
-#include "client/trail_follow.h"
-#include "client/trail_memory.h"
-
-/* `inputs attested`: the trail of one path, followed at the first question about it. */
-struct following {
-    struct audit *audit;
-    const struct audit_item *item;
-    struct trail *trail;
-};
-
-static enum err attested(void *ctx, const struct trust_evidence *evidence, bool *out, struct why *reason, struct why *why)
-{
-    struct following *following = ctx;
-    struct local *local = &following->audit->local;
-    enum err err = OK;
-    if (following->trail == NULL) {
-        struct trail_config config = { &local->policy, &local->trust, following->audit->memory, prove_threads(), &local->config };
-        struct trail_sources sources = { &local->config, &local->policy, &local->trust, local->look_up ? local->client : NULL,
-                                         local->db,      &local->env };
-        enum trail_state state;
-        err = trail_new(&following->trail, &config, why);
-        if (err == OK)
-            err = trail_ask(following->trail, &following->item->path.path, why);
-        if (err == OK)
-            err = trail_follow(&sources, following->trail, &state, NULL, &following->audit->troubles, why);
-        if (err != OK)
-            return err;
-    }
-    struct trust_inputs inputs = trail_inputs(following->trail);
-    return inputs.attested(inputs.ctx, evidence, out, reason, why);
-}
+#include "client/local_trail.h"
 
 static bool same_content(const struct audit_item *item, const struct subject *subject)
 {
@@ -137,8 +106,8 @@ static void hold_against_gate(const struct audit *audit, struct audit_item *item
 
 static enum err judge_one(struct audit *audit, struct audit_item *item, struct why *why)
 {
-    struct following following = { audit, item, NULL };
-    struct trust_inputs inputs = { attested, &following };
+    struct local_trail trail = { &audit->local, &item->path.path, audit->memory, &audit->troubles, NULL };
+    struct trust_inputs inputs = local_trail_inputs(&trail);
     struct trust_evidence *evidence = NULL;
     enum trust_reason *reasons = NULL;
     struct trust_result result;
@@ -161,7 +130,7 @@ static enum err judge_one(struct audit *audit, struct audit_item *item, struct w
         audit_own_check(audit, item);
         hold_against_gate(audit, item);
     }
-    trail_free(following.trail);
+    local_trail_free(&trail);
     free(evidence);
     free(reasons);
     return err;

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "client/local_trail.h"
 #include "client/memory.h"
 #include "lib/sys/key.h"
 
@@ -198,6 +199,8 @@ static enum err find_evidence(struct local *local, const struct storepath *path,
 
 static enum err weigh(struct local *local, const struct trust_path *path, struct local_verdict *out, struct why *why)
 {
+    struct local_trail trail = { .local = local, .path = path, .troubles = &out->troubles };
+    struct trust_inputs inputs = local_trail_inputs(&trail);
     struct trust_evidence *evidence = NULL;
     enum trust_reason *reasons = NULL;
     size_t n;
@@ -205,10 +208,10 @@ static enum err weigh(struct local *local, const struct trust_path *path, struct
     if (err == OK && (reasons = calloc(n + 1, sizeof *reasons)) == NULL)
         err = fail(why, ERR_ENV, "out of memory");
     if (err == OK)
-        err = trust_judge(&local->trust, path, evidence, n, local->inputs.attested != NULL ? &local->inputs : NULL, reasons,
-                          &out->result, why);
+        err = trust_judge(&local->trust, path, evidence, n, &inputs, reasons, &out->result, why);
     for (size_t i = 0; i < n && err == OK; i++)
         out->contradicted |= (reasons[i] == OTHER_BYTES || reasons[i] == OTHER_REFERENCES) && out->result.verdict == TRUST_REFUSED;
+    local_trail_free(&trail);
     free(evidence);
     free(reasons);
     return err;

@@ -14,8 +14,7 @@ struct local {
     struct nix_env env;
     struct nixdb *db;
     struct http_client *client;
-    bool look_up;               /* logs are asked */
-    struct trust_inputs inputs; /* as in `struct judge`; none after local_open */
+    bool look_up; /* logs are asked */
 };
 
 /* What the database says of a path, as the trust file is asked about it. Borrows from the info. */

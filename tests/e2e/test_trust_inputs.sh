@@ -37,6 +37,8 @@ accepts "what was built from attested things alone gets in" gets "$app"
 refuses "what was built from something that nobody attested does not" "$nowhere" gets "$top"
 refuses "why says where its trail ends" "its trail ends 2 steps? down, at .*-unattested" stele why --config "$W/gate.conf" "$top"
 accepts "and that the other's does not" stele why --config "$W/gate.conf" "$app"
+refuses "so does verify" "does not count: what it was built from .* at .*-unattested" stele verify --config "$W/gate.conf" "$top"
+accepts "of a path in the store" stele verify --config "$W/gate.conf" "$app"
 accepts "what is complete is remembered" grep -q "^$app " "$W/gate-$gates/trails"
 # requests: how many the log has answered so far; each time it is asked, that is one more.
 requests() { curl -s "$(url log)/metrics" | sed -n 's/^stele_log_http_requests_total //p'; }
