@@ -39,25 +39,28 @@ static bool verified_in(const struct evidence *among, const struct evidence_item
     return false;
 }
 
-static void add(struct buf *out, size_t before, const struct evidence_item *item)
+static bool add(struct buf *out, size_t before, const struct evidence_item *item)
 {
-    if (item->proof_len > 0 && out->len - before + item->proof_len <= SIDECAR_BYTES_MAX)
+    bool fits = item->proof_len > 0 && out->len - before + item->proof_len <= SIDECAR_BYTES_MAX;
+    if (fits)
         buf_span(out, span_of(item->proof_text, item->proof_len));
+    return fits;
 }
 
 enum err sidecar_merge(struct buf *out, const struct policy *policy, struct span old, const struct evidence *fresh,
-                       struct span hash_part, struct why *why)
+                       struct span hash_part, bool *proves, struct why *why)
 {
     struct evidence there = { 0 };
     size_t before = out->len;
+    *proves = false;
     enum err err = evidence_add(&there, old, "sidecar", policy, NULL, why);
     /* What verifies first, whatever else there is. */
     for (size_t i = 0; i < there.n && err == OK; i++)
-        if (there.items[i]->proven)
-            add(out, before, there.items[i]);
+        if (there.items[i]->proven && add(out, before, there.items[i]))
+            *proves |= names(there.items[i], hash_part);
     for (size_t i = 0; i < fresh->n && err == OK; i++)
         if (fresh->items[i]->proven && names(fresh->items[i], hash_part) && !verified_in(&there, fresh->items[i]))
-            add(out, before, fresh->items[i]);
+            *proves |= add(out, before, fresh->items[i]);
     for (size_t i = 0; i < there.n && err == OK; i++)
         if (!there.items[i]->proven && !verified_in(fresh, there.items[i]))
             add(out, before, there.items[i]);

@@ -28,7 +28,9 @@ struct staple {
     size_t parts_n, parts_cap;
     struct buf wanted;              /* hash parts to ask the logs for, a line each */
     bool all;                       /* the logs are asked for what has proofs already, too */
-    size_t asked, written, without; /* hash parts looked up, sidecars written, paths without a proof */
+    size_t asked, written, without; /* hash parts looked up, sidecars written, paths without a proof that verifies */
+    size_t silent;                  /* logs that gave no answer, or not all of it */
+    bool failed;                    /* not the log: what it answered could not be put */
 };
 
 static enum err add_part(struct staple *staple, struct span part, struct why *why)
@@ -108,16 +110,15 @@ static enum err write_sidecar(struct staple *staple, struct span part, struct sp
     return err;
 }
 
-/* Puts what is new beside what stands there, where that changes anything. *has tells of a proof that stands there now. */
+/* Puts what is new beside what stands there, where that changes anything. *has: one of the path that verifies stands there now. */
 static enum err staple_one(struct staple *staple, struct span part, const struct evidence *fresh, bool *has, struct why *why)
 {
     struct buf old = BUF_EMPTY, merged = BUF_EMPTY;
     enum err err = read_sidecar(staple, part, &old, why);
     if (err == OK)
-        err = sidecar_merge(&merged, &staple->policy, span_buf(&old), fresh, part, why);
+        err = sidecar_merge(&merged, &staple->policy, span_buf(&old), fresh, part, has, why);
     if (err == OK && merged.len > 0 && !span_eq(span_buf(&old), span_buf(&merged)))
         err = write_sidecar(staple, part, span_buf(&merged), why);
-    *has = err == OK && merged.len > 0;
     buf_free(&old);
     buf_free(&merged);
     return err;
@@ -178,6 +179,7 @@ static enum err from_log(void *ctx, struct span hash_parts, struct span bundles,
         if (fresh.n > 0)
             err = staple_one(staple, part, &fresh, &has, why);
     }
+    staple->failed = err != OK;
     evidence_free(&fresh);
     return err;
 }
@@ -191,19 +193,33 @@ static struct span take_some(struct span *rest, size_t n)
     return span_cut(from, 0, from.len - rest->len);
 }
 
-static enum err ask_logs(struct staple *staple, struct why *why)
+static enum err ask_log(struct staple *staple, size_t log, struct why *why)
 {
     const struct proofs_taker taker = { from_log, staple };
+    struct span rest = span_buf(&staple->wanted);
     enum err err = OK;
-    for (size_t log = 0; log < staple->policy.logs_n && err == OK; log++) {
-        struct span rest = span_buf(&staple->wanted);
-        staple->asked = 0;
-        while (rest.len > 0 && err == OK) {
-            const struct proofs_asked asked = { .hash_parts = take_some(&rest, ASKED_AT_ONCE), .builders = PROOFS_OF_ANYBODY };
-            err = proofs_log_many(staple->client, &staple->config, &staple->policy, log, &asked, &taker, why);
-        }
+    staple->asked = 0;
+    while (rest.len > 0 && err == OK) {
+        const struct proofs_asked asked = { .hash_parts = take_some(&rest, ASKED_AT_ONCE), .builders = PROOFS_OF_ANYBODY };
+        err = proofs_log_many(staple->client, &staple->config, &staple->policy, log, &asked, &taker, why);
     }
     return err;
+}
+
+/* One after another: one that is down keeps nothing of the others' from the cache. */
+static enum err ask_logs(struct staple *staple, struct why *why)
+{
+    for (size_t log = 0; log < staple->policy.logs_n; log++) {
+        enum err err = ask_log(staple, log, why);
+        if (err != OK && staple->failed)
+            return err;
+        if (err != OK) {
+            cli_progress_end();
+            fprintf(stderr, "%s\n", why->text);
+            staple->silent++;
+        }
+    }
+    return OK;
 }
 
 /* Which paths are still without a proof? */
@@ -212,10 +228,15 @@ static enum err count_without(struct staple *staple, struct why *why)
     struct span rest = span_buf(&staple->wanted), part;
     enum err err = OK;
     while (err == OK && !staple->http && span_line(&rest, &part)) {
-        struct buf there = BUF_EMPTY;
+        struct buf there = BUF_EMPTY, merged = BUF_EMPTY;
+        const struct evidence none = { 0 };
+        bool has = false;
         err = read_sidecar(staple, part, &there, why);
-        staple->without += there.len == 0;
+        if (err == OK)
+            err = sidecar_merge(&merged, &staple->policy, span_buf(&there), &none, part, &has, why);
+        staple->without += !has;
         buf_free(&there);
+        buf_free(&merged);
     }
     return err;
 }
@@ -251,6 +272,8 @@ static enum err staple_cache(struct staple *staple, const struct cli_args *paths
         printf("%zu paths: %zu sidecars written%s", staple->parts_n, staple->written, staple->http ? "\n" : "");
     if (err == OK && !staple->http)
         printf(", %zu without a proof\n", staple->without);
+    if (err == OK && staple->silent > 0)
+        err = fail(why, ERR_ENV, "of %zu logs %zu gave no answer", staple->policy.logs_n, staple->silent);
     free(own);
     return err;
 }
@@ -342,6 +365,7 @@ static enum err print_proofs(struct staple *staple, const char *text, struct why
     struct storepath path;
     struct buf own = BUF_EMPTY, merged = BUF_EMPTY, line = BUF_EMPTY;
     struct printing printing = { .policy = &staple->policy };
+    bool proves = false;
     const struct proofs_taker taker = { take_to_print, &printing };
     enum err err = storepath_parse(&path, span_str(text), why);
     if (err == OK)
@@ -359,8 +383,8 @@ static enum err print_proofs(struct staple *staple, const char *text, struct why
             fprintf(stderr, "%s\n", trouble.text);
     }
     if (err == OK)
-        err = sidecar_merge(&merged, &staple->policy, span_of(NULL, 0), &printing.fresh, path.hash_part, why);
-    if (err == OK && merged.len == 0)
+        err = sidecar_merge(&merged, &staple->policy, span_of(NULL, 0), &printing.fresh, path.hash_part, &proves, why);
+    if (err == OK && !proves)
         staple->without++;
     else if (err == OK && fwrite(merged.data, 1, merged.len, stdout) != merged.len)
         err = fail(why, ERR_ENV, "cannot write the proofs");

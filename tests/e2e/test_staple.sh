@@ -78,8 +78,14 @@ accepts "again" stele staple --config "$W/near.conf" "$W/cache" "$app"
 says "nothing is written" ": 0 sidecars written" "$W/out"
 serve_network || exit 1
 sed 's/^index .*/index 99/' "$W/good.tlog-proof" >"$W/cache/$part.tlog-proof"
-accepts "beside one that does not verify" stele staple --all "$W/cache" "$app"
+accepts "one that does not verify is no reason not to ask the log" stele staple "$W/cache" "$app"
 same "both that do are put" 2 "$(proofs "$W/cache/$part.tlog-proof")"
+same "beside it" 3 "$(grep -c '^index ' "$W/cache/$part.tlog-proof")"
+without_address log "$W/policy" >"$W/near-policy"
+printf 'policy near-policy\nstate b-state\n' >"$W/near.conf"
+sed 's/^index .*/index 99/' "$W/good.tlog-proof" >"$W/cache/$part.tlog-proof"
+accepts "where no log has an address" stele staple --config "$W/near.conf" "$W/cache" "$app"
+says "nor is that a proof" "^1 paths: 0 sidecars written, 1 without a proof" "$W/out"
 echo rubbish >"$W/cache/$part.tlog-proof"
 accepts "what is no proof" stele staple "$W/cache" "$app"
 accepts "is replaced" sh -c "! grep -q rubbish $W/cache/$part.tlog-proof"
@@ -97,6 +103,17 @@ else
 fi
 chmod 755 "$W/cache"
 refuses "no cache" "no folder .*/nothing" stele staple "$W/nothing"
+
+echo "# a policy of two logs, the first of which is down"
+stele keygen down.example/log --out "$W/down" --type log >"$W/out" 2>&1
+{ echo "log $(cat "$W/down.pub") http://127.0.0.1:9" && cat "$W/policy"; } >"$W/two-policy"
+printf 'policy two-policy\nstate b-state\n' >"$W/two.conf"
+rm "$W/cache/$part.tlog-proof"
+stele staple --config "$W/two.conf" "$W/cache" "$app" >"$W/out" 2>&1
+same "is told of: status 4" 4 $?
+says "by name" "^http://127.0.0.1:9/outputs: " "$W/out"
+says "in sum" "of 2 logs 1 gave no answer" "$W/out"
+same "and keeps nothing of the other's from the cache" 2 "$(proofs "$W/cache/$part.tlog-proof")"
 
 echo "# a cache that is written to by HTTP"
 if nginx -V 2>&1 | grep -q http_dav_module; then
