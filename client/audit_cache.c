@@ -5,7 +5,10 @@
 
 #include "lib/sys/file.h"
 
-enum { TROUBLES_MAX = 100 }; /* told */
+enum {
+    TROUBLES_MAX = 100, /* told */
+    PAGE_PATHS = 1000,  /* read of the database at once */
+};
 
 struct listing {
     struct audit *audit;
@@ -104,11 +107,38 @@ static enum err each_name(void *ctx, const char *name, struct why *why)
     return storepath_hash_part_ok(base) ? ask(ctx, base, NULL, why) : OK;
 }
 
-static enum err each_valid(void *ctx, const struct nixdb_info *info, struct why *why)
+static enum err add_path(void *ctx, const struct nixdb_info *info, struct why *why)
 {
-    struct storepath path;
-    enum err err = storepath_parse(&path, span_str(info->path), why);
-    return err == OK ? ask(ctx, path.hash_part, NULL, why) : err;
+    struct buf *page = ctx;
+    buf_fmt(page, "%s\n", info->path);
+    return buf_done(page, why);
+}
+
+/* Over HTTP a cache has no list of what it has: it is asked for what is in this store. A page at a time: while the cache and the logs
+ * are asked, the database is not held. */
+static enum err ask_for_all(struct listing *listing, struct why *why)
+{
+    struct buf page = BUF_EMPTY, after = BUF_EMPTY;
+    enum err err = OK;
+    do {
+        struct span rest, line = { 0 };
+        buf_byte(&after, '\0');
+        buf_clear(&page);
+        err = buf_done(&after, why);
+        if (err == OK)
+            err = nixdb_after(listing->audit->local.db, (const char *)after.data, PAGE_PATHS, add_path, &page, why);
+        for (rest = span_buf(&page); err == OK && span_line(&rest, &line);) {
+            struct storepath path;
+            err = storepath_parse(&path, line, why);
+            if (err == OK)
+                err = ask(listing, path.hash_part, NULL, why);
+        }
+        buf_clear(&after);
+        buf_span(&after, line);
+    } while (err == OK && page.len > 0);
+    buf_free(&page);
+    buf_free(&after);
+    return err;
 }
 
 enum err audit_cache(struct audit *audit, const char *const *paths, size_t n,
@@ -125,8 +155,7 @@ enum err audit_cache(struct audit *audit, const char *const *paths, size_t n,
     }
     if (n > 0 || err != OK)
         return err;
-    /* Over HTTP a cache has no list of what it has: it is asked for what is in this store. */
     if (strncmp(audit->cache, "file://", 7) != 0)
-        return nixdb_each(audit->local.db, each_valid, &listing, why);
+        return ask_for_all(&listing, why);
     return dir_each(audit->cache + 7, each_name, &listing, why);
 }

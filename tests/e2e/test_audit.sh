@@ -154,7 +154,7 @@ refuses "a cache without proofs" "^unexplained .*-app" audit --cache "$W/cache" 
 cp "$W"/state/proofs/*.tlog-proof "$W/cache/"
 accepts "a cache with its proofs beside it" stele audit --cache "$W/cache" --offline
 says "path by path" "^attested .*-app" "$W/out"
-accepts "by URL, for what is in the store" audit --cache "file://$W/cache" --offline
+accepts "by URL" audit --cache "file://$W/cache" --offline
 first=$(cd "$W/cache" && find . -name '*.narinfo' | sort | head -n 1 | sed 's/narinfo$/tlog-proof/')
 [ ! -e "$W/cache/$first" ] || mv "$W/cache/$first" "$W/good.tlog-proof"
 echo rubbish >"$W/cache/$first"
@@ -174,6 +174,21 @@ cp "$W/good.narinfo" "$narinfo"
 accepts "a path that is named twice" stele audit --cache "$W/cache" --offline "$app" "$app"
 says "is looked at once" "^1 paths: 1 attested$" "$W/out"
 accepts "also in a store" audit --offline "$fetched" "$fetched"
+
+# While a cache is slow, Nix writes its database all the same: here one whose readers keep writers out.
+echo "hold $(basename "$app" | cut -c1-32)" >"$W/mode"
+start slow flaky_cache "$W/cache" "$W/mode" || exit 1
+sqlite3 "$db" "pragma journal_mode=delete" >"$W/got"
+stele audit --store "$user" --cache "$(url slow)" --offline >"$W/slow" 2>&1 &
+note asking $!
+tries=0
+until grep -q "$(basename "$app" | cut -c1-32).narinfo" "$W/run/slow.out" || [ $tries -gt 600 ]; do tries=$((tries + 1)) && sleep 0.05; done
+accepts "a cache that takes its time holds up no writer" sqlite3 "$db" "update ValidPaths set registrationTime = registrationTime"
+echo ok >"$W/mode"
+wait "$(cat "$W/run/asking.pid")"
+same "and is audited in the end" "0 5 paths" "$? $(sed -n 's/^\(5 paths\):.*/\1/p' "$W/slow")"
+rm "$W/run/asking.pid"
+stop slow
 refuses "a path that is named, and is not there" "planted is not in the cache" stele audit --cache "$W/cache" --offline "$planted"
 accepts "one that is" stele audit --cache "$W/cache" --offline "$app"
 says "alone" "^1 paths: 1 attested" "$W/out"
