@@ -97,7 +97,7 @@ $O/tests/unit/test_gate_ahead: $O/client/gate_ahead.o
 $O/tests/unit/test_trail $O/tests/unit/test_trail_memory: $(trail_o) $(patsubst %,$O/client/%.o,evidence memory config) \
 	$O/tests/graph.o $O/tests/memory_log.o $O/tests/must.o $O/tests/unit/trail_world.o
 $O/tests/unit/test_evidence: $O/client/evidence.o $O/tests/attestation.o $O/tests/must.o
-$O/tests/unit/test_proofs_rest: $O/client/proofs_rest.o $O/client/proofs.o $(patsubst %,$O/tests/%.o,attestation memory_log must)
+$O/tests/unit/test_proofs_rest: $(patsubst %,$O/client/%.o,proofs_rest proofs proofs_trim) $(patsubst %,$O/tests/%.o,attestation memory_log must)
 $O/tests/unit/test_prove: $(patsubst %,$O/client/%.o,prove evidence memory config) $(patsubst %,$O/tests/%.o,attestation memory_log must)
 $O/tests/unit/test_client_config: $O/client/config.o
 $O/tests/unit/test_ticket: $O/client/ticket_text.o

@@ -3,7 +3,9 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "client/gather.h"
 #include "client/memory.h"
+#include "client/proofs_trim.h"
 #include "client/proofs.h"
 #include "lib/dsse.h"
 #include "lib/statement.h"
@@ -212,10 +214,13 @@ static enum err take(void *ctx, struct span hash_parts, struct span bundles, str
         struct answer *answer = *find(desk, line);
         if (answer == NULL || answer->state != ASKED)
             continue;
+        size_t before = answer->bundles.len;
+        err = proofs_trim(&answer->bundles, span_buf(&desk->lookups->builders), GATHER_SOURCE_BYTES_MAX, why);
+        if (err == OK)
+            err = buf_done(&answer->bundles, why);
+        desk->bytes -= before - answer->bundles.len;
         answer->state = ANSWERED;
         answer->until_ms = now_ms + (answer->bundles.len > 0 ? FOUND_MS : NOTHING_MS);
-        if (answer->bundles.failed)
-            err = fail(why, ERR_ENV, "out of memory");
     }
     pthread_cond_broadcast(&desk->changed);
     pthread_mutex_unlock(&desk->lock);

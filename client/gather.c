@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "client/memory.h"
+#include "client/proofs_trim.h"
 
 void gathered_free(struct gathered *gathered)
 {
@@ -180,10 +181,11 @@ struct direct {
 static enum err ask_directly(void *ctx, size_t log, struct span hash_part, struct buf *bundles, struct why *why)
 {
     const struct direct *direct = ctx;
+    struct span builders = span_buf(&direct->builders);
     enum err err = memory_ask(direct->config, direct->policy, log, direct->client, why);
-    return err != OK ? err
-                     : proofs_log(direct->client, direct->config, direct->policy, log, hash_part, span_buf(&direct->builders),
-                                  bundles, why);
+    if (err == OK)
+        err = proofs_log(direct->client, direct->config, direct->policy, log, hash_part, builders, bundles, why);
+    return err == OK ? proofs_trim(bundles, builders, GATHER_SOURCE_BYTES_MAX, why) : err;
 }
 
 enum err gather_logs(struct gathered *gathered, struct http_client *client, const struct client_config *config,

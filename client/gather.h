@@ -42,7 +42,7 @@ enum err gather_near(struct gathered *gathered, struct http_client *client, cons
 /* Adds what the policy's logs answer: all that builders of the trust file attested. */
 enum err gather_logs(struct gathered *gathered, struct http_client *client, const struct client_config *config,
                      const struct policy *policy, const struct trust *trust, struct span hash_part, struct why *why);
-/* The same by way of `asker`, which does what proofs_log does, for each log that has a URL. */
+/* The same by way of `asker`, which does what proofs_log and proofs_trim do, for each log that has a URL. */
 struct gather_asker {
     enum err (*ask)(void *ctx, size_t log, struct span hash_part, struct buf *bundles, struct why *why);
     void *ctx;

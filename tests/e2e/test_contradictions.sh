@@ -102,4 +102,30 @@ same "those in front of a store print them" 17 "$(proofs_in "$W/printed")"
 stop log
 new_gate "policy log-policy"
 accepts "so that the gate lets in without the log what the seventeenth agrees with" gets 8 "$late"
+serve_network || exit 1
+rm -f "$W/cache/$(part "$late").tlog-proof"
+
+echo "# strangers say much of it, too"
+for i in 1 2 3; do
+    stele keygen "stranger$i.example" --out "$W/stranger$i" >"$W/out" 2>&1
+    cat "$W/stranger$i.pub" >>"$W/builders"
+done
+kill -HUP "$(cat "$W/run/log.pid")"
+statement "$W/state/proofs/$(part "$late").tlog-proof" >"$W/statement"
+for i in 1 2 3; do
+    # shellcheck disable=SC2016
+    for n in $(seq 16); do
+        jq -c --arg name "stranger$i.example" --arg text "$(printf '%034000d' "$n")" '.predicate.runDetails.builder.id = "https://" + $name |
+            .predicate.buildDefinition.internalParameters.text = $text' "$W/statement" | make_attestation sign "$W/stranger$i"
+        echo
+    done >"$W/stranger$i.intoto.jsonl"
+    said() { stele submit "$W/stranger$i.intoto.jsonl" >"$W/out" 2>&1 && echo yes; }
+    same "stranger $i attests it sixteen times, at length" yes "$(soon yes said)"
+done
+accepts "the log's answer is of megabytes" [ "$(curl -s "$(url log)/output/$(part "$late")" | wc -c)" -gt 3000000 ]
+new_gate "policy log-policy"
+accepts "the gate finds its builder's words among theirs" gets 9 "$late"
+accepts "why does" by_hand stele why "$late"
+accepts "verify does" by_hand stele verify "$late"
+accepts "audit does" by_hand stele audit "$late"
 done_testing

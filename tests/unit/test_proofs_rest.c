@@ -4,6 +4,7 @@
 
 #include "client/proofs.h"
 #include "client/proofs_rest.h"
+#include "client/proofs_trim.h"
 #include "lib/proof.h"
 #include "lib/storepath.h"
 #include "tests/attestation.h"
@@ -290,11 +291,46 @@ static void test_anybody(void **state)
     free(url);
 }
 
+/* How many proofs of an answer by both, the stranger's first, are left in so many bytes: the builder's, and all. */
+static size_t trimmed(size_t bytes_max, size_t *ours)
+{
+    struct buf answer = BUF_EMPTY;
+    struct proof_outline outline;
+    struct why why;
+    size_t all = 0;
+    put(&answer, OURS, OURS + THEIRS, 1);
+    put(&answer, 0, 4, 1);
+    assert_int_equal(proofs_trim(&answer, span_buf(&builders), bytes_max, &why), OK);
+    *ours = 0;
+    for (struct span rest = span_buf(&answer); proof_outline_next(&outline, &rest); all++)
+        for (size_t i = 0; i < 4; i++)
+            *ours += span_eq(outline.text, span_buf(&bundles[i]));
+    buf_free(&answer);
+    return all;
+}
+
+/* What strangers say takes no room from a builder. */
+static void test_trim(void **state)
+{
+    size_t ours, both = 0; /* the builder's four, and three of the stranger's */
+    (void)state;
+    for (size_t i = 0; i < 4; i++)
+        both += bundles[i].len;
+    for (size_t i = OURS; i < OURS + 3; i++)
+        both += bundles[i].len;
+    assert_int_equal(trimmed(SIZE_MAX, &ours), THEIRS + 4);
+    assert_int_equal(ours, 4);
+    assert_int_equal(trimmed(both, &ours), 7);
+    assert_int_equal(ours, 4);
+    assert_int_equal(trimmed(1, &ours), 4);
+    assert_int_equal(ours, 4);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_whole),      cmocka_unit_test(test_full),    cmocka_unit_test(test_cut),
-        cmocka_unit_test(test_incomplete), cmocka_unit_test(test_anybody),
+        cmocka_unit_test(test_incomplete), cmocka_unit_test(test_anybody), cmocka_unit_test(test_trim),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
