@@ -47,20 +47,28 @@ static bool add(struct buf *out, size_t before, const struct evidence_item *item
     return fits;
 }
 
-enum err sidecar_merge(struct buf *out, const struct policy *policy, struct span old, const struct evidence *fresh,
-                       struct span hash_part, bool *proves, struct why *why)
+static bool by_builder(const struct trust *trust, const struct evidence_item *item)
+{
+    return trust != NULL && trust_builder(trust, &item->key) >= 0;
+}
+
+enum err sidecar_merge(struct buf *out, const struct policy *policy, const struct trust *trust, struct span old,
+                       const struct evidence *fresh, struct span hash_part, bool *proves, struct why *why)
 {
     struct evidence there = { 0 };
     size_t before = out->len;
     *proves = false;
     enum err err = evidence_add(&there, old, "sidecar", policy, NULL, why);
-    /* What verifies first, whatever else there is. */
-    for (size_t i = 0; i < there.n && err == OK; i++)
-        if (there.items[i]->proven && add(out, before, there.items[i]))
-            *proves |= names(there.items[i], hash_part);
-    for (size_t i = 0; i < fresh->n && err == OK; i++)
-        if (fresh->items[i]->proven && names(fresh->items[i], hash_part) && !verified_in(&there, fresh->items[i]))
-            *proves |= add(out, before, fresh->items[i]);
+    /* What verifies first, whatever else there is; and of that, what a stranger cannot crowd out. */
+    for (int named = 1; named >= 0 && err == OK; named--) {
+        for (size_t i = 0; i < there.n; i++)
+            if (there.items[i]->proven && by_builder(trust, there.items[i]) == named && add(out, before, there.items[i]))
+                *proves |= names(there.items[i], hash_part);
+        for (size_t i = 0; i < fresh->n; i++)
+            if (fresh->items[i]->proven && by_builder(trust, fresh->items[i]) == named && names(fresh->items[i], hash_part) &&
+                !verified_in(&there, fresh->items[i]))
+                *proves |= add(out, before, fresh->items[i]);
+    }
     for (size_t i = 0; i < there.n && err == OK; i++)
         if (!there.items[i]->proven && !verified_in(fresh, there.items[i]))
             add(out, before, there.items[i]);

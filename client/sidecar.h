@@ -12,8 +12,9 @@ enum { SIDECAR_BYTES_MAX = 1 << 20 };
 /* Appends the sidecar of a hash part. First the proofs of `old`, which stands there, that verify; then those of `fresh` that
  * verified, name the path, and are of another entry; then what of `old` does not verify under this policy, since others have
  * another, unless `fresh` has a verified one of the same entry. What does not parse, and what would make it too large, is left
- * out. *proves: one of those that verify names the path. ERR_ENV. */
-enum err sidecar_merge(struct buf *out, const struct policy *policy, struct span old, const struct evidence *fresh,
-                       struct span hash_part, bool *proves, struct why *why);
+ * out: so those of the builders of `trust` (may be NULL) come first of all. *proves: one of those that verify names the path.
+ * ERR_ENV. */
+enum err sidecar_merge(struct buf *out, const struct policy *policy, const struct trust *trust, struct span old,
+                       const struct evidence *fresh, struct span hash_part, bool *proves, struct why *why);
 
 #endif

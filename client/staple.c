@@ -21,6 +21,9 @@ enum {
 struct staple {
     struct client_config config;
     struct policy policy;
+    const struct trust *trust; /* where the configuration names one: its builders' are wanted first of all */
+    struct trust trust_file;
+    struct buf builders; /* of it, as proofs_builders has them */
     struct http_client *client;
     const char *cache; /* URL without a final slash, or a folder's path */
     bool http;
@@ -116,7 +119,7 @@ static enum err staple_one(struct staple *staple, struct span part, const struct
     struct buf old = BUF_EMPTY, merged = BUF_EMPTY;
     enum err err = read_sidecar(staple, part, &old, why);
     if (err == OK)
-        err = sidecar_merge(&merged, &staple->policy, span_buf(&old), fresh, part, has, why);
+        err = sidecar_merge(&merged, &staple->policy, staple->trust, span_buf(&old), fresh, part, has, why);
     if (err == OK && merged.len > 0 && !span_eq(span_buf(&old), span_buf(&merged)))
         err = write_sidecar(staple, part, span_buf(&merged), why);
     buf_free(&old);
@@ -193,6 +196,12 @@ static struct span take_some(struct span *rest, size_t n)
     return span_cut(from, 0, from.len - rest->len);
 }
 
+/* Whose attestations are wanted to the last: whom the trust file names, and anybody where there is none. */
+static struct span builders_of(const struct staple *staple)
+{
+    return staple->trust != NULL ? span_buf(&staple->builders) : PROOFS_OF_ANYBODY;
+}
+
 static enum err ask_log(struct staple *staple, size_t log, struct why *why)
 {
     const struct proofs_taker taker = { from_log, staple };
@@ -200,7 +209,7 @@ static enum err ask_log(struct staple *staple, size_t log, struct why *why)
     enum err err = OK;
     staple->asked = 0;
     while (rest.len > 0 && err == OK) {
-        const struct proofs_asked asked = { .hash_parts = take_some(&rest, ASKED_AT_ONCE), .builders = PROOFS_OF_ANYBODY };
+        const struct proofs_asked asked = { .hash_parts = take_some(&rest, ASKED_AT_ONCE), .builders = builders_of(staple) };
         err = proofs_log_many(staple->client, &staple->config, &staple->policy, log, &asked, &taker, why);
     }
     return err;
@@ -233,7 +242,7 @@ static enum err count_without(struct staple *staple, struct why *why)
         bool has = false;
         err = read_sidecar(staple, part, &there, why);
         if (err == OK)
-            err = sidecar_merge(&merged, &staple->policy, span_buf(&there), &none, part, &has, why);
+            err = sidecar_merge(&merged, &staple->policy, staple->trust, span_buf(&there), &none, part, &has, why);
         staple->without += !has;
         buf_free(&there);
         buf_free(&merged);
@@ -306,6 +315,13 @@ static enum err open_staple(struct staple *staple, const char *config_file, stru
         err = client_config_load(&staple->config, config_file, why);
     if (err == OK)
         err = client_policy_load(&staple->config, &staple->policy, why);
+    if (err == OK && staple->config.trust_file != NULL) {
+        err = client_trust_load(&staple->config, &staple->trust_file, why);
+        staple->trust = &staple->trust_file;
+        proofs_builders(&staple->builders, &staple->trust_file);
+    }
+    if (err == OK)
+        err = buf_done(&staple->builders, why);
     if (err == OK)
         err = http_client_system_start(why);
     if (err == OK)
@@ -318,6 +334,8 @@ static void close_staple(struct staple *staple)
     free(staple->parts);
     buf_free(&staple->wanted);
     http_client_free(staple->client);
+    trust_free(&staple->trust_file);
+    buf_free(&staple->builders);
     policy_free(&staple->policy);
     client_config_free(&staple->config);
 }
@@ -376,14 +394,15 @@ static enum err print_proofs(struct staple *staple, const char *text, struct why
         buf_fmt(&line, "%.*s\n", SPAN_FMT(path.hash_part));
         err = buf_done(&line, why);
     }
-    const struct proofs_asked asked = { .hash_parts = span_buf(&line), .builders = PROOFS_OF_ANYBODY };
+    const struct proofs_asked asked = { .hash_parts = span_buf(&line), .builders = builders_of(staple) };
     for (size_t log = 0; log < staple->policy.logs_n && err == OK; log++) {
         struct why trouble;
         if (proofs_log_many(staple->client, &staple->config, &staple->policy, log, &asked, &taker, &trouble) != OK)
             fprintf(stderr, "%s\n", trouble.text);
     }
     if (err == OK)
-        err = sidecar_merge(&merged, &staple->policy, span_of(NULL, 0), &printing.fresh, path.hash_part, &proves, why);
+        err =
+            sidecar_merge(&merged, &staple->policy, staple->trust, span_of(NULL, 0), &printing.fresh, path.hash_part, &proves, why);
     if (err == OK && !proves)
         staple->without++;
     else if (err == OK && fwrite(merged.data, 1, merged.len, stdout) != merged.len)

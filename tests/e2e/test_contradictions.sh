@@ -128,4 +128,15 @@ accepts "the gate finds its builder's words among theirs" gets 9 "$late"
 accepts "why does" by_hand stele why "$late"
 accepts "verify does" by_hand stele verify "$late"
 accepts "audit does" by_hand stele audit "$late"
+of_ci() { stele verify --json "$W/cache/$(part "$late").tlog-proof" 2>"$W/err" | jq '[.[] | select(.key == "ci.example/builder")] | length'; }
+accepts "a cache is stapled with what is there" stele staple --config "$W/stapler.conf" "$W/cache"
+accepts "which strangers fill" [ "$(of_ci)" -lt 17 ]
+echo "trust trust" >>"$W/stapler.conf"
+accepts "by whom a trust file names" stele staple --all --config "$W/stapler.conf" "$W/cache"
+same "theirs is there first, and to the last" 17 "$(of_ci)"
+accepts "a second time" stele staple --all --config "$W/stapler.conf" "$W/cache"
+says "nothing is written" ": 0 sidecars written" "$W/out"
+stop log
+new_gate "policy log-policy"
+accepts "so that the gate needs no log" gets 10 "$late"
 done_testing
