@@ -12,8 +12,8 @@ struct child;
 
 struct child_role {
     const char *name; /* the process's title, in errors */
-    /* In the child, before the sandbox: load the key, open the files, start threads. What it puts in `hello` is handed to the
-     * parent. */
+    /* In the child, before the sandbox: load the key, open the files, start threads and wait until they run, for what a thread
+     * asks the kernel as it begins is not in the sandbox. What it puts in `hello` is handed to the parent. */
     enum err (*start)(void *ctx, struct buf *hello, struct why *why);
     /* In the child, sandboxed: one request. A returned error ends the child: for refusals, answer in `reply`. */
     enum err (*serve)(void *ctx, struct span request, struct buf *reply, struct why *why);

@@ -56,8 +56,6 @@ static void make_all(struct signing *signing)
 static void *run(void *ctx)
 {
     struct signing *signing = ctx;
-    /* Its first memory is had now: for it the C library asks what the sandbox does not let it ask. */
-    free(malloc(1));
     pthread_mutex_lock(&signing->lock);
     signing->runs = true;
     pthread_cond_signal(&signing->changed);

@@ -1,7 +1,10 @@
+#define _GNU_SOURCE /* sched_getaffinity */
 #include "tests/unit/support.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +14,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <sodium.h>
+
 #include "lib/sys/child.h"
+#include "lib/sys/clock.h"
+#include "lib/sys/cond.h"
 #include "lib/sys/report.h"
 
 enum { PATIENCE_MS = 60000 };
@@ -168,6 +175,130 @@ static void an_error_is_the_last_word(void **state)
     child_stop(child);
 }
 
+/* What the C library does late, behind the sandbox: in a thread of the child's as well as in its first. */
+static bool use_memory(void)
+{
+    enum { PIECES = 64, PIECE_BYTES = 60000 }; /* small enough for the heap, and together more than it keeps */
+    char *pieces[PIECES];
+    size_t had = 0;
+    while (had < PIECES && (pieces[had] = malloc(PIECE_BYTES)) != NULL)
+        memset(pieces[had++], 1, PIECE_BYTES);
+    char *large = malloc(1 << 20), *larger = large == NULL ? NULL : realloc(large, 64 << 20);
+    free(larger != NULL ? larger : large);
+    for (size_t i = had; i > 0; i--)
+        free(pieces[i - 1]);
+    return had == PIECES && larger != NULL;
+}
+
+static bool use_stack(size_t depth)
+{
+    volatile uint8_t frame[4096];
+    frame[depth % sizeof frame] = (uint8_t)depth;
+    return depth == 0 || (use_stack(depth - 1) && frame[depth % sizeof frame] == (uint8_t)depth);
+}
+
+static bool use_random(void)
+{
+    uint8_t bytes[1 << 16] = { 0 };
+    cpu_set_t processors;
+    if (sched_getaffinity(0, sizeof processors, &processors) != 0)
+        return false;
+    crypto_sign_keypair(bytes, bytes + crypto_sign_PUBLICKEYBYTES);
+    randombytes_buf(bytes, sizeof bytes);
+    return true;
+}
+
+static bool use_texts(void)
+{
+    char text[1024];
+    struct tm tm;
+    time_t now = time(NULL);
+    for (int number = -1; number < 200; number++)
+        snprintf(text, sizeof text, "%s %m", strerror(number));
+    snprintf(text, sizeof text, "%300d %.3f", 1, 1e300);
+    fprintf(stderr, "# %.20s\n", text);
+    return localtime_r(&now, &tm) != NULL && localtime(&now) != NULL && gmtime_r(&now, &tm) != NULL;
+}
+
+static bool use_waits(void)
+{
+    pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    pthread_cond_t cond;
+    cond_init(&cond);
+    pthread_mutex_lock(&lock);
+    bool woken = cond_wait_until(&cond, &lock, clock_monotonic_ms() + 1);
+    pthread_mutex_unlock(&lock);
+    pthread_cond_destroy(&cond);
+    return !woken;
+}
+
+static bool use_all(void)
+{
+    return use_memory() && use_stack(256) && use_random() && use_texts() && use_waits();
+}
+
+struct late {
+    pthread_t thread;
+    pthread_barrier_t turn;
+    bool done;
+};
+
+static void *work_late(void *ctx)
+{
+    struct late *late = ctx;
+    pthread_barrier_wait(&late->turn); /* it runs */
+    pthread_barrier_wait(&late->turn);
+    late->done = use_all();
+    pthread_barrier_wait(&late->turn);
+    return NULL;
+}
+
+static enum err start_late(void *ctx, struct buf *hello, struct why *why)
+{
+    struct late *late = ctx;
+    (void)hello;
+    pthread_barrier_init(&late->turn, NULL, 2);
+    if (pthread_create(&late->thread, NULL, work_late, late) != 0)
+        return fail(why, ERR_ENV, "no thread");
+    pthread_barrier_wait(&late->turn);
+    return OK;
+}
+
+static enum err serve_late(void *ctx, struct span request, struct buf *reply, struct why *why)
+{
+    struct late *late = ctx;
+    (void)why;
+    late->done = false;
+    if (span_is(request, "thread")) {
+        pthread_barrier_wait(&late->turn);
+        pthread_barrier_wait(&late->turn);
+        pthread_join(late->thread, NULL);
+    } else {
+        late->done = use_all();
+    }
+    buf_str(reply, late->done ? "done" : "not done");
+    return OK;
+}
+
+static void may_do_late_what_libraries_do(void **state)
+{
+    static const char *const whose[] = { "first", "thread", "first" };
+    struct late late = { 0 };
+    const struct child_role role = { "the late", start_late, serve_late, &late, NULL };
+    struct child *child;
+    struct why why = { "" };
+    (void)state;
+    assert_int_equal(child_start(&child, &role, NULL, &why), OK);
+    for (size_t i = 0; i < sizeof whose / sizeof *whose; i++) {
+        struct buf reply = BUF_EMPTY;
+        if (child_call(child, span_str(whose[i]), &reply, &why) != OK)
+            assert_string_equal(why.text, "");
+        assert_true(span_is(span_buf(&reply), "done"));
+        buf_free(&reply);
+    }
+    child_stop(child);
+}
+
 static enum err no_start(void *ctx, struct buf *hello, struct why *why)
 {
     (void)ctx;
@@ -291,6 +422,7 @@ int main(void)
         cmocka_unit_test(goes_on_through_signals),
         cmocka_unit_test(may_report),
         cmocka_unit_test(may_sort),
+        cmocka_unit_test(may_do_late_what_libraries_do),
         cmocka_unit_test(an_error_is_the_last_word),
         cmocka_unit_test(start_tells_why_not),
         cmocka_unit_test(too_large_is_refused),
