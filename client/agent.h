@@ -20,7 +20,7 @@ enum {
     AGENT_REQUEST_BYTES_MAX = 1 << 20, /* 256 outputs fit by far */
     AGENT_READ_S = 10,                 /* for a request to come in whole */
     AGENT_ANSWER_S = 600,              /* for the answer: large outputs are hashed meanwhile */
-    AGENT_CONNECTIONS_MAX = 64,        /* each a process */
+    AGENT_CONNECTIONS_MAX = 64,        /* each a process; more wait */
     AGENT_CONNECTIONS_OF_ONE_MAX = 16, /* of one user who may only say `rebuild` */
 };
 

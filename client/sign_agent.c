@@ -112,6 +112,15 @@ static void reap(struct agent *agent)
                 agent->connections[i].pid = 0;
 }
 
+/* Then who asks waits to be taken: sixty-four builds that end at once are no reason to attest none of the next. */
+static bool is_full(const struct agent *agent)
+{
+    size_t taken = 0;
+    for (size_t i = 0; i < AGENT_CONNECTIONS_MAX; i++)
+        taken += agent->connections[i].pid != 0;
+    return taken == AGENT_CONNECTIONS_MAX;
+}
+
 /* A place for one more of this user; NULL where there is none. */
 static struct connection *place_for(struct agent *agent, uid_t uid)
 {
@@ -163,7 +172,7 @@ static enum err listen_at(struct agent *agent, const char *path, struct why *why
         unlink(path);
     agent->listening = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (agent->listening < 0 || bind(agent->listening, (struct sockaddr *)&address, sizeof address) != 0 ||
-        chmod(path, 0666) != 0 || listen(agent->listening, 64) != 0)
+        chmod(path, 0666) != 0 || listen(agent->listening, SOMAXCONN) != 0)
         return fail(why, ERR_ENV, "cannot listen at %s: %s", path, strerror(errno));
     return OK;
 }
@@ -172,7 +181,8 @@ static enum err serve(struct agent *agent, struct why *why)
 {
     struct signalfd_siginfo signal;
     for (;;) {
-        struct pollfd fds[] = { { .fd = agent->signals, .events = POLLIN }, { .fd = agent->listening, .events = POLLIN } };
+        struct pollfd fds[] = { { .fd = agent->signals, .events = POLLIN },
+                                { .fd = is_full(agent) ? -1 : agent->listening, .events = POLLIN } };
         if (poll(fds, 2, -1) < 0 && errno != EINTR)
             return fail(why, ERR_ENV, "cannot wait for requests: %s", strerror(errno));
         if ((fds[0].revents & POLLIN) != 0 && read(agent->signals, &signal, sizeof signal) == sizeof signal) {

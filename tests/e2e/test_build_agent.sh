@@ -111,6 +111,27 @@ for request in "" "build\n" "nonsense\nx\n" "rebuild\na\nb\n" "build\nx"; do
     says "no request: $(tr '\n' ' ' <"$W/request")" "^trouble the request" "$W/said"
 done
 same "nothing said counts for nothing, nonsense as trouble" 5 "$(counted trouble)"
+# More at once than it has places for: others hold them all until the hook has asked.
+rm -rf "$W/outbox" "$W/state"
+cat >"$W/crowd.pl" <<'END'
+use IO::Socket::UNIX;
+my @held = map { IO::Socket::UNIX->new($ARGV[0]) or die } 1 .. 64;
+print "listening on $ARGV[0]\n";
+close STDOUT;
+sleep while 1;
+END
+# asking: how many connections the agent's socket has; the socket itself is one more.
+asking() { grep -c " $W/agent\$" /proc/net/unix; }
+start crowd perl "$W/crowd.pl" "$W/agent"
+same "the crowd is there" 65 "$(soon 65 asking)"
+STELE_CONFIG=$W/hook.conf DRV_PATH=$differs OUT_PATHS="$out" "$hook" >"$W/said" 2>&1 &
+one_more=$!
+same "one more asks" 66 "$(soon 66 asking)"
+stop crowd
+wait $one_more
+same "and is served when its turn comes" 1 "$(letters)"
+same "nobody had trouble" "" "$(cat "$W/said")"
+
 accepts "the agent lives" kill -0 "$(cat "$W/run/agent.pid")"
 stop agent
 accepts "and takes its socket with it" test ! -e "$W/agent"
