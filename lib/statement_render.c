@@ -216,7 +216,11 @@ enum err statement_render(struct buf *out, const struct statement *statement, st
         }
     }
     if (err == OK && input_list->len > INPUT_LIST_BYTES_MAX)
-        err = fail(why, ERR_MALFORMED, "the input list has %zu bytes, more than %d", input_list->len, INPUT_LIST_BYTES_MAX);
+        err = fail(
+            why, ERR_MALFORMED,
+            "the list of its %zu direct inputs has %zu bytes, more than %d: a derivation in between, which joins some of them, "
+            "makes it shorter",
+            statement->inputs_n, input_list->len, INPUT_LIST_BYTES_MAX);
     free(by_digest);
     if (err == OK && input_list->failed)
         err = fail(why, ERR_ENV, "out of memory");

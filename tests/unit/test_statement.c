@@ -175,6 +175,42 @@ static void long_lists(void **state)
     unmake(&made);
 }
 
+/* A list of 2 MiB is a list; of a longer one the reason says how it gets shorter. */
+static void longest_list(void **state)
+{
+    enum { ABOUT_THE_MOST = 12000 };
+    struct made made;
+    struct buf payload = BUF_EMPTY, list = BUF_EMPTY;
+    struct why why;
+    (void)state;
+    make(&made, ABOUT_THE_MOST, 0);
+    render(&made, &payload, &list);
+    size_t room = INPUT_LIST_BYTES_MAX - list.len;
+    unmake(&made);
+    buf_clear(&payload);
+    buf_clear(&list);
+    make(&made, ABOUT_THE_MOST + 1, 0);
+    made.inputs[ABOUT_THE_MOST].kind = INPUT_SOURCE;
+    char *longer = malloc(room + 1);
+    assert_non_null(longer);
+    for (size_t over = 0; over < 2; over++) {
+        const char *rest = " 0000000000000000000000000000000000000000000000000000000000000000 source\n";
+        size_t len = room + over - strlen(rest);
+        memset(longer, 'x', len);
+        memcpy(longer, made.strings[0], 43);
+        made.inputs[ABOUT_THE_MOST].path = span_of((uint8_t *)longer, len);
+        buf_clear(&payload);
+        buf_clear(&list);
+        assert_int_equal(statement_render(&payload, &made.statement, &list, &why), over == 0 ? OK : ERR_MALFORMED);
+        assert_int_equal(list.len, INPUT_LIST_BYTES_MAX + over);
+    }
+    assert_non_null(strstr(why.text, "its 12001 direct inputs has 2097153 bytes, more than 2097152: a derivation in between"));
+    free(longer);
+    buf_free(&payload);
+    buf_free(&list);
+    unmake(&made);
+}
+
 /* `from` is replaced by `to`, once; the reason why the result does not count (or is malformed) must hold `reason`. */
 static void changed(const struct buf *payload, const char *from, const char *to, bool malformed, const char *reason)
 {
@@ -333,7 +369,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(comes_back),         cmocka_unit_test(long_lists),         cmocka_unit_test(what_does_not_count),
         cmocka_unit_test(optional_members),   cmocka_unit_test(foreign_statements), cmocka_unit_test(hostile_json),
-        cmocka_unit_test(the_bound_is_tight),
+        cmocka_unit_test(the_bound_is_tight), cmocka_unit_test(longest_list),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
