@@ -39,9 +39,10 @@ static enum err no_guarded_memory(struct why *why)
 static enum err make(struct secret_key **out, struct span name, enum sig_type type, struct why *why)
 {
     *out = NULL;
-    if (!key_name_ok(name) || name.len > NAME_BYTES_MAX)
-        return fail(why, ERR_MALFORMED,
-                    "%.*s is no key name: it has a space, a plus or a control character in it, or is empty or too long",
+    if (name.len > NAME_BYTES_MAX)
+        return fail(why, ERR_MALFORMED, "a key's name has at most %d bytes, this one %zu", NAME_BYTES_MAX, name.len);
+    if (!key_name_ok(name))
+        return fail(why, ERR_MALFORMED, "a key's name is not empty, and has no space, plus or control character in it: \"%.*s\"",
                     SPAN_FMT(name));
     struct secret_key *key = sodium_malloc(sizeof *key);
     if (key == NULL)

@@ -44,7 +44,10 @@ exits "an option twice" 2 "given twice" stele keygen x --out a --out b
 exits "a missing argument" 2 "usage: stele keygen NAME" stele keygen --out "$W/k"
 exits "--option=value" 0 "^x.example\+" stele keygen x.example --out="$W/k"
 exits "a key is not overwritten" 4 "exists already" stele keygen x.example --out "$W/k"
-exits "a key name with a space" 3 "no key name" stele keygen "x y" --out "$W/k2"
+exits "a key name with a space" 3 "no space, plus or control character in it: \"x y\"" stele keygen "x y" --out "$W/k2"
+exits "a key name that is too long" 3 "a key's name has at most 1024 bytes, this one 1025" \
+    stele keygen "$(printf '%01025d' 0)" --out "$W/k2"
+accepts "the longest is a name" stele keygen "$(printf '%01024d' 0)" --out "$W/k3" --type builder
 exits "a key type that does not exist" 2 "builder, log or witness" stele keygen x --out "$W/k2" --type other
 
 exits "a configuration that is named and missing" 4 "$W/none.conf" stele deliver --once --config "$W/none.conf"
