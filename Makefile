@@ -101,6 +101,7 @@ $O/tests/unit/test_proofs_rest: $(patsubst %,$O/client/%.o,proofs_rest proofs pr
 $O/tests/unit/test_prove: $(patsubst %,$O/client/%.o,prove evidence memory config) $(patsubst %,$O/tests/%.o,attestation memory_log must)
 $O/tests/unit/test_client_config: $O/client/config.o
 $O/tests/unit/test_ticket: $O/client/ticket_text.o
+$O/tests/unit/test_built: $O/client/built.o
 $O/tests/unit/test_delivery_logs: $(patsubst %,$O/client/%.o,delivery_logs proofs proofs_rest post)
 $O/tests/unit/test_json $O/tests/fuzz/fuzz_json: $O/tests/json_peer.o
 $(patsubst %,$O/tests/unit/%,test_http test_http_strict) $(patsubst %,$O/tests/e2e/%,http_driver fake_log fake_witness): $O/tests/raw.o

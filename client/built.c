@@ -3,15 +3,25 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/sys/file.h"
 
 enum { READ_BYTES = 1 << 16 }; /* at once; a longer line is none */
 
+/* What a full disk cut, what comes next must not go on with. */
+static bool ends_within_a_line(int fd)
+{
+    struct stat st;
+    char last;
+    return fstat(fd, &st) == 0 && st.st_size > 0 && pread(fd, &last, 1, st.st_size - 1) == 1 && last != '\n';
+}
+
 enum err built_add(const struct client_config *config, const struct attestation *attestation, struct why *why)
 {
     struct buf lines = BUF_EMPTY;
+    buf_byte(&lines, '\n'); /* where the file does not end in one */
     for (size_t i = 0; i < attestation->subjects_n; i++) {
         buf_fmt(&lines, "%s ", attestation->subjects[i]);
         hex_encode(&lines, span_of(attestation->nar_hashes[i].b, sizeof attestation->nar_hashes[i].b));
@@ -19,11 +29,12 @@ enum err built_add(const struct client_config *config, const struct attestation 
     }
     char *path = path_join(config->state, "built");
     enum err err = path == NULL || lines.failed ? fail(why, ERR_ENV, "out of memory") : dir_make(config->state, 0755, why);
-    int fd = err == OK ? open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0644) : -1;
+    int fd = err == OK ? open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0644) : -1;
+    size_t from = fd >= 0 && ends_within_a_line(fd) ? 0 : 1;
     /* In one write: hooks of builds beside each other add to it. One that is cut tells no reason; it is this. */
     if (fd >= 0)
         errno = ENOSPC;
-    if (err == OK && (fd < 0 || write(fd, lines.data, lines.len) != (ssize_t)lines.len))
+    if (err == OK && (fd < 0 || write(fd, lines.data + from, lines.len - from) != (ssize_t)(lines.len - from)))
         err = fail(why, ERR_ENV, "cannot add to %s: %s: once Nix collects what was built, `stele audit` takes it for another's",
                    path, strerror(errno));
     if (fd >= 0)
