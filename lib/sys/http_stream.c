@@ -21,7 +21,8 @@ struct http_stream {
     CURLM *multi;
     CURL *easy;
     bool open;
-    int file; /* of a file:// URL, which libcurl cannot read piece by piece; or -1 */
+    int file;           /* of a file:// URL, which libcurl cannot read piece by piece; or -1 */
+    uint64_t file_left; /* bytes of it that were not read yet */
     char *url;
     struct buf data, shown; /* received and not shown yet; what the reader looks at */
     size_t header_bytes;
@@ -186,10 +187,10 @@ static enum err open_file(struct http_stream *stream, const char *url, struct ht
     enum err err = http_file_open(url, &stream->file, &head->length, why);
     if (err == OK && (stream->url = span_dup_str(span_str(url))) == NULL)
         err = fail(why, ERR_ENV, "out of memory");
-    if (err == OK && stream->file < 0) {
+    if (err == OK && stream->file < 0)
         head->status = 404;
-        stream->ended = true;
-    }
+    stream->file_left = stream->file < 0 ? 0 : head->length;
+    stream->ended = stream->file_left == 0;
     if (err != OK)
         http_stream_close(stream);
     return err;
@@ -219,15 +220,18 @@ enum err http_stream_open(struct http_stream *stream, const char *url, struct ht
     return err;
 }
 
+/* As large as it was when it was opened. */
 static enum err read_file(struct http_stream *stream, struct why *why)
 {
-    uint8_t *room = buf_grow(&stream->data, STREAM_CHUNK_BYTES);
+    size_t max = stream->file_left < STREAM_CHUNK_BYTES ? (size_t)stream->file_left : STREAM_CHUNK_BYTES;
+    uint8_t *room = buf_grow(&stream->data, max);
     if (room == NULL)
         return fail(why, ERR_ENV, "out of memory");
-    ssize_t got = read(stream->file, room, STREAM_CHUNK_BYTES);
+    ssize_t got = read(stream->file, room, max);
     stream->data.len = got > 0 ? (size_t)got : 0;
-    stream->ended = got == 0;
-    return got < 0 ? http_url_fail(stream->url, strerror(errno), why) : OK;
+    stream->file_left -= stream->data.len;
+    stream->ended = stream->file_left == 0;
+    return got > 0 ? OK : http_url_fail(stream->url, got < 0 ? strerror(errno) : "it became shorter while it was read", why);
 }
 
 enum err http_stream_next(struct http_stream *stream, struct span *bytes, struct why *why)

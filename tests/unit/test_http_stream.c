@@ -183,6 +183,27 @@ static void reads_files(void **state)
         read_n += bytes.len;
     } while (bytes.len > 0);
     assert_int_equal(read_n, 3000000);
+    /* One that grows meanwhile, and one that shrinks. */
+    assert_int_equal(http_stream_open(stream, file, &head, &why), OK);
+    assert_int_equal(truncate(path, 3000001), 0);
+    for (read_n = 0, bytes.len = 1; bytes.len > 0; read_n += bytes.len)
+        assert_int_equal(http_stream_next(stream, &bytes, &why), OK);
+    assert_int_equal(read_n, 3000000);
+    assert_int_equal(http_stream_open(stream, file, &head, &why), OK);
+    assert_int_equal(http_stream_next(stream, &bytes, &why), OK);
+    assert_int_equal(truncate(path, 100), 0);
+    enum err err = OK;
+    while (err == OK && bytes.len > 0)
+        err = http_stream_next(stream, &bytes, &why);
+    assert_int_equal(err, ERR_ENV);
+    assert_non_null(strstr(why.text, "shorter"));
+    /* An empty one. */
+    assert_int_equal(truncate(path, 0), 0);
+    assert_int_equal(http_stream_open(stream, file, &head, &why), OK);
+    assert_int_equal(head.status, 200);
+    assert_int_equal(head.length, 0);
+    assert_int_equal(http_stream_next(stream, &bytes, &why), OK);
+    assert_int_equal(bytes.len, 0);
     assert_int_equal(http_stream_open(stream, absent, &head, &why), OK);
     assert_int_equal(head.status, 404);
     assert_int_equal(http_stream_next(stream, &bytes, &why), OK);
