@@ -1,17 +1,15 @@
-/* `stele staple`: the proofs beside the narinfo files of a cache; and `stele proofs`, what a cache in front of a store would
- * serve. */
+/* `stele staple`: the proofs beside the narinfo files of a cache. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
 #include "client/proofs.h"
-#include "client/proofs_rest.h"
 #include "client/sidecar.h"
+#include "client/stapler.h"
 #include "client/verbs.h"
 #include "lib/storepath.h"
 #include "lib/sys/cli.h"
 #include "lib/sys/file.h"
-#include "lib/sys/key.h"
 
 enum {
     ASKED_AT_ONCE = 1000,         /* hash parts of one request to a log */
@@ -19,16 +17,11 @@ enum {
 };
 
 struct staple {
-    struct client_config config;
-    struct policy policy;
-    const struct trust *trust; /* where the configuration names one: its builders' are wanted first of all */
-    struct trust trust_file;
-    struct buf builders; /* of it, as proofs_builders has them */
-    struct http_client *client;
+    struct stapler by;
     const char *cache; /* URL without a final slash, or a folder's path */
     bool http;
     char (*parts)[HASH_PART_LEN];
-    size_t parts_n, parts_cap;
+    size_t parts_n;
     struct buf wanted;              /* hash parts to ask the logs for, a line each */
     bool all;                       /* the logs are asked for what has proofs already, too */
     size_t asked, written, without; /* hash parts looked up, sidecars written, paths without a proof that verifies */
@@ -40,14 +33,10 @@ static enum err add_part(struct staple *staple, struct span part, struct why *wh
 {
     if (!storepath_hash_part_ok(part))
         return OK;
-    if (staple->parts_n == staple->parts_cap) {
-        size_t cap = staple->parts_cap == 0 ? 1024 : 2 * staple->parts_cap;
-        void *parts = realloc(staple->parts, cap * sizeof *staple->parts);
-        if (parts == NULL)
-            return fail(why, ERR_ENV, "out of memory");
-        staple->parts = parts;
-        staple->parts_cap = cap;
-    }
+    void *parts = array_more(staple->parts, staple->parts_n, sizeof *staple->parts);
+    if (parts == NULL)
+        return fail(why, ERR_ENV, "out of memory");
+    staple->parts = parts;
     memcpy(staple->parts[staple->parts_n++], part.data, HASH_PART_LEN);
     return OK;
 }
@@ -82,7 +71,7 @@ static enum err read_sidecar(const struct staple *staple, struct span part, stru
     struct buf path = BUF_EMPTY;
     bool found;
     if (staple->http)
-        return proofs_sidecar(staple->client, staple->cache, part, out, why);
+        return proofs_sidecar(staple->by.client, staple->cache, part, out, why);
     enum err err = place_of(staple, part, ".tlog-proof", &path, why);
     if (err == OK)
         err = file_read_if((const char *)path.data, BUNDLES_BYTES_MAX, out, &found, why);
@@ -93,7 +82,7 @@ static enum err read_sidecar(const struct staple *staple, struct span part, stru
 static enum err put(const struct staple *staple, const char *url, struct span sidecar, struct why *why)
 {
     struct http_response response = { 0 };
-    enum err err = http_put(staple->client, url, "text/plain; charset=utf-8", sidecar, PUT_ANSWER_BYTES_MAX, &response, why);
+    enum err err = http_put(staple->by.client, url, "text/plain; charset=utf-8", sidecar, PUT_ANSWER_BYTES_MAX, &response, why);
     if (err == OK && (response.status < 200 || response.status > 299))
         err = fail(why, ERR_ENV, "%s: PUT was answered with status %u", url, response.status);
     http_response_free(&response);
@@ -119,7 +108,7 @@ static enum err staple_one(struct staple *staple, struct span part, const struct
     struct buf old = BUF_EMPTY, merged = BUF_EMPTY;
     enum err err = read_sidecar(staple, part, &old, why);
     if (err == OK)
-        err = sidecar_merge(&merged, &staple->policy, staple->trust, span_buf(&old), fresh, part, has, why);
+        err = sidecar_merge(&merged, &staple->by.policy, staple->by.trust, span_buf(&old), fresh, part, has, why);
     if (err == OK && merged.len > 0 && !span_eq(span_buf(&old), span_buf(&merged)))
         err = write_sidecar(staple, part, span_buf(&merged), why);
     buf_free(&old);
@@ -137,7 +126,7 @@ static enum err served(const struct staple *staple, struct span part, bool *out,
         return OK;
     enum err err = place_of(staple, part, ".narinfo", &url, why);
     if (err == OK)
-        err = http_get(staple->client, (const char *)url.data, NULL, NARINFO_BYTES_MAX, &response, why);
+        err = http_get(staple->by.client, (const char *)url.data, NULL, NARINFO_BYTES_MAX, &response, why);
     *out = err == OK && response.status == 200;
     if (err == OK && response.status >= 500)
         err = fail(why, ERR_ENV, "%s answered with status %u", (const char *)url.data, response.status);
@@ -154,9 +143,9 @@ static enum err from_own(struct staple *staple, struct span part, struct why *wh
     bool has = false, there = true;
     enum err err = served(staple, part, &there, why);
     if (err == OK && there)
-        err = proofs_own(&staple->config, part, &own, why);
+        err = proofs_own(&staple->by.config, part, &own, why);
     if (err == OK && there)
-        err = evidence_add(&fresh, span_buf(&own), "own store", &staple->policy, NULL, why);
+        err = evidence_add(&fresh, span_buf(&own), "own store", &staple->by.policy, NULL, why);
     if (err == OK && there)
         err = staple_one(staple, part, &fresh, &has, why);
     if (err == OK && there && (!has || staple->all)) {
@@ -176,7 +165,7 @@ static enum err from_log(void *ctx, struct span hash_parts, struct span bundles,
     struct evidence fresh = { 0 };
     struct span part;
     bool has;
-    enum err err = evidence_add(&fresh, bundles, "log", &staple->policy, NULL, why);
+    enum err err = evidence_add(&fresh, bundles, "log", &staple->by.policy, NULL, why);
     while (err == OK && span_line(&hash_parts, &part)) {
         cli_progress("asking the logs", staple->asked++, staple->parts_n);
         if (fresh.n > 0)
@@ -196,12 +185,6 @@ static struct span take_some(struct span *rest, size_t n)
     return span_cut(from, 0, from.len - rest->len);
 }
 
-/* Whose attestations are wanted to the last: whom the trust file names, and anybody where there is none. */
-static struct span builders_of(const struct staple *staple)
-{
-    return staple->trust != NULL ? span_buf(&staple->builders) : PROOFS_OF_ANYBODY;
-}
-
 static enum err ask_log(struct staple *staple, size_t log, struct why *why)
 {
     const struct proofs_taker taker = { from_log, staple };
@@ -209,8 +192,9 @@ static enum err ask_log(struct staple *staple, size_t log, struct why *why)
     enum err err = OK;
     staple->asked = 0;
     while (rest.len > 0 && err == OK) {
-        const struct proofs_asked asked = { .hash_parts = take_some(&rest, ASKED_AT_ONCE), .builders = builders_of(staple) };
-        err = proofs_log_many(staple->client, &staple->config, &staple->policy, log, &asked, &taker, why);
+        const struct proofs_asked asked = { .hash_parts = take_some(&rest, ASKED_AT_ONCE),
+                                            .builders = stapler_builders(&staple->by) };
+        err = proofs_log_many(staple->by.client, &staple->by.config, &staple->by.policy, log, &asked, &taker, why);
     }
     return err;
 }
@@ -218,7 +202,7 @@ static enum err ask_log(struct staple *staple, size_t log, struct why *why)
 /* One after another: one that is down keeps nothing of the others' from the cache. */
 static enum err ask_logs(struct staple *staple, struct why *why)
 {
-    for (size_t log = 0; log < staple->policy.logs_n; log++) {
+    for (size_t log = 0; log < staple->by.policy.logs_n; log++) {
         enum err err = ask_log(staple, log, why);
         if (err != OK && staple->failed)
             return err;
@@ -242,7 +226,7 @@ static enum err count_without(struct staple *staple, struct why *why)
         bool has = false;
         err = read_sidecar(staple, part, &there, why);
         if (err == OK)
-            err = sidecar_merge(&merged, &staple->policy, staple->trust, span_buf(&there), &none, part, &has, why);
+            err = sidecar_merge(&merged, &staple->by.policy, staple->by.trust, span_buf(&there), &none, part, &has, why);
         staple->without += !has;
         buf_free(&there);
         buf_free(&merged);
@@ -253,7 +237,7 @@ static enum err count_without(struct staple *staple, struct why *why)
 static enum err staple_cache(struct staple *staple, const struct cli_args *paths, struct why *why)
 {
     enum err err = OK;
-    char *own = path_join(staple->config.state, "proofs");
+    char *own = path_join(staple->by.config.state, "proofs");
     if (own == NULL)
         err = fail(why, ERR_ENV, "out of memory");
     for (size_t i = 1; i < paths->n && err == OK; i++) {
@@ -282,7 +266,7 @@ static enum err staple_cache(struct staple *staple, const struct cli_args *paths
     if (err == OK && !staple->http)
         printf(", %zu without a proof\n", staple->without);
     if (err == OK && staple->silent > 0)
-        err = fail(why, ERR_ENV, "of %zu logs %zu gave no answer", staple->policy.logs_n, staple->silent);
+        err = fail(why, ERR_ENV, "of %zu logs %zu gave no answer", staple->by.policy.logs_n, staple->silent);
     free(own);
     return err;
 }
@@ -308,38 +292,6 @@ static enum err take_cache(struct staple *staple, const char *text, char **cache
     return OK;
 }
 
-static enum err open_staple(struct staple *staple, const char *config_file, struct why *why)
-{
-    enum err err = key_system_start(why);
-    if (err == OK)
-        err = client_config_load(&staple->config, config_file, why);
-    if (err == OK)
-        err = client_policy_load(&staple->config, &staple->policy, why);
-    if (err == OK && staple->config.trust_file != NULL) {
-        err = client_trust_load(&staple->config, &staple->trust_file, why);
-        staple->trust = &staple->trust_file;
-        proofs_builders(&staple->builders, &staple->trust_file);
-    }
-    if (err == OK)
-        err = buf_done(&staple->builders, why);
-    if (err == OK)
-        err = http_client_system_start(why);
-    if (err == OK)
-        err = http_client_new(&staple->client, &(struct http_client_config){ .netrc_file = staple->config.netrc_file }, why);
-    return err;
-}
-
-static void close_staple(struct staple *staple)
-{
-    free(staple->parts);
-    buf_free(&staple->wanted);
-    http_client_free(staple->client);
-    trust_free(&staple->trust_file);
-    buf_free(&staple->builders);
-    policy_free(&staple->policy);
-    client_config_free(&staple->config);
-}
-
 enum err run_staple(int argc, char **argv, struct why *why)
 {
     struct staple staple = { 0 };
@@ -354,84 +306,15 @@ enum err run_staple(int argc, char **argv, struct why *why)
     enum err err = cli_parse(options, 1, SIZE_MAX, argc, argv, &args, why);
     if (err != OK)
         return err;
-    err = open_staple(&staple, config_file, why);
+    err = stapler_open(&staple.by, config_file, why);
     if (err == OK)
         err = take_cache(&staple, args.items[0], &cache, why);
     if (err == OK)
         err = staple_cache(&staple, &args, why);
-    close_staple(&staple);
+    stapler_close(&staple.by);
+    free(staple.parts);
+    buf_free(&staple.wanted);
     free(cache);
-    free(args.items);
-    return err;
-}
-
-struct printing {
-    const struct policy *policy;
-    struct evidence fresh;
-};
-
-static enum err take_to_print(void *ctx, struct span hash_parts, struct span bundles, struct why *why)
-{
-    struct printing *printing = ctx;
-    (void)hash_parts;
-    return evidence_add(&printing->fresh, bundles, "log", printing->policy, NULL, why);
-}
-
-/* All proofs of one path: the own store's and the logs'. */
-static enum err print_proofs(struct staple *staple, const char *text, struct why *why)
-{
-    struct storepath path;
-    struct buf own = BUF_EMPTY, merged = BUF_EMPTY, line = BUF_EMPTY;
-    struct printing printing = { .policy = &staple->policy };
-    bool proves = false;
-    const struct proofs_taker taker = { take_to_print, &printing };
-    enum err err = storepath_parse(&path, span_str(text), why);
-    if (err == OK)
-        err = proofs_own(&staple->config, path.hash_part, &own, why);
-    if (err == OK)
-        err = evidence_add(&printing.fresh, span_buf(&own), "own store", &staple->policy, NULL, why);
-    if (err == OK) {
-        buf_fmt(&line, "%.*s\n", SPAN_FMT(path.hash_part));
-        err = buf_done(&line, why);
-    }
-    const struct proofs_asked asked = { .hash_parts = span_buf(&line), .builders = builders_of(staple) };
-    for (size_t log = 0; log < staple->policy.logs_n && err == OK; log++) {
-        struct why trouble;
-        if (proofs_log_many(staple->client, &staple->config, &staple->policy, log, &asked, &taker, &trouble) != OK)
-            fprintf(stderr, "%s\n", trouble.text);
-    }
-    if (err == OK)
-        err =
-            sidecar_merge(&merged, &staple->policy, staple->trust, span_of(NULL, 0), &printing.fresh, path.hash_part, &proves, why);
-    if (err == OK && !proves)
-        staple->without++;
-    else if (err == OK && fwrite(merged.data, 1, merged.len, stdout) != merged.len)
-        err = fail(why, ERR_ENV, "cannot write the proofs");
-    evidence_free(&printing.fresh);
-    buf_free(&own);
-    buf_free(&merged);
-    buf_free(&line);
-    return err;
-}
-
-enum err run_proofs(int argc, char **argv, struct why *why)
-{
-    struct staple staple = { 0 };
-    const char *config_file = NULL;
-    const struct cli_option options[] = {
-        { "--config", "FILE", "the configuration (default: the usual places)", &config_file, NULL },
-        { 0 },
-    };
-    struct cli_args args = { 0 };
-    enum err err = cli_parse(options, 1, SIZE_MAX, argc, argv, &args, why);
-    if (err != OK)
-        return err;
-    err = open_staple(&staple, config_file, why);
-    for (size_t i = 0; i < args.n && err == OK; i++)
-        err = print_proofs(&staple, args.items[i], why);
-    if (err == OK && staple.without > 0)
-        err = fail(why, ERR_REFUSED, "of %zu of %zu paths there is no proof", staple.without, args.n);
-    close_staple(&staple);
     free(args.items);
     return err;
 }
