@@ -1,7 +1,6 @@
 /* `stele audit`: every valid path of a store, or of a cache, and who answers for it. Reads only. */
 #include "client/audit.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "client/trail_memory.h"
@@ -54,7 +53,7 @@ static enum err take(void *ctx, const struct nixdb_info *info, struct why *why)
     *item = (struct audit_item){ .verdict = TRUST_REFUSED };
     enum err err = nixdb_info_copy(info, &item->info, why);
     filling->batch.n += err == OK;
-    return err == OK && filling->batch.n == AUDIT_BATCH_MAX ? judge_batch(filling, why) : err;
+    return err == OK && filling->batch.n == LOOKUP_PARTS_MAX ? judge_batch(filling, why) : err;
 }
 
 static enum err take_named(struct filling *filling, const struct cli_args *args, struct why *why)
@@ -81,7 +80,7 @@ static enum err take_all(struct filling *filling, struct why *why)
     enum err err = nixdb_count(filling->audit->local.db, &filling->audit->total, why);
     while (err == OK && n > 0) {
         size_t before = filling->batch.n;
-        err = nixdb_after(filling->audit->local.db, after, AUDIT_BATCH_MAX - 1, take, filling, why);
+        err = nixdb_after(filling->audit->local.db, after, LOOKUP_PARTS_MAX - 1, take, filling, why);
         n = filling->batch.n - before;
         free(after);
         after = n == 0 || err != OK ? NULL : span_dup_str(span_str(filling->batch.items[filling->batch.n - 1].info.path));
@@ -99,7 +98,7 @@ static enum err run(struct audit *audit, const struct cli_args *args, struct why
     for (size_t i = 0; i < 6; i++)
         audit->statements[i] = (struct statement){ .claim = (enum claim)(i % 3), .inputs_recorded = i < 3 };
     audit->statements[7].foreign = true;
-    filling.batch.items = calloc(AUDIT_BATCH_MAX, sizeof *filling.batch.items);
+    filling.batch.items = calloc(LOOKUP_PARTS_MAX, sizeof *filling.batch.items);
     if (filling.batch.items == NULL)
         err = fail(why, ERR_ENV, "out of memory");
     if (err == OK)

@@ -9,8 +9,6 @@
 #include "client/local.h"
 #include "lib/arena.h"
 
-enum { AUDIT_BATCH_MAX = 10000 }; /* paths looked up at once: POST /outputs takes no more */
-
 enum audit_class {
     AUDIT_ATTESTED,
     AUDIT_ADDRESSED,

@@ -13,7 +13,6 @@
 #include "lib/sys/report.h"
 
 enum {
-    ASKED_MAX = 10000,           /* hash parts in one request: the log's limit */
     KNOWN_MAX = 65536,           /* answers remembered, */
     KNOWN_BYTES_MAX = 128 << 20, /* and their proofs */
     FOUND_MS = 60 * 1000,        /* for so long; */
@@ -231,8 +230,8 @@ static enum err take(void *ctx, struct span hash_parts, struct span bundles, str
 static void take_wanted(struct desk *desk, struct buf *out)
 {
     size_t n = 0;
-    for (size_t i = 0; i < BUCKETS && n < ASKED_MAX && desk->wanted_n > 0; i++)
-        for (struct answer *answer = desk->buckets[i]; answer != NULL && n < ASKED_MAX; answer = answer->next) {
+    for (size_t i = 0; i < BUCKETS && n < LOOKUP_PARTS_MAX && desk->wanted_n > 0; i++)
+        for (struct answer *answer = desk->buckets[i]; answer != NULL && n < LOOKUP_PARTS_MAX; answer = answer->next) {
             if (answer->state != WANTED)
                 continue;
             answer->state = ASKED;

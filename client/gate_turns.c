@@ -1,18 +1,13 @@
 #include "client/gate_turns.h"
 
-#include <time.h>
-
 #include "lib/sys/clock.h"
+#include "lib/sys/cond.h"
 
 void gate_turns_start(struct gate_turns *turns)
 {
-    pthread_condattr_t attributes;
     *turns = (struct gate_turns){ 0 };
     pthread_mutex_init(&turns->lock, NULL);
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&turns->changed, &attributes);
-    pthread_condattr_destroy(&attributes);
+    cond_init(&turns->changed);
 }
 
 void gate_turns_end(struct gate_turns *turns)
@@ -50,8 +45,7 @@ void gate_turn_take(struct gate_turns *turns)
         uint64_t until_ms = turns->last_had_ms + GATE_TRAIL_ALONE_MS;
         if (clock_monotonic_ms() >= until_ms)
             break;
-        struct timespec until = { (time_t)(until_ms / 1000), (long)(until_ms % 1000) * 1000000 };
-        pthread_cond_timedwait(&turns->changed, &turns->lock, &until);
+        cond_wait_until(&turns->changed, &turns->lock, until_ms);
     }
     turns->followed++;
     turns->last_had_ms = clock_monotonic_ms();

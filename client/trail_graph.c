@@ -211,7 +211,7 @@ static void render_parts(struct trail *trail, bool info)
     struct table *wanted = info ? &trail->infos_wanted : &trail->wanted;
     struct buf *text = info ? &trail->infos : &trail->asks;
     buf_clear(text);
-    for (uint32_t n = 0; n < TRAIL_ASK_MAX && wanted->n > 0;) {
+    for (uint32_t n = 0; n < LOOKUP_PARTS_MAX && wanted->n > 0;) {
         struct trail_place *place = place_at(trail, number_at(wanted, --wanted->n));
         if (info ? place->info_answered : place->answered)
             continue; /* by the answer for another path with this hash part */

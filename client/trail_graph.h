@@ -20,7 +20,6 @@ enum {
     TRAIL_ROUNDS_MAX = 20000,       /* questions asked when all before were answered: the depth of a trail */
     TRAIL_CLOSURE_LINES = 20000000, /* hashed for closure digests: some seconds */
     TRAIL_CLOSURE_TRIES = 64,       /* combinations, where paths of a closure are complete in several versions */
-    TRAIL_ASK_MAX = 10000,          /* hash parts in one POST /outputs */
 };
 
 /* How a version is spoken of. */

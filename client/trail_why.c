@@ -1,8 +1,6 @@
 /* Why a trail is complete, or where it ends. */
 #include "client/trail_graph.h"
 
-#include <stdlib.h>
-
 bool trail_step_counts(const struct trail_step *step, const struct trail_node *node)
 {
     return step->reason == COUNTS && hash_eq(&step->subject.nar_hash, &node->nar_hash);

@@ -15,6 +15,7 @@ enum {
     SUBJECTS_MAX = 256,             /* subjects in one statement */
     REFERENCES_MAX = 10000,         /* references of one store path */
     OUTPUT_ATTESTATIONS_MAX = 16,   /* a builder and path in one answer of /output */
+    LOOKUP_PARTS_MAX = 10000,       /* hash parts in one POST /outputs */
     LOOKUP_ENTRIES_MAX = 1024,      /* bundles of one look-up; an answer stays below BUNDLES_BYTES_MAX */
 
     /* Heads, of 128 bytes, that are added to DIR/heads before it is written anew: 256 MiB, read in a second at the start. */

@@ -58,7 +58,6 @@ enum {
 
     /* Look-ups. */
     LOOKUP_BUILDERS_MAX = 256,     /* named in one request */
-    LOOKUP_PARTS_MAX = 10000,      /* hash parts in one request */
     LOOKUP_STEPS_MAX = 256 * 1024, /* hash parts times builders in one answer */
 
     /* A remote log that is read: fsck --from, recover --from. */
