@@ -51,7 +51,14 @@ static enum err info_of(const struct narinfo *narinfo, struct nixdb_info *out, s
     return had ? OK : fail(why, ERR_ENV, "out of memory");
 }
 
-/* One narinfo. What Nix would refuse as malformed is noted; it cannot be substituted. */
+/* What Nix would refuse as malformed is noted; it cannot be substituted. */
+static void note_malformed(struct audit *audit, struct span hash_part, const struct why *trouble)
+{
+    buf_fmt(&audit->troubles, "  %.*s.narinfo: %s\n", SPAN_FMT(hash_part), trouble->text);
+    audit->false_addresses++;
+}
+
+/* One narinfo. */
 static enum err take(struct listing *listing, struct span text, struct span hash_part, struct why *why)
 {
     struct narinfo narinfo = { 0 };
@@ -70,8 +77,7 @@ static enum err take(struct listing *listing, struct span text, struct span hash
         if (err == OK)
             err = listing->each(listing->ctx, &info, why);
     } else {
-        buf_fmt(&listing->audit->troubles, "  %.*s.narinfo: %s\n", SPAN_FMT(hash_part), trouble.text);
-        listing->audit->false_addresses++;
+        note_malformed(listing->audit, hash_part, &trouble);
         err = err == ERR_ENV ? fail(why, ERR_ENV, "%s", trouble.text) : OK;
     }
     nixdb_info_free(&own);
@@ -86,7 +92,9 @@ static enum err ask(struct listing *listing, struct span hash_part, const char *
     struct why trouble;
     bool found;
     enum err err = gather_narinfo(&gathered, listing->audit->local.client, listing->audit->cache, hash_part, &found, &trouble);
-    if (err != OK && listing->audit->not_answered++ < TROUBLES_MAX)
+    if (err == ERR_MALFORMED)
+        note_malformed(listing->audit, hash_part, &trouble);
+    else if (err != OK && listing->audit->not_answered++ < TROUBLES_MAX)
         buf_fmt(&listing->audit->troubles, "  %s\n", trouble.text);
     if (err != OK)
         err = OK;

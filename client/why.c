@@ -166,11 +166,11 @@ static enum err ask_upstream(struct inquiry *inquiry, const char *upstream, stru
     bool found = false;
     enum err err = gather_narinfo(&gathered, inquiry->client, upstream, hash_part, &found, &trouble);
     inquiry->silent += err == ERR_ENV;
+    inquiry->found |= found || err == ERR_MALFORMED;
     if (err != OK || !found) {
         err = show_absent(inquiry, upstream, err != OK ? trouble.text : "this cache does not have it", why);
         goto out;
     }
-    inquiry->found = true;
     err = gather_near(&gathered, inquiry->client, &inquiry->config, upstream, hash_part, why);
     if (err == OK)
         err = gather_logs(&gathered, inquiry->client, &inquiry->config, &inquiry->judge.policy, &inquiry->judge.trust, hash_part,

@@ -170,6 +170,10 @@ refuses "a narinfo that says something else" "^contradicted .*-app" stele audit 
 { printf 'StorePath: /nix/\377\n' && sed 1d "$W/good.narinfo"; } >"$narinfo"
 refuses "a narinfo of other bytes than UTF-8" "are unexplained" stele audit --cache "$W/cache" --offline --json
 accepts "leaves the report JSON" sh -c "sed '/^stele audit/d' '$W/out' | jq -e '.counts.attested > 0 and (.troubles | contains(\"narinfo: \"))'"
+{ cat "$W/good.narinfo" && head -c 2000000 /dev/zero | tr '\0' x; } >"$narinfo"
+stele audit --cache "$W/cache" --offline "$app" "$data" >"$W/out" 2>&1
+same "one that is too large is a malformed one: status 1" 1 $?
+says "and is told by name" "^  $(basename "$app" | cut -c1-32).narinfo: the cache's narinfo is malformed: more than 1048576 bytes" "$W/out"
 cp "$W/good.narinfo" "$narinfo"
 accepts "a path that is named twice" stele audit --cache "$W/cache" --offline "$app" "$app"
 says "is looked at once" "^1 paths: 1 attested$" "$W/out"

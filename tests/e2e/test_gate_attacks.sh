@@ -157,6 +157,7 @@ new_gate "upstream $(url flaky)"
 is "a narinfo of a gigabyte" 404 "/$part.narinfo"
 rm -rf "$W/user"
 says "for that reason" "refused hash-part=$part .*more than 1048576 bytes" "$W/run/gate.err"
+refuses "as why says: a cache has it" "the gate refuses this path" stele why --config "$W/gate.conf" "$library"
 refuses "a narinfo of a gigabyte: Nix does not get it" "don't know how to build" substitute user "$(url gate)" "$keys" "$library"
 case $STELE_BUILD in
 *plain)
