@@ -122,8 +122,8 @@ static enum err add_path(void *ctx, const struct nixdb_info *info, struct why *w
     return buf_done(page, why);
 }
 
-/* Over HTTP a cache has no list of what it has: it is asked for what is in this store. A page at a time: while the cache and the logs
- * are asked, the database is not held. */
+/* Over HTTP a cache has no list of what it has: it is asked for what is in this store. A page at a time: while the cache and the
+ * logs are asked, the database is not held. */
 static enum err ask_for_all(struct listing *listing, struct why *why)
 {
     struct buf page = BUF_EMPTY, after = BUF_EMPTY;

@@ -84,7 +84,8 @@ static enum audit_class classify(const struct audit_item *item)
     return item->built ? AUDIT_BUILT_HERE : AUDIT_UNEXPLAINED;
 }
 
-/* What the gate would say in `mode enforce`: an exempt path needs a cache's signature there. What was built here is not asked for. */
+/* What the gate would say in `mode enforce`: an exempt path needs a cache's signature there. What was built here is not asked
+ * for. */
 static void hold_against_gate(const struct audit *audit, struct audit_item *item)
 {
     bool cache_signed = false;

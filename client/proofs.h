@@ -36,8 +36,8 @@ enum err proofs_log(struct http_client *client, const struct client_config *conf
                     struct span hash_part, struct span builders, struct buf *bundles, struct why *why);
 /* Many at once: POST /outputs to that log, as often as its answers are cut (spec/log.md). `take` gets each answer's bundles, maybe
  * none, and the hash parts that it answers for; an error of it ends all. ERR_ENV too where the log gives no answer, or not all that
- * is wanted of `builders`; of anybody what is missing is told on stderr: no one of them shall keep the others' from who asks. Nothing
- * is asked where it has no URL: then `take` is not called. */
+ * is wanted of `builders`; of anybody what is missing is told on stderr: no one of them shall keep the others' from who asks.
+ * Nothing is asked where it has no URL: then `take` is not called. */
 struct proofs_asked {
     struct span hash_parts; /* lines, at most 10,000 */
     struct span builders;   /* lines of whom all is wanted, as above; may be empty, or PROOFS_OF_ANYBODY (client/proofs_rest.h) */

@@ -1,14 +1,15 @@
 /*
- * An answer that is larger than who asked can take: in a log that takes anybody's attestations, strangers can say as much of a path as
- * they like, and must not keep those from being heard whom the user named.
+ * An answer that is larger than who asked can take: in a log that takes anybody's attestations, strangers can say as much of a path
+ * as they like, and must not keep those from being heard whom the user named.
  */
 #ifndef STELE_CLIENT_PROOFS_TRIM_H
 #define STELE_CLIENT_PROOFS_TRIM_H
 
 #include "lib/bytes.h"
 
-/* Where `bundles` are more than `bytes_max`, proofs by others than `builders` (lines "builder HEX") go, as many as have to; what does
- * not parse goes with them. More than `bytes_max` stay only where those of the builders are more. ERR_ENV where memory is short. */
+/* Where `bundles` are more than `bytes_max`, proofs by others than `builders` (lines "builder HEX") go, as many as have to; what
+ * does not parse goes with them. More than `bytes_max` stay only where those of the builders are more. ERR_ENV where memory is
+ * short. */
 enum err proofs_trim(struct buf *bundles, struct span builders, size_t bytes_max, struct why *why);
 
 #endif

@@ -20,7 +20,8 @@ struct stapler {
 /* `config_file` as for client_config_load. Close it in any case. */
 enum err stapler_open(struct stapler *out, const char *config_file, struct why *why);
 void stapler_close(struct stapler *stapler);
-/* Whose attestations are wanted to the last, for `struct proofs_asked`: whom the trust file names, and anybody where there is none. */
+/* Whose attestations are wanted to the last, for `struct proofs_asked`: whom the trust file names, and anybody where there is
+ * none. */
 struct span stapler_builders(const struct stapler *stapler);
 
 #endif

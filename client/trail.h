@@ -70,8 +70,8 @@ void trail_notify(struct trail *trail, void (*verified)(void *ctx), void *ctx);
 /* Goes as far as it can with what it has: what is wanted besides what was wanted before, or the verdict. It wants nothing where
  * it cannot go on before some of that is fed. What is complete goes into the memory. */
 enum err trail_step(struct trail *trail, struct trail_wants *wants, struct why *why);
-/* Appends the heads that proofs brought since it was called last, as gate_heads_put (client/gate_heads.h) does: for who has no memory
- * to show them to, but knows one that has. */
+/* Appends the heads that proofs brought since it was called last, as gate_heads_put (client/gate_heads.h) does: for who has no
+ * memory to show them to, but knows one that has. */
 void trail_heads(struct trail *trail, struct buf *out);
 /* For trust_judge, once there is a verdict: does the trail of an attestation of the path asked about come out? */
 struct trust_inputs trail_inputs(struct trail *trail);

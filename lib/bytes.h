@@ -95,8 +95,8 @@ enum err buf_done(const struct buf *buf, struct why *why);
 /* A copy that the caller frees; NULL where memory is short. `span_dup_str` ends it with a NUL. */
 char *span_dup_str(struct span s);
 
-/* Room for one item more after the first `n`: where they lie now, the place of `items` no more; NULL, and they stay, where memory is
- * short. Called before each item that is appended, and NULL before the first, it doubles at powers of two. */
+/* Room for one item more after the first `n`: where they lie now, the place of `items` no more; NULL, and they stay, where memory
+ * is short. Called before each item that is appended, and NULL before the first, it doubles at powers of two. */
 void *array_more(void *items, size_t n, size_t item_bytes);
 
 /* Fixed-width integers, big-endian as on disk and in cosignatures. */

@@ -60,11 +60,11 @@ struct store_config {
     void (*undescribe)(struct store_entry *entry); /* frees what `describe` allocated */
 };
 
-/* Is the structure of the files in DIR/data and DIR/index whole? With the folder's lock held. `all_read`: by a caller that goes on to
- * read every entry, tile and list with the functions for `fsck`, which do their part of it. ERR_REFUSED, ERR_ENV. */
+/* Is the structure of the files in DIR/data and DIR/index whole? With the folder's lock held. `all_read`: by a caller that goes on
+ * to read every entry, tile and list with the functions for `fsck`, which do their part of it. ERR_REFUSED, ERR_ENV. */
 enum err store_check_files(const char *dir, bool all_read, struct why *why);
-/* Opens DIR/data, DIR/index and DIR/seen, creating them where there are none, and indexes what is not yet. ERR_ENV; ERR_REFUSED where
- * a file's structure is damaged (not looked at where `reading`), or they belong to another origin or have a schema that this
+/* Opens DIR/data, DIR/index and DIR/seen, creating them where there are none, and indexes what is not yet. ERR_ENV; ERR_REFUSED
+ * where a file's structure is damaged (not looked at where `reading`), or they belong to another origin or have a schema that this
  * program does not know. */
 enum err store_open(struct store **out, const struct store_config *config, struct why *why);
 /* One snapshot of entries, tiles and input lists to OUT/data, durably; OUT is there, OUT/data is not. ERR_ENV. */
@@ -149,8 +149,8 @@ struct store_room {
     struct kv_room run, tile;
 };
 void store_room_free(struct store_room *room);
-/* The first `width` entries of a bundle, which has no more, in so many runs, added to *runs; and a tile of exactly this width. Each is
- * there until the next one of its kind. ERR_REFUSED; ERR_ENV. */
+/* The first `width` entries of a bundle, which has no more, in so many runs, added to *runs; and a tile of exactly this width. Each
+ * is there until the next one of its kind. ERR_REFUSED; ERR_ENV. */
 enum err store_view_whole_bundle(struct store_view *view, uint64_t number, unsigned width, struct store_room *room,
                                  struct span *bundle, uint64_t *runs, struct why *why);
 enum err store_view_whole_tile(struct store_view *view, const struct tile *tile, struct store_room *room, struct span *bytes,

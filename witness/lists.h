@@ -10,8 +10,8 @@
 
 struct bastions;
 struct lists;
-/* Starts the thread; without sources there is none, and *out is NULL. `sources` are http:// and https:// URLs, or files (relative to
- * the witness's folder). They must outlast it, and `bastions` (NULL for none), which get those that lists name. */
+/* Starts the thread; without sources there is none, and *out is NULL. `sources` are http:// and https:// URLs, or files (relative
+ * to the witness's folder). They must outlast it, and `bastions` (NULL for none), which get those that lists name. */
 enum err lists_start(struct lists **out, struct logs *logs, const struct config_list *sources, struct bastions *bastions,
                      struct why *why);
 /* Reads the lists anew, soon. NULL is fine. */

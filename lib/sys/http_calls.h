@@ -1,6 +1,6 @@
 /*
- * Several peers asked at once over kept-alive connections, one request in flight a slot: how the log asks its witnesses. Used by one
- * thread, but for http_calls_wake.
+ * Several peers asked at once over kept-alive connections, one request in flight a slot: how the log asks its witnesses. Used by
+ * one thread, but for http_calls_wake.
  */
 #ifndef STELE_SYS_HTTP_CALLS_H
 #define STELE_SYS_HTTP_CALLS_H

@@ -140,7 +140,8 @@ static void *accept_loop(void *ctx)
 
 /* Takes the C library's place, for libmicrohttpd 0.9.75: where epoll_wait gives it as many events as it has room for (128), it asks
  * again before it looks at any of them, and for as long as before: for ever, where no connection has a time-out to wait for. When
- * 128 clients, or 256, ask in step, all of them are then kept waiting until somebody else comes. So no wait follows a full answer. */
+ * 128 clients, or 256, ask in step, all of them are then kept waiting until somebody else comes. So no wait follows a full
+ * answer. */
 int epoll_wait(int epoll_fd, struct epoll_event *events, int events_max, int timeout_ms)
 {
     static _Thread_local int full_fd = -1;

@@ -78,9 +78,9 @@ struct kv_room {
     size_t bytes;
 };
 void kv_room_free(struct kv_room *room);
-/* For a walk over everything, where each large value is read whole, once: one that is not all in memory is read from the disk by one
- * request, past the page cache, into `room`, and *value then is there until the next call with this room. So such a walk
- * does not wait page by page, and throws nothing out of memory that others use. Where the store is not `read_only`, or its file system
+/* For a walk over everything, where each large value is read whole, once: one that is not all in memory is read from the disk by
+ * one request, past the page cache, into `room`, and *value then is there until the next call with this room. So such a walk does
+ * not wait page by page, and throws nothing out of memory that others use. Where the store is not `read_only`, or its file system
  * cannot do that, it comes by way of the map. ERR_MALFORMED where its first page is not one of such a value; ERR_ENV where the disk
  * does not give it. */
 enum err kv_load(struct kv_txn *txn, struct span *value, struct kv_room *room, struct why *why);

@@ -1,6 +1,6 @@
 /*
- * Whatever answers a POST of attestations, the log or something before it: a line of its status, and the body. Bundles come with 200
- * alone; otherwise there is a reason to print, and a line of the request at most.
+ * Whatever answers a POST of attestations, the log or something before it: a line of its status, and the body. Bundles come with
+ * 200 alone; otherwise there is a reason to print, and a line of the request at most.
  */
 #include <assert.h>
 

@@ -1,6 +1,6 @@
 /*
- * DIR/checkpoint, as a starting log reads it back: under the log and the policy of spec/vectors/bundle.json. What is taken renders to
- * a head of the same log, which is read back as the same.
+ * DIR/checkpoint, as a starting log reads it back: under the log and the policy of spec/vectors/bundle.json. What is taken renders
+ * to a head of the same log, which is read back as the same.
  */
 #include <assert.h>
 

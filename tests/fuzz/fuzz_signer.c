@@ -1,6 +1,6 @@
 /*
- * Whatever comes to the log's signer from a process that was taken over (spec/invariants.md, 2): a series of requests, each a
- * field of lib/wire.h, to a signer that has signed nothing yet. Whatever they are, no log's heads fall, and none has two roots at a size.
+ * Whatever comes to the log's signer from a process that was taken over (spec/invariants.md, 2): a series of requests, each a field
+ * of lib/wire.h, to a signer that has signed nothing yet. Whatever they are, no log's heads fall, and none has two roots at a size.
  */
 #include <assert.h>
 #include <stdio.h>

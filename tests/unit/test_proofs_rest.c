@@ -1,4 +1,5 @@
-/* What an answer of a log leaves out: where it is full or cut the rest is asked for, to the end or to a limit; otherwise nobody is. */
+/* What an answer of a log leaves out: where it is full or cut the rest is asked for, to the end or to a limit; otherwise nobody
+ * is. */
 #include "tests/unit/support.h"
 #include "tests/unit/client_server.h"
 
@@ -115,7 +116,8 @@ static int tear_down(void **state)
     return server_teardown(state);
 }
 
-/* `answer`, to a question about these hash parts, and all that it left out of what `by` attested; how many proofs there are then. */
+/* `answer`, to a question about these hash parts, and all that it left out of what `by` attested; how many proofs there are
+ * then. */
 static enum err rest(const char *about, struct span by, struct buf *answer, size_t *n, struct why *why)
 {
     struct http_client *client;
