@@ -16,6 +16,13 @@ for file in bin/stele-log bin/stele-witness bin/stele bin/stele-hook lib/sysuser
 done
 if grep -q '@' "$units/stele-log.service" && grep -n '@PREFIX@' "$units"/*; then not_ok "nothing is left to fill in"; else ok "nothing is left to fill in"; fi
 
+# What is told to be enabled can be: without [Install] systemd says so, and starts it at no boot.
+for unit in $(cat "$here/../../README.md" "$here"/../../man/*.[158]* "$here"/../../client/setup_*.c "$units"/* | tr '\\\n' '  ' |
+    grep -o 'systemctl enable --now [^#;`"(]*' | sed 's/%s//' | tr ' ' '\n' | grep '^stele' | sort -u); do
+    case $unit in *.*) file=$unit ;; *) file=$unit.service ;; esac
+    accepts "$file can be enabled" grep -qx '\[Install\]' "$units/${file%.}"
+done
+
 # allowed UNIT: the system calls that its filter lets through, one a line: the lines of the file in their order. Groups hold groups.
 allowed() {
     { systemd-analyze --no-pager syscall-filter && sed -n 's/^SystemCallFilter=/= /p' "$1"; } | sed 's/\x1b\[[0-9;]*m//g' | awk '
@@ -40,7 +47,7 @@ if ! command -v systemd-analyze >"$W/got" 2>&1; then
     skipped "the units are valid and tight" "systemd-analyze is not installed"
 else
     cp "$units/stele-gate.socket" "$units/stele-deliver.path" "$W" # the service requires the one, the other starts one
-    for unit in stele-log stele-witness stele-gate stele-deliver stele-deliver-once stele-sign-agent; do
+    for unit in stele-log stele-witness stele-gate stele-deliver stele-deliver-once; do
         most=$EXPOSURE_MAX
         [ "${unit#stele-deliver}" = "$unit" ] || most=$((EXPOSURE_MAX + 5)) # root, since the hook's files are
         sed "s|/usr/bin/stele|$W/dest/usr/bin/stele|" "$units/$unit.service" >"$W/$unit.service"
