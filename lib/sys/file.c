@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
@@ -261,7 +262,29 @@ enum err file_remove(const char *path, struct why *why)
     return sync_parent(path, why);
 }
 
-enum err dir_make(const char *path, mode_t mode, struct why *why)
+/* What root makes in another's folder is that one's: a look at the gate's state by root locks the gate out of nothing. Only what was
+ * made just now is given away, by its descriptor; where even root may not (a service without powers) it stays as it is. */
+static void give_to_folder(int fd, const char *path)
+{
+    struct stat folder;
+    char *parent = geteuid() == 0 && fd >= 0 ? parent_of(path) : NULL;
+    if (parent != NULL && stat(parent, &folder) == 0 && folder.st_uid != 0 && fchown(fd, folder.st_uid, folder.st_gid) != 0)
+        errno = 0;
+    free(parent);
+}
+
+static enum err make_one(const char *path, mode_t mode, bool give, struct why *why)
+{
+    if (mkdir(path, mode) != 0)
+        return errno == EEXIST ? OK : fail_errno(why, "create the folder", path);
+    int fd = give ? open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) : -1;
+    give_to_folder(fd, path);
+    if (fd >= 0)
+        close(fd);
+    return OK;
+}
+
+static enum err make_folder(const char *path, mode_t mode, bool give, struct why *why)
 {
     struct stat st;
     if (stat(path, &st) == 0)
@@ -269,13 +292,18 @@ enum err dir_make(const char *path, mode_t mode, struct why *why)
     char *parent = parent_of(path);
     enum err err = parent == NULL ? fail(why, ERR_ENV, "out of memory") : OK;
     if (err == OK && strcmp(parent, path) != 0)
-        err = dir_make(parent, 0755, why);
-    if (err == OK && mkdir(path, mode) != 0 && errno != EEXIST)
-        err = fail_errno(why, "create the folder", path);
+        err = make_folder(parent, 0755, give, why);
+    if (err == OK)
+        err = make_one(path, mode, give, why);
     if (err == OK)
         err = dir_sync(parent, why);
     free(parent);
     return err;
+}
+
+enum err dir_make(const char *path, mode_t mode, struct why *why)
+{
+    return make_folder(path, mode, true, why);
 }
 
 static enum err no_files(void *ctx, const char *name, struct why *why)
@@ -285,7 +313,7 @@ static enum err no_files(void *ctx, const char *name, struct why *why)
 
 enum err dir_make_empty(const char *path, mode_t mode, const char *what, struct why *why)
 {
-    enum err err = dir_make(path, mode, why);
+    enum err err = make_folder(path, mode, false, why);
     if (err != OK)
         return err;
     if ((err = dir_each(path, no_files, &what, why)) == ERR_REFUSED)
@@ -319,6 +347,20 @@ enum err dir_each(const char *path, enum err (*each)(void *ctx, const char *name
     return err;
 }
 
+enum err dir_ours(const char *dir, struct why *why)
+{
+    struct stat st;
+    if (geteuid() != 0 || stat(dir, &st) != 0 || st.st_uid == 0)
+        return OK;
+    char name[1024];
+    struct passwd user, *found = NULL;
+    if (getpwuid_r(st.st_uid, &user, name, sizeof name, &found) != 0 || found == NULL)
+        return fail(why, ERR_REFUSED, "%s belongs to the user %u, who could not read what root wrote there: run this as that user",
+                    dir, (unsigned)st.st_uid);
+    return fail(why, ERR_REFUSED, "%s belongs to %s, who could not read what root wrote there: run this as `runuser -u %s -- ...`",
+                dir, user.pw_name, user.pw_name);
+}
+
 enum err dir_lock(const char *dir, unsigned wait_ms, struct why *why)
 {
     const struct timespec step = { .tv_nsec = 20 * 1000 * 1000 };
@@ -326,8 +368,10 @@ enum err dir_lock(const char *dir, unsigned wait_ms, struct why *why)
     char *path = path_join(dir, "lock");
     if (path == NULL)
         return fail(why, ERR_ENV, "out of memory");
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    enum err err = fd < 0 ? fail_errno(why, "open", path) : OK;
+    enum err err = dir_ours(dir, why);
+    int fd = err != OK ? -1 : open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (err == OK && fd < 0)
+        err = fail_errno(why, "open", path);
     while (err == OK && flock(fd, LOCK_EX | LOCK_NB) != 0) {
         if (clock_monotonic_ms() >= until_ms)
             err = fail(why, ERR_ENV, "another process uses %s already", dir);
@@ -342,7 +386,11 @@ enum err dir_lock(const char *dir, unsigned wait_ms, struct why *why)
 
 enum err file_lock(const char *path, int *fd, struct why *why)
 {
-    *fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    *fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (*fd >= 0)
+        give_to_folder(*fd, path);
+    else if (errno == EEXIST)
+        *fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     while (*fd >= 0 && flock(*fd, LOCK_EX) != 0)
         if (errno != EINTR) {
             close(*fd);

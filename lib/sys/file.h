@@ -31,9 +31,9 @@ enum err file_create_soft(const char *path, mode_t mode, struct span content, bo
 /* OK too where the file was not there. Durable. */
 enum err file_remove(const char *path, struct why *why);
 
-/* Creates a folder and its missing parents; OK where it is there. */
+/* Creates a folder and its missing parents; OK where it is there. In another's folder root makes that one's. */
 enum err dir_make(const char *path, mode_t mode, struct why *why);
-/* dir_make for a folder that must be missing or empty; `what` gets it, for errors. ERR_REFUSED. */
+/* dir_make for a folder that must be missing or empty, and stays whose makes it; `what` gets it, for errors. ERR_REFUSED. */
 enum err dir_make_empty(const char *path, mode_t mode, const char *what, struct why *why);
 /* Syncs a folder, so that names created or renamed in it last. */
 enum err dir_sync(const char *path, struct why *why);
@@ -45,14 +45,16 @@ enum err file_system_sync(int fd, const char *path, struct why *why);
 /* Calls `each` with the name of every entry but those that start with '.', in the order of bytes; stops at its error. */
 enum err dir_each(const char *path, enum err (*each)(void *ctx, const char *name, struct why *why), void *ctx, struct why *why);
 
-/* One process per folder: an flock on DIR/lock, held until the process ends. Waits so long for a process that is just
+/* ERR_REFUSED where root would write into the folder of a user, who could not go on with it. */
+enum err dir_ours(const char *dir, struct why *why);
+/* One process per folder, of dir_ours: an flock on DIR/lock, held until the process ends. Waits so long for a process that is just
  * ending (or whose signer is); then ERR_ENV. */
 enum err dir_lock(const char *dir, unsigned wait_ms, struct why *why);
 /* Does a process hold it now? */
 bool dir_locked(const char *dir);
 
 /* An flock on the file at PATH, made where it is not there: waits for whoever holds it, process or thread. Released by closing
- * *fd. Nobody but its owner may open the file, and so keep others waiting. */
+ * *fd. Nobody but its owner may open the file, and so keep others waiting: the folder's, where root makes it. */
 enum err file_lock(const char *path, int *fd, struct why *why);
 
 /* As many open files as the system lets this process have. */

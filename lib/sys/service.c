@@ -42,6 +42,8 @@ enum err service_init(const char *dir, const char *what, const char *name, enum 
         return fail(why, ERR_USAGE, "%s is no URL without schema, final slash, spaces and plus signs (signed-note, \"Format\")",
                     name);
     enum err err = dir_make_empty(dir, 0700, what, why);
+    if (err == OK)
+        err = dir_ours(dir, why);
     return err == OK ? make_key(dir, name, type, vkey, why) : err;
 }
 

@@ -239,6 +239,49 @@ static void one_process_a_folder(void **state)
     assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
 }
 
+/* Root serves from nobody's folder but its own; what it leaves in a state folder is the folder's owner's. */
+static void anothers_folder(void **state)
+{
+    enum { OWNER = 65534 };
+    struct why why;
+    struct stat st;
+    char path[128], inner[160];
+    int fd;
+    (void)state;
+    if (geteuid() != 0)
+        skip();
+    snprintf(path, sizeof path, "%s/state", folder);
+    assert_int_equal(dir_make(path, 0755, &why), OK);
+    assert_int_equal(dir_ours(path, &why), OK);
+    assert_int_equal(chown(path, OWNER, OWNER), 0);
+    assert_int_equal(dir_lock(path, 0, &why), ERR_REFUSED);
+    assert_non_null(strstr(why.text, path));
+    snprintf(inner, sizeof inner, "%s/lock", path);
+    assert_int_equal(stat(inner, &st), -1);
+    assert_int_equal(file_lock(inner, &fd, &why), OK);
+    assert_int_equal(fstat(fd, &st), 0);
+    assert_int_equal(st.st_uid, OWNER);
+    assert_int_equal(st.st_gid, OWNER);
+    close(fd);
+    /* What was there is given to nobody. */
+    assert_int_equal(chown(inner, 0, 0), 0);
+    assert_int_equal(file_lock(inner, &fd, &why), OK);
+    assert_int_equal(fstat(fd, &st), 0);
+    assert_int_equal(st.st_uid, 0);
+    close(fd);
+    assert_int_equal(unlink(inner), 0);
+    snprintf(inner, sizeof inner, "%s/heads", path);
+    assert_int_equal(dir_make(inner, 0755, &why), OK);
+    assert_int_equal(stat(inner, &st), 0);
+    assert_int_equal(st.st_uid, OWNER);
+    assert_int_equal(rmdir(inner), 0);
+    assert_int_equal(dir_make_empty(inner, 0700, "log", &why), OK);
+    assert_int_equal(stat(inner, &st), 0);
+    assert_int_equal(st.st_uid, 0);
+    assert_int_equal(rmdir(inner), 0);
+    assert_int_equal(rmdir(path), 0);
+}
+
 /* Whoever can open the file can lock it, and never let it go. */
 static void a_lock_is_its_owners(void **state)
 {
@@ -275,9 +318,10 @@ static void secret_keys(void **state)
     secret_key_free(again);
     assert_int_equal(secret_key_load(&again, path, SIG_COSIGNATURE, &why), ERR_MALFORMED);
     assert_int_equal(secret_key_load(&again, public, SIG_ED25519, &why), ERR_ENV);
-    assert_non_null(strstr(why.text, "chmod 600"));
+    assert_non_null(strstr(why.text, "key.pub is a public key's file"));
     assert_int_equal(chmod(path, 0640), 0);
     assert_int_equal(secret_key_load(&again, path, SIG_ED25519, &why), ERR_ENV);
+    assert_non_null(strstr(why.text, "chmod 600"));
     assert_int_equal(secret_key_load(&again, "/nonexistent/key", SIG_ED25519, &why), ERR_ENV);
     assert_int_equal(secret_key_load(&again, folder, SIG_ED25519, &why), ERR_ENV);
     assert_non_null(strstr(why.text, "not a regular file"));
@@ -326,6 +370,7 @@ int main(void)
                                         cmocka_unit_test(copies),
                                         cmocka_unit_test(folders),
                                         cmocka_unit_test(one_process_a_folder),
+                                        cmocka_unit_test(anothers_folder),
                                         cmocka_unit_test(a_lock_is_its_owners),
                                         cmocka_unit_test(secret_keys),
                                         cmocka_unit_test(keys_from_nix) };
