@@ -1,6 +1,7 @@
 /* `stele keygen`: a new key, or a Nix key as one of ours. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <sodium.h>
 
@@ -77,6 +78,8 @@ enum err run_keygen(int argc, char **argv, struct why *why)
     if (err == OK && (span_find(name, '"') >= 0 || span_find(name, '\\') >= 0 || span_ends(name, "/backfill")))
         err = fail(why, ERR_USAGE,
                    "a builder's key name has no quote and no backslash, and does not end in /backfill (spec/attestation.md)");
+    if (err == OK && strstr(args.items[0], "://") != NULL)
+        err = fail(why, ERR_USAGE, "a key's name is a URL without its schema: ci.example.org/builder");
     if (err == OK && config_file != NULL)
         err = client_config_load(&config, config_file, why);
     if (err == OK)

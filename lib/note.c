@@ -34,6 +34,8 @@ struct vkey vkey_make(struct span name, enum sig_type type, const uint8_t key[32
 enum err vkey_parse(struct vkey *out, struct span text, enum sig_type want, struct why *why)
 {
     ptrdiff_t first = span_find(text, '+');
+    if (span_starts(text, "PRIVATE+KEY+"))
+        return fail(why, ERR_MALFORMED, "this is a secret key, which nobody else may see: its vkey is in its .pub file");
     if (first < 0)
         return fail(why, ERR_MALFORMED, "a vkey is NAME+ID+KEY (signed-note, \"Verifier keys\")");
     struct span name = span_cut(text, 0, (size_t)first), rest = span_cut(text, (size_t)first + 1, text.len - (size_t)first - 1);

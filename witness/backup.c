@@ -174,7 +174,8 @@ enum err cmd_restore(int argc, char **argv, struct why *why)
     if (err == OK)
         fprintf(stderr,
                 "Every log is suspended: what this witness cosigned after the backup is not in it.\n"
-                "`stele-witness resume %s ORIGIN URL...` takes one up again at the newest head there under its own cosignature.\n",
+                "`stele-witness resume %s ORIGIN LOG/checkpoint` takes one up again at the newest head there under its own "
+                "cosignature.\n",
                 to);
     secret_key_free(key);
     free(args.items);

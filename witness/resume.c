@@ -66,7 +66,7 @@ static enum err see_url(struct resuming *resuming, struct http_client *client, c
     struct http_response response = { 0 };
     enum err err = http_get(client, url, NULL, NOTE_BYTES_MAX, &response, why);
     if (err == OK && response.status != 200)
-        err = fail(why, ERR_ENV, "it answered %u", response.status);
+        err = fail(why, ERR_ENV, "it answered %u: wanted is where the log's checkpoint is, as in LOG/checkpoint", response.status);
     if (err == OK)
         err = see_note(resuming, span_buf(&response.body), why);
     http_response_free(&response);

@@ -146,6 +146,8 @@ static enum err read_secret(const char *path, uint8_t **out, size_t *len, struct
     enum err err = OK;
     if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
         err = fail(why, ERR_ENV, "the secret key %s is not a regular file", path);
+    else if ((st.st_mode & 077) != 0 && span_ends(span_str(path), ".pub"))
+        err = fail(why, ERR_ENV, "%s is a public key's file, where the secret key's is wanted", path);
     else if ((st.st_mode & 077) != 0)
         err = fail(why, ERR_ENV, "others can read the secret key %s: chmod 600 it", path);
     else if ((*out = sodium_malloc(KEY_FILE_BYTES_MAX)) == NULL)

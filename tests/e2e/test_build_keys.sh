@@ -29,6 +29,7 @@ same "its public half is Nix's" "$(cut -d: -f2 "$W/nix.public" | base64 -d | od 
 sed 's/:./:=/' "$W/nix.secret" >"$W/spoilt"
 refuses "what is none is refused" "NAME:BASE64 of 64 bytes" keygen --from-nix "$W/spoilt" --out "$W/none"
 accepts "and nothing is made" test ! -e "$W/none"
+refuses "a name with its schema is none" "without its schema" stele keygen https://ci.example.org/builder --out "$W/none"
 refuses "a public one, too" "NAME:BASE64 of 64 bytes" keygen --from-nix "$W/nix.public" --out "$W/none"
 sed 's/^key .*/key nix-key/' "$W/builder.conf" >"$W/nix.conf"
 plain=$(nix-instantiate "$here/builds.nix" -A plain 2>/dev/null)

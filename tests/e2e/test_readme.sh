@@ -43,7 +43,7 @@ same "its configuration has four lines" 4 "$(wc -l <"$W/etc/stele/stele.conf")"
 takes "and is read" "$W/etc/stele/stele.conf" stele deliver --once
 block "I want my machine to refuse unattested paths" 1 >"$W/commands"
 runs "a gate's key is made"
-accepts "where nix.conf's line is to be found" test -s "$W/etc/stele/gate.pub"
+accepts "where nix.conf's line is to be found" test -s "$W/etc/stele/gate.key.pub"
 block "I want my machine to refuse unattested paths" 2 | sed "s|^\(builder ci \).*|\1$(cat "$W/etc/stele/builder.key.pub" 2>/dev/null)|" >"$W/etc/stele/trust"
 says "its trust file names a builder" "^builder ci ci.example.org/builder\+" "$W/etc/stele/trust"
 # The cache is a folder here: nobody outside is asked.

@@ -13,6 +13,7 @@ same "logs lists keys and limit" "log $(vkey $a)
 log $(vkey $a 1)
 log $(vkey $a 2)
 limit 20000 $a" "$(stele-witness logs "$W/w")"
+refuses "add-log: a secret key is told from its vkey" "this is a secret key" stele-witness add-log "$W/w" "$(cat "$W/w/key")"
 refuses "add-log: a limit is a number" "number from 1" stele-witness add-log "$W/w" "$(vkey x)" --limit none
 serve
 status "the first key's signature is enough" 200 "$(send $a 0 5)"

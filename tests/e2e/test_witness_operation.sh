@@ -78,7 +78,7 @@ cp "$W/backup/checkpoints/$(printf %s a.example | sha256sum | cut -c1-64)" "$W/s
 static_server site "$W/site"
 refuses "resume: a note without our cosignature does not count" "no cosignature of this witness" stele-witness resume "$W/w" a.example "$(url site)/uncosigned"
 refuses "resume: nor another log's" "b: .*origin|b: .*known key" stele-witness resume "$W/w" a.example "$(url site)/b"
-refuses "resume: one that cannot be had may have been the newest" "answered 404" stele-witness resume "$W/w" a.example "$(url site)/newest" "$(url site)/none"
+refuses "resume: one that cannot be had may have been the newest" "answered 404: .*LOG/checkpoint" stele-witness resume "$W/w" a.example "$(url site)/newest" "$(url site)/none"
 refuses "resume: a log that is not known" "knows no log" stele-witness resume "$W/w" z.example
 accepts "resume at the newest head that URLs show" stele-witness resume "$W/w" a.example "$(url site)/old" "$(url site)/newest" "$(url site)/old"
 says "which is said" "^a.example: taken up at 12 entries" "$W/out"
