@@ -27,6 +27,12 @@ void setup_step(struct setup *setup, const char *fmt, ...)
     buf_fmt(&setup->steps, "%u. %s\n", ++setup->steps_n, text);
 }
 
+void setup_doctor(struct setup *setup, const char *side)
+{
+    bool usual = strcmp(setup->config_file, CLIENT_CONFIG) == 0;
+    setup_step(setup, "stele doctor %s%s%s", side, usual ? "" : " --config ", usual ? "" : setup->config_file);
+}
+
 static void print_file(const char *path, const char *what, struct span content)
 {
     printf("--- %s (%s)\n%.*s%s\n", path, what, (int)content.len, (const char *)content.data, span_ends(content, "\n") ? "" : "\n");
@@ -199,6 +205,22 @@ static enum err own_folder(char **out, struct why *why)
     return *out == NULL ? fail(why, ERR_ENV, "out of memory") : OK;
 }
 
+/* Paths go into units and into lines for a shell as they are. */
+static enum err plain_paths(const struct setup *setup, struct why *why)
+{
+    const struct client_config *config = &setup->config;
+    const char *const paths[] = { setup->config_file,       setup->bin,         config->state,
+                                  config->outbox,           config->key_file,   config->policy_file,
+                                  config->signing_key_file, config->trust_file, config->sign_agent };
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
+        if (paths[i] != NULL && paths[i][strcspn(paths[i], " \t\"'`$%&|;<>()[]{}*?\\")] != '\0')
+            return fail(why, ERR_REFUSED,
+                        "%s: a space, a quote or a sign that means something to a shell or to systemd is in this path: give it a "
+                        "plain one, since units and command lines name it",
+                        paths[i]);
+    return OK;
+}
+
 static enum err look(struct setup *setup, const char *config_file, struct why *why)
 {
     struct why none = { "" };
@@ -219,6 +241,8 @@ static enum err look(struct setup *setup, const char *config_file, struct why *w
         err = fail(why, ERR_ENV, "out of memory");
     if (err == OK)
         err = own_folder(&setup->bin, why);
+    if (err == OK)
+        err = plain_paths(setup, why);
     if (err == OK && nixrun_config(&setup->nix, &none) != OK)
         fprintf(stderr, "stele setup: %s; taken as unset\n", none.text);
     setup->nixos |= setup_exists(setup, "/etc/NIXOS");

@@ -193,7 +193,7 @@ enum err setup_consumer(struct setup *setup, struct why *why)
         setup_step(setup, "systemd-sysusers; chown stele-gate %s", file);
         setup_step(setup, "systemctl daemon-reload; systemctl enable --now stele-gate.socket; systemctl restart nix-daemon");
     }
-    setup_step(setup, "stele doctor consumer");
+    setup_doctor(setup, "consumer");
     buf_free(&key);
     return err;
 }

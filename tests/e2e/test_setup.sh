@@ -36,6 +36,7 @@ says "and where it is included" "^include stele-builder.conf$" "$W/out"
 says "a unit for the deliverer, with this configuration" "^ExecStart=$STELE_BUILD/bin/stele deliver --config $config$" "$W/out"
 says "how the key is made" "stele keygen NAME --out /etc/stele/builder.key --type builder" "$W/out"
 says "that nothing was changed" "nothing was changed" "$W/out"
+says "the doctor is to look at this configuration" "[0-9]\. stele doctor builder --config $config$" "$W/out"
 left "and nothing was"
 
 echo "# a builder, written"
@@ -103,6 +104,7 @@ left "nothing was changed"
 refuses "without the gate's key nothing is written" "generate-binary-cache-key gate-1 /etc/stele/gate.key" \
     stele setup consumer --config "$gate_conf" --root "$image" --write
 left "not even in part"
+refuses "a path that a unit or a shell would take for two" "a b/gate.conf: a space" stele setup consumer --config "$W/a b/gate.conf" --root "$image"
 refuses "a builder's configuration is not the gate's" "configuration of its own" stele setup consumer --config "$config"
 
 echo "# a consumer, written"
