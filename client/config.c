@@ -35,6 +35,11 @@ static enum err take_url_item(void *ctx, const struct config_key *key, struct sp
 {
     if (!span_starts(value, "http://") && !span_starts(value, "https://") && !span_starts(value, "file://"))
         return fail(why, ERR_MALFORMED, "%.*s is no http://, https:// or file:// URL", SPAN_FMT(value));
+    if (span_find(value, ' ') >= 0 || span_find(value, '?') >= 0 || span_find(value, '#') >= 0)
+        return fail(why, ERR_MALFORMED,
+                    "%.*s: a space is written %%20 here, and what Nix has after a `?` is left out: the order of the lines is "
+                    "their priority",
+                    SPAN_FMT(value));
     struct span authority = value;
     while (!span_skip(&authority, "://"))
         authority = span_cut(authority, 1, authority.len - 1);

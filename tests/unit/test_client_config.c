@@ -135,6 +135,9 @@ static void wrong_values(void **state)
         { "\nmode lenient\n", "c line 2: mode: lenient is neither enforce nor warn" },
         { "refuse-with 403\n", "c line 1: refuse-with: 403 is neither 404" },
         { "upstream http://a\nupstream ftp://b\n", "c line 2: upstream: ftp://b is no http://" },
+        { "upstream http://a?priority=10\n",
+          "c line 1: upstream: http://a?priority=10: a space is written %20 here, and what Nix" },
+        { "upstream file:///my cache\n", "c line 1: upstream: file:///my cache: a space is written %20 here" },
         { "hook-hash-max 64M\n", "c line 1: hook-hash-max: 64M is not a whole number" },
         { "fresh-for -1\n", "c line 1: fresh-for: -1 is not a whole number" },
     };
