@@ -190,6 +190,22 @@ static enum err wait_for_next(struct delivery *delivery, const struct tickets *t
     return OK;
 }
 
+/* When the deliverer before this one delivered last. */
+static void delivered_before(struct delivery *delivery)
+{
+    struct buf text = BUF_EMPTY;
+    struct delivery_line line;
+    struct span rest, one;
+    struct why why;
+    char *path = path_join(delivery->config.state, "delivery");
+    if (path != NULL && file_read(path, DELIVERY_REPORT_BYTES_MAX, &text, &why) == OK)
+        for (rest = span_buf(&text); span_line(&rest, &one);)
+            if (delivery_line_parse(&line, one) && line.word == DELIVERED_AT)
+                delivery->delivered_s = line.time_s;
+    buf_free(&text);
+    free(path);
+}
+
 /* For `stele status`, where it is other than last time. */
 static void keep_report(struct delivery *delivery)
 {
@@ -260,6 +276,8 @@ static enum err start(struct delivery *delivery, struct worker *workers, const c
         err = dir_lock(delivery->config.outbox, LOCK_WAIT_MS, why);
     if (err == OK)
         err = proofs_make(&delivery->config, why);
+    if (err == OK)
+        delivered_before(delivery);
     if (err == OK)
         err = proofs_sync_start(&delivery->sync, &delivery->config, why);
     if (err == OK)

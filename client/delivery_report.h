@@ -10,6 +10,7 @@
 
 #include "lib/bytes.h"
 
+enum { DELIVERY_REPORT_BYTES_MAX = 1 << 20 };
 enum delivery_word { DELIVERED_AT, DELIVERY_LOG, DELIVERY_WAITS };
 
 struct delivery_line {

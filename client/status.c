@@ -21,7 +21,6 @@ enum {
     DISK_LOW_BYTES = 16 << 20, /* less is free where the outbox lies: the next builds may not be attested */
     TROUBLE_NEW_S = 86400,     /* trouble of the hook's that is older does not count as being wrong now */
     WAITING_LONG_S = 86400,    /* attestations that wait for longer do */
-    REPORT_BYTES_MAX = 1 << 20,
     REASON_BYTES_MAX = 4096,
 };
 
@@ -183,7 +182,8 @@ static enum err show_deliverer(struct status *status, struct why *why)
     bool found, running = dir_locked(status->config.outbox);
     uint64_t delivered_s = 0;
     char time[CLOCK_TEXT_BYTES], *path = path_join(status->config.state, "delivery");
-    enum err err = path == NULL ? fail(why, ERR_ENV, "out of memory") : file_read_if(path, REPORT_BYTES_MAX, &text, &found, why);
+    enum err err =
+        path == NULL ? fail(why, ERR_ENV, "out of memory") : file_read_if(path, DELIVERY_REPORT_BYTES_MAX, &text, &found, why);
     struct span rest = span_buf(&text), text_line;
     struct delivery_line line;
     while (err == OK && span_line(&rest, &text_line))

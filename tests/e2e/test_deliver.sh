@@ -66,6 +66,11 @@ policy "log $log_key $(url small)" "$witness" "quorum w1"
 letters 7000 120
 accepts "letters go through it in smaller batches" deliver
 same "all of them" 921 "$(logged)"
+policy "log $log_key http://127.0.0.1:1" "$witness" "quorum w1"
+letters 7500 1
+refuses "while the log is away" "1 attestations still wait" deliver --for 1
+refuses "it is not forgotten when something was delivered" "it delivered last: 20" stele status
+rm "$W"/outbox/*.jsonl
 policy "$ours" "$witness" "quorum w1"
 
 echo "# logs that are none"
