@@ -7,6 +7,7 @@
 #include "client/agent.h"
 #include "client/builder_state.h"
 #include "client/doctor.h"
+#include "client/outbox.h"
 #include "client/setup.h"
 #include "lib/sys/clock.h"
 #include "lib/sys/file.h"
@@ -117,6 +118,9 @@ static void check_outbox(struct doctor *doctor)
     doctor_check(doctor, "outbox");
     struct waiting letters = look_at(doctor, "", ".jsonl"), tickets = look_at(doctor, "tickets", ".ticket");
     struct waiting refused = look_at(doctor, "refused", ".why");
+    struct why trouble;
+    if (outbox_room(&doctor->config, &trouble) != OK)
+        doctor_wrong(doctor, "outbox", "make room for it, where who builds may write (root under nix-daemon)", "%s", trouble.text);
     if (letters.oldest_s > DOCTOR_OUTBOX_OLD_S || tickets.oldest_s > DOCTOR_OUTBOX_OLD_S)
         doctor_wrong(doctor, "outbox",
                      "see that `stele deliver` runs (systemctl status stele-deliver), and what `stele deliver --once` says",

@@ -3,8 +3,13 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "lib/sys/file.h"
+
+enum { DISK_LOW_BYTES = 16 << 20 }; /* less is free where the outbox lies: the next builds may not be attested */
 
 static bool matches(const struct config_list *globs, struct span name)
 {
@@ -65,5 +70,26 @@ enum err outbox_set_aside(const struct client_config *config, const char *name, 
     buf_free(&to);
     buf_free(&note);
     free(dir);
+    return err;
+}
+
+enum err outbox_room(const struct client_config *config, struct why *why)
+{
+    const char *dir = config->outbox;
+    char *place = span_dup_str(span_str(dir)), *slash;
+    struct stat st;
+    uint64_t bytes = 0;
+    enum err err = OK;
+    /* The outbox, or the folder in which the hook would make it. */
+    while (place != NULL && access(place, F_OK) != 0 && errno == ENOENT && (slash = strrchr(place, '/')) != NULL && slash > place)
+        *slash = '\0';
+    if (place == NULL || stat(place, &st) != 0)
+        err = fail(why, ERR_ENV, "nothing can be put into %s: %s", dir, strerror(errno));
+    else if (!S_ISDIR(st.st_mode) || access(place, W_OK | X_OK) != 0)
+        err = fail(why, ERR_ENV, "nothing can be put into %s: %s is %s", dir, place,
+                   S_ISDIR(st.st_mode) ? "not ours to write" : "no folder");
+    else if (disk_free(place, &bytes, NULL) == OK && bytes < DISK_LOW_BYTES)
+        err = fail(why, ERR_ENV, "the disk is full: %llu bytes are free where %s lies", (unsigned long long)bytes, dir);
+    free(place);
     return err;
 }

@@ -16,5 +16,7 @@ enum err outbox_put(const struct client_config *config, const char *drv_path, co
                     struct why *why);
 /* `name` is of a file in the outbox or, with its folder, below it. */
 enum err outbox_set_aside(const struct client_config *config, const char *name, const char *reason, struct why *why);
+/* Can the hook put anything there? ERR_ENV where it is not this user's to write, or the disk is as good as full. */
+enum err outbox_room(const struct client_config *config, struct why *why);
 
 #endif

@@ -11,6 +11,7 @@
 #include "client/agent.h"
 #include "client/counts.h"
 #include "client/delivery_report.h"
+#include "client/outbox.h"
 #include "client/verbs.h"
 #include "lib/sys/cli.h"
 #include "lib/sys/clock.h"
@@ -18,9 +19,8 @@
 #include "lib/sys/key.h"
 
 enum {
-    DISK_LOW_BYTES = 16 << 20, /* less is free where the outbox lies: the next builds may not be attested */
-    TROUBLE_NEW_S = 86400,     /* trouble of the hook's that is older does not count as being wrong now */
-    WAITING_LONG_S = 86400,    /* attestations that wait for longer do */
+    TROUBLE_NEW_S = 86400,  /* trouble of the hook's that is older does not count as being wrong now */
+    WAITING_LONG_S = 86400, /* attestations that wait for longer do */
     REASON_BYTES_MAX = 4096,
 };
 
@@ -133,8 +133,6 @@ static void show_means(struct status *status)
 {
     struct secret_key *key = NULL;
     struct why trouble;
-    uint64_t bytes = 0;
-    const char *dir = status->config.outbox;
     if (status->config.sign_agent != NULL) {
         if (!agent_listens(status->config.sign_agent))
             complain(status, "nothing is attested: nobody listens at %s; is `stele sign-agent` running?",
@@ -145,19 +143,8 @@ static void show_means(struct status *status)
         complain(status, "nothing is attested: %s", trouble.text);
     }
     secret_key_free(key);
-    /* The outbox, or the folder in which the hook would make it. */
-    char *place = span_dup_str(span_str(dir)), *slash;
-    while (place != NULL && access(place, F_OK) != 0 && errno == ENOENT && (slash = strrchr(place, '/')) != NULL && slash > place)
-        *slash = '\0';
-    struct stat st;
-    if (place == NULL || stat(place, &st) != 0)
-        complain(status, "nothing can be put into %s: %s", dir, strerror(errno));
-    else if (!S_ISDIR(st.st_mode) || access(place, W_OK | X_OK) != 0)
-        complain(status, "nothing can be put into %s: %s is %s", dir, place,
-                 S_ISDIR(st.st_mode) ? "not ours to write" : "no folder");
-    else if (disk_free(place, &bytes, &trouble) == OK && bytes < DISK_LOW_BYTES)
-        complain(status, "the disk is full: %llu bytes are free where %s lies", (unsigned long long)bytes, dir);
-    free(place);
+    if (outbox_room(&status->config, &trouble) != OK)
+        complain(status, "%s", trouble.text);
 }
 
 static void show_delivery_line(struct status *status, const struct delivery_line *line, uint64_t *delivered_s)
