@@ -168,6 +168,8 @@ static enum err listen_at(struct agent *agent, const char *path, struct why *why
     if (strlen(path) >= sizeof address.sun_path)
         return fail(why, ERR_ENV, "%s is too long a name for a socket", path);
     memcpy(address.sun_path, path, strlen(path));
+    if (agent_listens(path))
+        return fail(why, ERR_ENV, "another sign-agent listens at %s already", path);
     if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode))
         unlink(path);
     agent->listening = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);

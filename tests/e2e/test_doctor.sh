@@ -105,6 +105,8 @@ note agent $!
 agent_listens() { [ -S "$W/agent" ] && echo yes; }
 same "it is started" yes "$(soon yes agent_listens)"
 well "one that does"
+refuses "a second one does not take its place" "another sign-agent listens at $W/agent already" stele sign-agent --config "$config"
+well "and the first goes on"
 stop agent
 sed -i '/^sign-agent/d' "$config"
 cp "$W/state/machine-id" "$W/machine-id"
@@ -114,6 +116,9 @@ rm "$W/state/machine-id"
 finds "no note of the machine" machine "."
 cp "$W/machine-id" "$W/state/machine-id"
 
+sed "s|^outbox .*|outbox $config/outbox|" "$config" >"$W/no-outbox.conf"
+refuses "an outbox that cannot be: nothing can be put there" "WRONG  outbox: nothing can be put into $config/outbox" \
+    stele doctor builder --config "$W/no-outbox.conf"
 echo '{}' >"$W/outbox/a.jsonl"
 well "an attestation that has just been left"
 touch -d '3 hours ago' "$W/outbox/a.jsonl"
