@@ -16,6 +16,8 @@ for file in bin/stele-log bin/stele-witness bin/stele bin/stele-hook lib/sysuser
 done
 if grep -q '@' "$units/stele-log.service" && grep -n '@PREFIX@' "$units"/*; then not_ok "nothing is left to fill in"; else ok "nothing is left to fill in"; fi
 
+same "what they name as documentation is installed" "" "$(sed -n 's/^Documentation=//p' "$units"/* | tr ' ' '\n' | sort -u |
+    sed 's/^man:\(.*\)(\(.\))$/man\2\/\1.\2/' | while read -r page; do [ -e "$W/dest/usr/share/man/$page" ] || echo "$page"; done)"
 # What is told to be enabled can be: without [Install] systemd says so, and starts it at no boot.
 for unit in $(cat "$here/../../README.md" "$here"/../../man/*.[158]* "$here"/../../client/setup_*.c "$units"/* | tr '\\\n' '  ' |
     grep -o 'systemctl enable --now [^#;`"(]*' | sed 's/%s//' | tr ' ' '\n' | grep '^stele' | sort -u); do
