@@ -26,9 +26,9 @@ static enum err describe(struct tracing *tracing, struct nixdb_info *info, struc
 {
     struct storepath path;
     bool found = false;
-    enum err err = storepath_parse(&path, span_str(tracing->path), why);
-    if (err != OK)
-        return fail_in(why, ERR_USAGE, "%s is no store path", tracing->path);
+    enum err err = OK;
+    if (storepath_parse(&path, span_str(tracing->path), NULL) != OK)
+        return fail(why, ERR_USAGE, "%s is no store path: give it whole, as in /nix/store/…-name", tracing->path);
     if (tracing->local.db != NULL)
         err = nixdb_path(tracing->local.db, tracing->path, info, &found, why);
     if (err == OK && found)

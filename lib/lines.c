@@ -14,7 +14,8 @@ enum err lines_start(struct lines *lines, struct span text, const char *file, st
         uint8_t c = text.data[i];
         if ((c < 0x20 && c != '\t' && c != '\n') || c == 0x7f)
             return lines_fail(lines, why,
-                              "the control character 0x%02x: only tab and newline are allowed (tlog-policy, \"Character set\")", c);
+                              "the control character 0x%02x: only tab and newline are allowed (tlog-policy, \"Character set\")%s",
+                              c, c == '\r' ? "; end lines in LF, not in CR LF" : "");
         lines->number += c == '\n';
     }
     lines->number = 0;

@@ -4,6 +4,7 @@
  * Exit: 0 where no MUST failed, 1 where one did, 2 usage, 4 where nothing could be asked.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "lib/sys/cli.h"
 #include "tests/conformance/log.h"
@@ -29,6 +30,14 @@ static enum err run_vkeys(int argc, char **argv, struct why *why)
     return err;
 }
 
+/* A prefix may be given with its closing slash. */
+static void drop_slashes(int argc, char **argv)
+{
+    for (int i = 0; i < argc; i++)
+        for (size_t len = strlen(argv[i]); strncmp(argv[i], "http", 4) == 0 && len > 0 && argv[i][len - 1] == '/';)
+            argv[i][--len] = '\0';
+}
+
 static enum err run_witness(int argc, char **argv, struct why *why)
 {
     struct cli_args args = { 0 };
@@ -39,6 +48,7 @@ static enum err run_witness(int argc, char **argv, struct why *why)
         { "--restart", "COMMAND", "kills the witness and starts it again, at the same address", &witness.restart, NULL },
         { 0 },
     };
+    drop_slashes(argc, argv);
     enum err err = cli_parse(options, 2, 2, argc, argv, &args, why);
     if (err == OK)
         err = vkey_parse(&witness.key, span_str(args.items[1]), SIG_COSIGNATURE, why);
@@ -72,6 +82,7 @@ static enum err run_log(int argc, char **argv, struct why *why)
         { "--bundles", "N", "so many entry bundles are read at each end of the tree; 64", &bundles, NULL },
         { 0 },
     };
+    drop_slashes(argc, argv);
     enum err err = cli_parse(options, 2, 2, argc, argv, &args, why);
     if (err == OK && bundles != NULL && !span_decimal(span_str(bundles), UINT32_MAX, &log.bundles))
         err = fail(why, ERR_USAGE, "--bundles wants a number");

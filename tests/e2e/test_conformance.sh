@@ -27,7 +27,7 @@ echo "# an empty log"
 stop log
 new_log "quorum none"
 serve_at
-conformance log "$(url log)" "$(stele-log key "$W/log")" >"$W/table" 2>"$W/err"
+conformance log "$(url log)/" "$(stele-log key "$W/log")" >"$W/table" 2>"$W/err"
 same "an empty log does all that it must" 0 $?
 stop log
 

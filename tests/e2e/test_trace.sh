@@ -39,6 +39,7 @@ in_reports trace "$W/json"
 stele trace --dot "$app" >"$W/dot" 2>"$W/err"
 says "and as a graph" '^  n0 -> n[0-9]+ .label="ci"' "$W/dot"
 stop log
+refuses "what is no store path is told once, with what is wanted" "^stele trace: $(basename "$app") is no store path: give it whole" stele trace "$(basename "$app")"
 refuses "without the log nothing comes out" "not attested" stele trace "$app"
 says "and it says so" "could be asked|could not" "$W/out"
 serve_network || exit 1

@@ -54,7 +54,8 @@ static void wrong_lines(void **state)
         { "count 007\n", "is not a whole number" },
         { "count 99999999999999999999\n", "is not a whole number" },
         { "item bad\n", "test.conf line 1: item: no such item" },
-        { "name x\r\n", "test.conf line 1: the control character 0x0d" },
+        { "name x\r\n", "test.conf line 1: the control character 0x0d: only tab and newline are allowed (tlog-policy, \"Character "
+                        "set\"); end lines in LF" },
         { "# \x01\n", "control character 0x01" },
     };
     (void)state;
