@@ -27,10 +27,19 @@ void setup_step(struct setup *setup, const char *fmt, ...)
     buf_fmt(&setup->steps, "%u. %s\n", ++setup->steps_n, text);
 }
 
-void setup_doctor(struct setup *setup, const char *side)
+/* What makes a command line about this configuration: nothing where that lies in its usual place. */
+static const char *config_word(const char *config_file)
 {
-    bool usual = strcmp(setup->config_file, CLIENT_CONFIG) == 0;
-    setup_step(setup, "stele doctor %s%s%s", side, usual ? "" : " --config ", usual ? "" : setup->config_file);
+    return strcmp(config_file, CLIENT_CONFIG) == 0 ? "" : " --config ";
+}
+static const char *config_value(const char *config_file)
+{
+    return strcmp(config_file, CLIENT_CONFIG) == 0 ? "" : config_file;
+}
+
+void setup_doctor(struct setup *setup, const char *side, const char *config_file)
+{
+    setup_step(setup, "stele doctor %s%s%s", side, config_word(config_file), config_value(config_file));
 }
 
 static void print_file(const char *path, const char *what, struct span content)
@@ -275,7 +284,9 @@ enum err run_setup(int argc, char **argv, struct why *why)
     if (err == OK)
         err = buf_done(&setup.steps, why);
     if (err == OK && !setup.write)
-        printf("--- nothing was changed: `stele setup %s --write` writes these files. Then:\n", args.items[0]);
+        printf("--- nothing was changed: `stele setup %s%s%s%s%s%s --write` writes these files. Then:\n", args.items[0],
+               config_word(setup.config_file), config_value(setup.config_file), *setup.root == '\0' ? "" : " --root ", setup.root,
+               setup.nixos ? " --nixos" : "");
     else if (err == OK)
         printf("--- left to do:\n");
     if (err == OK)

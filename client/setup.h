@@ -29,8 +29,8 @@ enum err setup_file(struct setup *setup, const char *path, enum setup_owner owne
 /* A line at the end of a file that is somebody's; nothing where it stands there already. */
 enum err setup_line(struct setup *setup, const char *path, const char *line, struct why *why);
 void setup_step(struct setup *setup, const char *fmt, ...) STELE_PRINTF(2, 3);
-/* The last step: the doctor, with the configuration that was set up. */
-void setup_doctor(struct setup *setup, const char *side);
+/* The last step: the doctor, with the configuration that is there then. */
+void setup_doctor(struct setup *setup, const char *side, const char *config_file);
 /* Does the file exist (below --root)? */
 bool setup_exists(const struct setup *setup, const char *path);
 

@@ -124,6 +124,6 @@ enum err setup_builder(struct setup *setup, struct why *why)
     else if (err == OK)
         printf("--- %s/machine-id (%s)\n\n", state,
                here ? "notes which machine builds, since now" : "its first build will note it");
-    setup_doctor(setup, "builder");
+    setup_doctor(setup, "builder", setup->nixos ? CLIENT_CONFIG : setup->config_file);
     return err;
 }

@@ -193,7 +193,7 @@ enum err setup_consumer(struct setup *setup, struct why *why)
         setup_step(setup, "systemd-sysusers; chown stele-gate %s", file);
         setup_step(setup, "systemctl daemon-reload; systemctl enable --now stele-gate.socket; systemctl restart nix-daemon");
     }
-    setup_doctor(setup, "consumer");
+    setup_doctor(setup, "consumer", setup->nixos ? "/etc/stele/gate.conf" : setup->config_file); /* nix/module.nix */
     buf_free(&key);
     return err;
 }
