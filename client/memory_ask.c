@@ -111,8 +111,9 @@ static enum err settle(const struct asking *asking, const struct tied *tied, str
         goto out;
     if (!found)
         file = (struct memoryfile){ .origin = now->origin, .head = asking->now };
+    /* The head that is shown now was not there when the others were read: it was remembered since, as seen for the first time. */
     for (size_t i = 0; i < file.loose_n;)
-        if (was_tied(tied, &file.loose[i]))
+        if (was_tied(tied, &file.loose[i]) || file.loose[i].checkpoint.size == now->size)
             memoryfile_drop(&file, i);
         else
             i++;

@@ -108,6 +108,13 @@ same "three of them loose" 3 "$(loose)"
 accepts "when the log answers, its look-up is believed" why 3
 same "and all are tied" 0 "$(loose)"
 same "to the newest" 305 "$(head_size)"
+user grown "$url"
+accepts "a head of before the log grew" stele verify "$W/a4.tlog-proof"
+accepts "the log shows one that nobody has seen" why 3
+same "it takes the place of what it holds" 305 "$(head_size)"
+same "and stands there once" 0 "$(loose)"
+accepts "the memory can be read again" why 3
+accepts "and nothing is put aside" no_such "$memory.damaged"
 
 echo "# many at once"
 user crowd
