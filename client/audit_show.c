@@ -7,7 +7,8 @@
 #include "client/audit.h"
 #include "lib/sys/cli.h"
 
-enum { DEPENDENTS_SHOWN = 10, DEPENDENTS_MAX = 10000 };
+/* Where a whole store lost its support, the dependents grow with its square: once there are enough, no more are looked for. */
+enum { DEPENDENTS_SHOWN = 10, DEPENDENTS_MAX = 10000, DEPENDENTS_ENOUGH = 100000 };
 
 static const struct {
     const char *name, *meaning;
@@ -35,6 +36,7 @@ const char *audit_class_meaning(enum audit_class class)
 /* What is said first, whatever is said of the rest. */
 struct audit_report {
     json_t *paths;
+    size_t dependents, without_dependents; /* told; paths of which none are, for there are enough */
     struct buf alarms, lines, lost;
 };
 
@@ -84,11 +86,12 @@ static enum err add_json(struct audit *audit, const struct audit_item *item, con
     if (object != NULL && item->would_refuse)
         json_object_set_new(object, "wouldRefuse", json_string(item->why_refuse.text));
     if (object != NULL && item->lost) {
-        json_t *list = json_array();
-        for (size_t i = 0; i < dependents->n; i++)
-            json_array_append_new(list, json_string(dependents->items[i]));
         json_object_set_new(object, "lostSupport", json_string(item->why_lost.text));
-        json_object_set_new(object, "dependents", list);
+        json_t *list = dependents == NULL ? NULL : json_array();
+        for (size_t i = 0; list != NULL && i < dependents->n; i++)
+            json_array_append_new(list, json_string(dependents->items[i]));
+        if (list != NULL)
+            json_object_set_new(object, "dependents", list);
     }
     return object != NULL && json_array_append_new(audit->report->paths, object) == 0 ? OK : fail(why, ERR_ENV, "out of memory");
 }
@@ -97,9 +100,9 @@ static void add_lost(struct audit *audit, const struct audit_item *item, const s
 {
     struct buf *out = &audit->report->lost;
     buf_fmt(out, "lost its support:  %s: %s\n", item->info.path, item->why_lost.text);
-    for (size_t i = 0; i < dependents->n && i < DEPENDENTS_SHOWN; i++)
+    for (size_t i = 0; dependents != NULL && i < dependents->n && i < DEPENDENTS_SHOWN; i++)
         buf_fmt(out, "  depends on it:   %s\n", dependents->items[i]);
-    if (dependents->n > DEPENDENTS_SHOWN)
+    if (dependents != NULL && dependents->n > DEPENDENTS_SHOWN)
         buf_fmt(out, "  and %zu more (--json has them)\n", dependents->n - DEPENDENTS_SHOWN);
 }
 
@@ -119,12 +122,29 @@ static void add_text(struct audit *audit, const struct audit_item *item)
             item->contested ? "; contested: somebody logged other bytes for it" : "");
 }
 
+/* Of a path that lost its support; *told is NULL where enough were told before. */
+static enum err find_dependents(struct audit *audit, const struct audit_item *item, struct nixdb_paths *out,
+                                const struct nixdb_paths **told, struct why *why)
+{
+    struct audit_report *report = audit->report;
+    *told = out;
+    if (!item->lost || audit->cache != NULL)
+        return OK;
+    if (report->dependents >= DEPENDENTS_ENOUGH) {
+        report->without_dependents++;
+        *told = NULL;
+        return OK;
+    }
+    enum err err = nixdb_referrers(audit->local.db, item->info.path, DEPENDENTS_MAX, out, why);
+    report->dependents += out->n;
+    return err;
+}
+
 enum err audit_report_item(struct audit *audit, const struct audit_item *item, struct why *why)
 {
     struct nixdb_paths dependents = { 0 };
-    enum err err = item->lost && audit->cache == NULL
-                       ? nixdb_referrers(audit->local.db, item->info.path, DEPENDENTS_MAX, &dependents, why)
-                       : OK;
+    const struct nixdb_paths *told;
+    enum err err = find_dependents(audit, item, &dependents, &told, why);
     audit->counts[item->class]++;
     audit->contested += item->contested;
     audit->lost += item->lost;
@@ -133,10 +153,10 @@ enum err audit_report_item(struct audit *audit, const struct audit_item *item, s
     audit->refused += item->would_refuse;
     audit->passed += !item->would_refuse && !item->info.ultimate;
     if (err == OK && audit->json)
-        err = add_json(audit, item, &dependents, why);
+        err = add_json(audit, item, told, why);
     else if (err == OK) {
         if (item->lost)
-            add_lost(audit, item, &dependents);
+            add_lost(audit, item, told);
         add_text(audit, item);
         if (audit->report->lines.failed || audit->report->alarms.failed || audit->report->lost.failed)
             err = fail(why, ERR_ENV, "out of memory");
@@ -190,10 +210,13 @@ static void sum_up(const struct audit *audit)
 
 enum err audit_report_end(struct audit *audit, struct why *why)
 {
-    const struct audit_report *report = audit->report;
+    struct audit_report *report = audit->report;
     cli_progress_end();
     if (audit->json)
         return end_json(audit, why);
+    if (report->without_dependents > 0)
+        buf_fmt(&report->lost, "what depends on %zu more of them is not told: it is %zu paths by here\n",
+                report->without_dependents, report->dependents);
     const struct buf *parts[] = { &report->alarms, &report->lost, &report->lines };
     for (size_t i = 0; i < 3; i++)
         if (parts[i]->len > 0)
@@ -201,6 +224,6 @@ enum err audit_report_end(struct audit *audit, struct why *why)
     sum_up(audit);
     if (audit->troubles.len > 0)
         fprintf(stderr, "not every source could be asked (for %zu paths not every log):\n%.*s", audit->not_asked,
-                SPAN_FMT(span_buf(&audit->troubles)));
+                (int)audit->troubles.len, (const char *)audit->troubles.data);
     return OK;
 }

@@ -56,7 +56,8 @@ struct nixdb_paths {
 void nixdb_paths_free(struct nixdb_paths *paths);
 /* The valid paths whose deriver is `drv`, the last registered first. Reads the whole table: it has no index for this. */
 enum err nixdb_derived(struct nixdb *db, const char *drv, struct nixdb_paths *out, struct why *why);
-/* All paths that refer to `path`, directly or not, without itself; at most `max`, sorted. */
+/* All paths that refer to `path`, directly or not, without itself, sorted; at most `max`,
+ * beyond which none is looked for. */
 enum err nixdb_referrers(struct nixdb *db, const char *path, size_t max, struct nixdb_paths *out, struct why *why);
 /* `paths` (n) and all that they refer to, recursively, sorted, each once, with NAR hashes. ERR_REFUSED where one is not
  * valid. */

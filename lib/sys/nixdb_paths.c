@@ -14,10 +14,12 @@ void nixdb_paths_free(struct nixdb_paths *paths)
 
 enum err nixdb_referrers(struct nixdb *db, const char *path, size_t max, struct nixdb_paths *out, struct why *why)
 {
+    /* The limit stands in the recursion: beyond it nothing is looked for. */
     static const char sql[] =
-        "with recursive users(id) as (select r.referrer from Refs r join ValidPaths v on v.id = r.reference where v.path = ?1 "
-        "union select r.referrer from Refs r join users u on r.reference = u.id) "
-        "select v.path from users u join ValidPaths v on v.id = u.id where v.path <> ?1 order by v.path limit ?2";
+        "with recursive users(id) as (select r.referrer from Refs r join ValidPaths v on v.id = r.reference "
+        "where v.path = ?1 and r.referrer <> r.reference "
+        "union select r.referrer from Refs r join users u on r.reference = u.id where r.referrer <> r.reference limit ?2) "
+        "select v.path from users u join ValidPaths v on v.id = u.id order by v.path";
     sqlite3_stmt *query = NULL;
     *out = (struct nixdb_paths){ 0 };
     enum err err = nixdb_prepare(db, sql, "", &query, why);
