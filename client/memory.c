@@ -198,8 +198,10 @@ enum err memory_see(const struct client_config *config, const struct checkpoint 
     enum err err = memory_load(config, checkpoint->origin, &text, &file, &found, why);
     if (err == OK && found)
         before = memoryfile_find(&file, checkpoint->size);
-    /* Mostly it is known already: then nothing is locked or written. */
+    /* Mostly it is known already: then nothing is locked or written. Nor where it would not stay: the sidecars of a cache that has
+     * grown for a year rest on a head each. */
     bool known = before != NULL && hash_eq(&before->checkpoint.root, &checkpoint->root);
+    known |= err == OK && found && before == NULL && !memoryfile_has_place(&file, checkpoint->size);
     if (err == OK && !known)
         err = memory_head_parse(&head, note, checkpoint->origin, why);
     if (err == OK && !known)

@@ -104,9 +104,14 @@ void memoryfile_drop(struct memoryfile *file, size_t i)
     memmove(&file->loose[i], &file->loose[i + 1], (--file->loose_n - i) * sizeof *file->loose);
 }
 
+bool memoryfile_has_place(const struct memoryfile *file, uint64_t size)
+{
+    return file->loose_n < MEMORY_LOOSE_MAX || file->loose[0].checkpoint.size < size;
+}
+
 void memoryfile_add(struct memoryfile *file, const struct memory_head *head)
 {
-    if (memoryfile_find(file, head->checkpoint.size) != NULL)
+    if (memoryfile_find(file, head->checkpoint.size) != NULL || !memoryfile_has_place(file, head->checkpoint.size))
         return;
     if (file->loose_n == MEMORY_LOOSE_MAX)
         memoryfile_drop(file, 0);

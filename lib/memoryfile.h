@@ -43,7 +43,9 @@ void memoryfile_render(struct buf *out, const struct memoryfile *file);
 
 /* The head of this size, remembered or loose; NULL where there is none. */
 const struct memory_head *memoryfile_find(const struct memoryfile *file, uint64_t size);
-/* Puts a loose head in its place, where no head of its size is there; where all places are taken the smallest goes. */
+/* Of all loose heads the MEMORY_LOOSE_MAX largest stay: would one of this size? */
+bool memoryfile_has_place(const struct memoryfile *file, uint64_t size);
+/* Puts a loose head in its place, where no head of its size is there and it has one; where all are taken the smallest goes. */
 void memoryfile_add(struct memoryfile *file, const struct memory_head *head);
 void memoryfile_drop(struct memoryfile *file, size_t i);
 

@@ -22,12 +22,14 @@ keep() {
     mkdir "$W/$1"
     cp -r "$W/log" "$W/w" "$W/$1"
 }
-# proof NAME FIRST N: attestations FIRST to FIRST + N - 1 are posted; the last one's bundle is in $W/NAME.tlog-proof.
-proof() {
+# bundle NAME FIRST N: attestations FIRST to FIRST + N - 1 are posted, and the status printed; the last one's bundle is in
+# $W/NAME.tlog-proof.
+bundle() {
     make_attestation "$W/builder" "$2" "$3" >"$W/load"
-    status "$1 is logged" 200 "$(post "$W/load")"
+    post "$W/load"
     awk '/^c2sp.org\/tlog-proof@v1$/ { text = "" } { text = text $0 "\n" } END { printf "%s", text }' "$W/body" >"$W/$1.tlog-proof"
 }
+proof() { status "$1 is logged" 200 "$(bundle "$@")"; }
 size() { sed -n '/^$/,$p' "$W/$1.tlog-proof" | sed -n 3p; }
 # narinfo N: what a cache says of the path of attestation N, in $W/cache.
 narinfo() {
@@ -262,4 +264,17 @@ stop log
 refuses "a log that is down opens nothing, and the user is told" "log $origin: .*$port" why 4
 cp "$W/a5.tlog-proof" "$W/cache/$(part 4).tlog-proof"
 accepts "the control: with a sidecar no log is needed" why 4
+echo "# more heads than are remembered: a cache whose sidecars were made over a year"
+branch a
+user year
+smallest_loose() { sed -n '/^$/,$p' "$memory" | grep -A 1 -x "$origin" | sed -n 5p; }
+for n in $(seq 1000 1065); do bundle "year-$n" "$n" 1; done >"$W/out"
+accepts "proofs under 66 heads" stele verify "$W"/year-*.tlog-proof
+same "of which the largest stay" "64 8" "$(loose) $(smallest_loose)"
+before=$(stat -c '%i %z' "$memory")
+accepts "smaller ones verify" stele verify "$W/a5.tlog-proof" "$W/year-1001.tlog-proof"
+same "and nothing is written: they would not stay" "$before 8" "$(stat -c '%i %z' "$memory") $(smallest_loose)"
+proof last 1066 1
+accepts "control: a larger one" stele verify "$W/last.tlog-proof"
+same "takes the place of the smallest" "64 9" "$(loose) $(smallest_loose)"
 done_testing
