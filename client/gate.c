@@ -192,8 +192,6 @@ static enum err run(struct gate *gate, int *signal_seen, struct why *why)
     policy_free(&gate->policy);
     gate_signer_stop(gate->signer);
     gate->signer = NULL;
-    if (err == OK && *signal_seen == SIGHUP) /* what is asked of Nix before the next round may be ended by signals */
-        sigprocmask(SIG_UNBLOCK, &signals, NULL);
     return err;
 }
 

@@ -172,6 +172,19 @@ says "and the operator is told" "not-reread.*line 3" "$W/run/gate.err"
 trust_builder
 new_gate >"$W/out"
 is "control" 200 "/$part.narinfo"
+
+# Reloads, the next while the last one is at it.
+: >"$W/run/gate.err"
+reloads=0
+rereads() { grep -c ' reread ' "$W/run/gate.err"; }
+while [ "$(rereads)" -lt 20 ] && [ $reloads -lt 1000000 ] && kill -HUP "$(cat "$W/run/gate.pid")" 2>"$W/out"; do
+    for _ in 1 2 3 4 5 6 7 8 9 10; do kill -HUP "$(cat "$W/run/gate.pid")" 2>"$W/out"; done
+    reloads=$((reloads + 1))
+done
+at_least "a gate that is told to reread while it rereads does so" 20 "$(rereads)"
+is_serving() { get "/$part.narinfo"; }
+same "and serves" 200 "$(soon 200 is_serving)"
+
 manual=$NIX_STORE_DIR/zyxwvsrqpnmlkjihgfdcba9876543210-manual-1.0
 echo manual >"$manual"
 printf '%s\n\n0\n' "$manual" | nix-store --register-validity
