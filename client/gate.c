@@ -161,6 +161,7 @@ static enum err run(struct gate *gate, int *signal_seen, struct why *why)
 {
     sigset_t signals;
     service_block_signals(&signals);
+    files_open_many(); /* every connection is a few descriptors */
     char *proofs = path_join(gate->config->state, "proofs");
     enum err err = proofs == NULL ? fail(why, ERR_ENV, "out of memory") : dir_make(proofs, 0755, why);
     free(proofs);

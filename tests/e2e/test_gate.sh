@@ -185,6 +185,15 @@ at_least "a gate that is told to reread while it rereads does so" 20 "$(rereads)
 is_serving() { get "/$part.narinfo"; }
 same "and serves" 200 "$(soon 200 is_serving)"
 
+# More connections than descriptors that a shell gives: the gate takes all that the system lets it have.
+soft=$(ulimit -S -n)
+ulimit -S -n 64
+new_gate >"$W/out"
+ulimit -S -n "$soft"
+for n in $(seq 100); do printf 'url = "%s/%s.narinfo"\noutput = "%s/answer-%d"\n' "$(url gate)" "$part" "$W" "$n"; done >"$W/requests"
+same "a hundred connections are answered" "100 200" \
+    "$(curl -s --no-progress-meter --parallel --parallel-immediate --parallel-max 100 -w '%{http_code}\n' -K "$W/requests" | sort | uniq -c | tr -s ' ' | sed 's/^ //')"
+
 manual=$NIX_STORE_DIR/zyxwvsrqpnmlkjihgfdcba9876543210-manual-1.0
 echo manual >"$manual"
 printf '%s\n\n0\n' "$manual" | nix-store --register-validity
