@@ -30,6 +30,7 @@ struct answer {
     enum state state;
     uint64_t until_ms; /* of an ANSWERED one */
     struct buf bundles;
+    struct buf hashes; /* of those in it, while it is ASKED for */
 };
 
 /* One log's answers. One thread at a time asks; the others wait. */
@@ -100,6 +101,7 @@ static void drop(struct desk *desk, bool all)
             desk->known_n--;
             desk->bytes -= answer->bundles.len;
             buf_free(&answer->bundles);
+            buf_free(&answer->hashes);
             free(answer);
         }
 }
@@ -151,7 +153,7 @@ static struct answer *want(struct desk *desk, struct span hash_part)
 }
 
 /* Adds a proof to the answer for one of its subjects. The same one comes once for each of its subjects that was asked for. */
-static void add_proof(struct desk *desk, struct span path, struct span text)
+static void add_proof(struct desk *desk, struct span path, struct span text, const struct hash *hash)
 {
     struct storepath parsed;
     if (storepath_parse(&parsed, path, NULL) != OK)
@@ -159,13 +161,21 @@ static void add_proof(struct desk *desk, struct span path, struct span text)
     struct answer *answer = *find(desk, parsed.hash_part);
     if (answer == NULL || answer->state != ASKED)
         return;
-    for (struct span rest = span_buf(&answer->bundles); rest.len > 0;) {
-        struct proof proof;
-        if (proof_next(&proof, &rest, NULL) != OK || span_eq(proof.text, text))
+    for (size_t at = 0; at < answer->hashes.len; at += sizeof hash->b)
+        if (memcmp(answer->hashes.data + at, hash->b, sizeof hash->b) == 0)
             return;
-    }
+    buf_add(&answer->hashes, hash->b, sizeof hash->b);
     buf_span(&answer->bundles, text);
+    answer->bundles.failed |= answer->hashes.failed;
     desk->bytes += text.len;
+}
+
+/* Whoever asks again asks for all of it. */
+static void end_answer(struct answer *answer, uint64_t until_ms)
+{
+    answer->state = ANSWERED;
+    answer->until_ms = until_ms;
+    buf_free(&answer->hashes);
 }
 
 /* To whom does this proof belong? Nothing is verified here: the signer does that. */
@@ -176,8 +186,9 @@ static void sort_proof(struct desk *desk, const struct proof *proof)
     struct statement statement = { 0 };
     if (proof_extra(proof, &entry) && envelope_parse(&envelope, span_buf(&entry), &payload, NULL) == OK &&
         statement_parse(&statement, envelope.payload, NULL) == OK) {
+        struct hash hash = sha256_of(proof->text);
         for (size_t i = 0; i < statement.subjects_n; i++)
-            add_proof(desk, statement.subjects[i].path, proof->text);
+            add_proof(desk, statement.subjects[i].path, proof->text, &hash);
         statement_free(&statement);
     }
     buf_free(&entry);
@@ -218,8 +229,7 @@ static enum err take(void *ctx, struct span hash_parts, struct span bundles, str
         if (err == OK)
             err = buf_done(&answer->bundles, why);
         desk->bytes -= before - answer->bundles.len;
-        answer->state = ANSWERED;
-        answer->until_ms = now_ms + (answer->bundles.len > 0 ? FOUND_MS : NOTHING_MS);
+        end_answer(answer, now_ms + (answer->bundles.len > 0 ? FOUND_MS : NOTHING_MS));
     }
     pthread_cond_broadcast(&desk->changed);
     pthread_mutex_unlock(&desk->lock);
@@ -247,10 +257,8 @@ static void give_up(struct desk *desk)
 {
     for (size_t i = 0; i < BUCKETS; i++)
         for (struct answer *answer = desk->buckets[i]; answer != NULL; answer = answer->next)
-            if (answer->state == ASKED) {
-                answer->state = ANSWERED;
-                answer->until_ms = 0;
-            }
+            if (answer->state == ASKED)
+                end_answer(answer, 0);
 }
 
 /* Asks for all that is wanted; with the lock held before and after. */

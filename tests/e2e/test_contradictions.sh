@@ -141,4 +141,34 @@ says "nothing is written" ": 0 sidecars written" "$W/out"
 stop log
 new_gate "policy log-policy"
 accepts "so that the gate needs no log" gets 10 "$late"
+
+echo "# and often: hundreds of short attestations of a path that nobody else attests"
+strange=$NIX_STORE_DIR/zyxwvsrqpnmlkjihgfdcba9876543210-strange
+echo strange >"$strange"
+printf '%s\n\n0\n' "$strange" | nix-store --register-validity
+nix copy --to "file://$W/cache?compression=none" "$strange" >"$W/out" 2>&1
+: >"$W/often"
+for i in $(seq 60); do
+    make_attestation key "often$i.example" "$W/often$i"
+    cat "$W/often$i.pub" >>"$W/builders"
+    for n in $(seq 16); do
+        printf '{"_type":"https://in-toto.io/Statement/v1","subject":[{"name":"%s","digest":{"sha256":"%064d"}}],"predicateType":"x","predicate":{}}' \
+            "$strange" "$n" | make_attestation sign "$W/often$i"
+        echo
+    done >>"$W/often"
+done
+serve_network || exit 1
+logs_them() { curl -s -o "$W/body" -w '%{http_code}' --data-binary "@$W/often" -H 'Content-Type: application/json' "$(url log)/attestations"; }
+same "sixty strangers attest it sixteen times" 200 "$(soon 200 logs_them)"
+new_gate "policy log-policy"
+# ticks PID: the processor's time that it has used, in hundredths of a second.
+ticks() { sed 's/.*) //' "/proc/$1/stat" | awk '{ print $12 + $13 }'; }
+gate_pid=$(cat "$W/run/gate.pid")
+signer_pid=$(tr -d ' ' <"/proc/$gate_pid/task/$gate_pid/children")
+front_before=$(ticks "$gate_pid")
+same "it is refused" 404 "$(get "/$(part "$strange").narinfo")"
+at_most "to sort them costs the gate no more than some times what it costs its signer to verify them" \
+    $((20 + 5 * $(ticks "$signer_pid"))) $(($(ticks "$gate_pid") - front_before))
+at_most "and what is kept of the refusal is its beginning" 70000 "$(wc -c <"$W/gate-$gates/refusals")"
+accepts "which ends in that" grep -Eq '^    and [0-9]+ bytes more$' "$W/gate-$gates/refusals"
 done_testing
