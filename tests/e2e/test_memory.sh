@@ -268,7 +268,7 @@ echo "# more heads than are remembered: a cache whose sidecars were made over a 
 branch a
 user year
 smallest_loose() { sed -n '/^$/,$p' "$memory" | grep -A 1 -x "$origin" | sed -n 5p; }
-for n in $(seq 1000 1065); do bundle "year-$n" "$n" 1; done >"$W/out"
+for n in $(seq 1000 1065); do soon 200 bundle "year-$n" "$n" 1; done >"$W/out"
 accepts "proofs under 66 heads" stele verify "$W"/year-*.tlog-proof
 same "of which the largest stay" "64 8" "$(loose) $(smallest_loose)"
 before=$(stat -c '%i %z' "$memory")
