@@ -217,6 +217,7 @@ static enum err take(void *ctx, struct span hash_parts, struct span bundles, str
 {
     struct desk *desk = ctx;
     struct span line;
+    size_t room = proofs_room(desk->lookups->policy->logs_n);
     pthread_mutex_lock(&desk->lock);
     enum err err = sort_all(desk, bundles, why);
     uint64_t now_ms = clock_monotonic_ms();
@@ -225,7 +226,7 @@ static enum err take(void *ctx, struct span hash_parts, struct span bundles, str
         if (answer == NULL || answer->state != ASKED)
             continue;
         size_t before = answer->bundles.len;
-        err = proofs_trim(&answer->bundles, span_buf(&desk->lookups->builders), GATHER_SOURCE_BYTES_MAX, why);
+        err = proofs_trim(&answer->bundles, span_buf(&desk->lookups->builders), room, why);
         if (err == OK)
             err = buf_done(&answer->bundles, why);
         desk->bytes -= before - answer->bundles.len;

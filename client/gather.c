@@ -185,7 +185,7 @@ static enum err ask_directly(void *ctx, size_t log, struct span hash_part, struc
     enum err err = memory_ask(direct->config, direct->policy, log, direct->client, why);
     if (err == OK)
         err = proofs_log(direct->client, direct->config, direct->policy, log, hash_part, builders, bundles, why);
-    return err == OK ? proofs_trim(bundles, builders, GATHER_SOURCE_BYTES_MAX, why) : err;
+    return err == OK ? proofs_trim(bundles, builders, proofs_room(direct->policy->logs_n), why) : err;
 }
 
 enum err gather_logs(struct gathered *gathered, struct http_client *client, const struct client_config *config,

@@ -1,8 +1,10 @@
 #include "client/proofs_trim.h"
 
+#include "client/gather.h"
 #include "lib/dsse.h"
 #include "lib/hash.h"
 #include "lib/proof.h"
+#include "lib/sys/frame.h"
 
 static bool has_builder(struct span builders, struct span hex)
 {
@@ -51,4 +53,12 @@ enum err proofs_trim(struct buf *bundles, struct span builders, size_t bytes_max
     buf_free(&named);
     buf_free(&others);
     return buf_done(bundles, why);
+}
+
+size_t proofs_room(size_t logs_n)
+{
+    enum { OTHERS = NARINFO_BYTES_MAX + 2 * GATHER_SOURCE_BYTES_MAX, NAMES_AND_LENGTHS = 1 << 20 };
+    size_t asked = logs_n < GATHER_SOURCES_MAX ? logs_n : GATHER_SOURCES_MAX;
+    size_t each = asked == 0 ? GATHER_SOURCE_BYTES_MAX : (FRAME_BYTES_MAX - OTHERS - NAMES_AND_LENGTHS) / asked;
+    return each < GATHER_SOURCE_BYTES_MAX ? each : GATHER_SOURCE_BYTES_MAX;
 }

@@ -12,4 +12,8 @@
  * short. */
 enum err proofs_trim(struct buf *bundles, struct span builders, size_t bytes_max, struct why *why);
 
+/* How much of one log's answer is taken where the policy names `logs_n`: at most GATHER_SOURCE_BYTES_MAX, and of all logs as much as
+ * fits into one question to the gate's signer (lib/sys/frame.h), with the narinfo and what the own store and a sidecar hold. */
+size_t proofs_room(size_t logs_n);
+
 #endif

@@ -3,11 +3,13 @@
 #include "tests/unit/support.h"
 #include "tests/unit/client_server.h"
 
+#include "client/gather.h"
 #include "client/proofs.h"
 #include "client/proofs_rest.h"
 #include "client/proofs_trim.h"
 #include "lib/proof.h"
 #include "lib/storepath.h"
+#include "lib/sys/frame.h"
 #include "tests/attestation.h"
 #include "tests/memory_log.h"
 #include "tests/must.h"
@@ -328,11 +330,23 @@ static void test_trim(void **state)
     assert_int_equal(ours, 4);
 }
 
+/* Strangers fill what is asked of each log: the question to the gate's signer must still fit into a frame. */
+static void test_room(void **state)
+{
+    (void)state;
+    assert_int_equal(proofs_room(1), GATHER_SOURCE_BYTES_MAX);
+    for (size_t logs = 0; logs <= 2 * GATHER_SOURCES_MAX; logs++) {
+        size_t n = logs < GATHER_SOURCES_MAX - 2 ? logs : GATHER_SOURCES_MAX - 2;
+        assert_true(NARINFO_BYTES_MAX + 2 * GATHER_SOURCE_BYTES_MAX + n * proofs_room(logs) < FRAME_BYTES_MAX);
+        assert_true(proofs_room(logs) > ENTRY_BYTES_MAX);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_whole),      cmocka_unit_test(test_full),    cmocka_unit_test(test_cut),
-        cmocka_unit_test(test_incomplete), cmocka_unit_test(test_anybody), cmocka_unit_test(test_trim),
+        cmocka_unit_test(test_whole),   cmocka_unit_test(test_full), cmocka_unit_test(test_cut),  cmocka_unit_test(test_incomplete),
+        cmocka_unit_test(test_anybody), cmocka_unit_test(test_trim), cmocka_unit_test(test_room),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
