@@ -4,10 +4,11 @@
  * *name*, NULs, which end a value for us and not for it, spaces before a colon. It shows none of that, but the parts of a head lie
  * where they came in, and it says how long all of it was: each must begin where it does in the one form.
  *
- * What that does not show is a line that ends in NUL LF, for of CR LF libmicrohttpd makes two NULs itself. It is read as any reader
- * does who takes the NUL for a space (RFC 9110 section 5.5) and the LF alone for the end of the line (RFC 9112 section 2.2).
- * It takes a line of a colon and LF for the empty one that ends the head, and passes over lines before a request that start with a
- * NUL as if they were empty. No client or proxy sends any of these, and one that refuses or drops what is no HTTP passes none on.
+ * Of line ends libmicrohttpd makes NULs, and of a colon that begins a line. So what that does not show are a line that ends in NUL
+ * LF, and a head that ends in four bytes other than CR LF CR LF of which each is CR, LF, NUL or such a colon: as NUL NUL LF LF, or
+ * CR LF, colon, LF. Mostly any reader who takes the NUL for a space (RFC 9110 section 5.5) and the LF alone for the end of the line
+ * (RFC 9112 section 2.2) sees the same. Lines before a request that start with a NUL are passed over as if they were empty. No
+ * client or proxy sends any of these, and one that refuses or drops what is no HTTP passes none on.
  */
 #include "lib/sys/http_internal.h"
 
@@ -54,6 +55,12 @@ static bool is_value(const char *text)
     return true;
 }
 
+/* Mostly a NUL is left of it. */
+static bool was_line_end(char byte)
+{
+    return byte == '\0' || byte == '\r' || byte == '\n';
+}
+
 static enum MHD_Result read_header(void *cls, enum MHD_ValueKind kind, const char *name, const char *value)
 {
     struct reading *reading = cls;
@@ -68,7 +75,7 @@ static enum MHD_Result read_header(void *cls, enum MHD_ValueKind kind, const cha
         reading->bad_bytes = true;
         return MHD_NO;
     }
-    reading->bad_place |= (uintptr_t)name != reading->next;
+    reading->bad_place |= (uintptr_t)name != reading->next || !was_line_end(value[strlen(value) + 1]);
     reading->next = (uintptr_t)value + strlen(value) + 2;
     if (strcasecmp(name, MHD_HTTP_HEADER_HOST) == 0) {
         reading->hosts++;
@@ -106,7 +113,8 @@ static const char *what_is_wrong(const struct reading *reading, const char *meth
         return "a request has not both Content-Length and Transfer-Encoding (RFC 9112 section 6.1)";
     if (reading->encodings > 1 || reading->bad_encoding || (reading->encodings == 1 && strcmp(version, MHD_HTTP_VERSION_1_1) != 0))
         return "the only Transfer-Encoding is chunked, once, in HTTP/1.1 (RFC 9112 section 6.1)";
-    if (reading->bad_place || !right_line(method, version, peer) || reading->next + 2 != (uintptr_t)method + head_bytes)
+    if (reading->bad_place || !right_line(method, version, peer) || reading->next + 2 != (uintptr_t)method + head_bytes ||
+        !was_line_end(((const char *)reading->next)[0]) || !was_line_end(((const char *)reading->next)[1]))
         return "the head has spaces, line ends or NULs where none may be (RFC 9112 sections 2.2, 3 and 5)";
     return NULL;
 }

@@ -71,6 +71,26 @@ static bool next_line(struct span *rest, struct span *line)
     return true;
 }
 
+/* Takes the last line of a head off `rest`, and the empty one: four bytes that are CR LF CR LF, or that the server cannot tell from
+ * them, for libmicrohttpd makes NULs of line ends, and of a colon that begins a line. */
+static bool last_line(struct span *rest, struct span *line)
+{
+    size_t len = 0;
+    while (len < rest->len && memchr("\r\n", rest->data[len], 3) == NULL)
+        len++;
+    if (len == 0 || rest->len < len + 4)
+        return false;
+    const uint8_t *end = rest->data + len;
+    for (size_t i = 0; i < 4; i++)
+        if (memchr("\r\n:", end[i], 4) == NULL)
+            return false;
+    if (end[3] != '\n' || memchr(end, '\n', 3) == NULL)
+        return false;
+    *line = span_cut(*rest, 0, len);
+    *rest = span_cut(*rest, len + 4, rest->len - len - 4);
+    return true;
+}
+
 /* Takes an empty line off `rest`; for the server one that starts with a NUL is empty as well. */
 static bool pass_over(struct span *rest)
 {
@@ -112,12 +132,10 @@ static bool next_request(struct span *rest, struct buf *out, bool *chunked)
     if (second < 0)
         return false;
     target = span_cut(line, 0, (size_t)second);
-    /* The server cannot tell a line of a colon and LF from the empty one at the end either. */
-    while (!span_skip(rest, ":\n")) {
-        if (!next_line(rest, &line))
+    for (bool last = false; !last;) {
+        last = last_line(rest, &line);
+        if (!last && !next_line(rest, &line))
             return false;
-        if (line.len == 0)
-            break;
         if (line.len > 15 && strncasecmp((const char *)line.data, "Content-Length:", 15) == 0) {
             struct span value = span_cut(line, 15, line.len - 15), number = { 0 };
             if (!span_word(&value, &number) || !span_decimal(number, UINT32_MAX, &length))

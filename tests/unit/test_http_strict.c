@@ -140,6 +140,7 @@ static void refuses_smuggling(void **state)
         { "GET /hello HTTP/1.1\nHost: h\r\n\r\n", 400 },
         { "GET /hello HTTP/1.1\r\nHost: h\nX: y\r\n\r\n", 400 },
         { "GET /hello HTTP/1.1\r\nHost: h\r\n\n", 400 },
+        { "GET /hello HTTP/1.1\r\nHost: h\n:x\n", 400 },
         { "GET  /hello HTTP/1.1\r\nHost: h\r\n\r\n", 400 },
         { "GET  /hello HTTP/1.1\r\nHost: h\nX: y\r\n\r\n", 400 }, /* a byte too many, and one too few */
         { "GET /hello  HTTP/1.1\r\nHost: h\nX: y\r\n\r\n", 400 },
@@ -184,7 +185,7 @@ static void refuses_nuls(void **state)
 #define CASE(text) { text, sizeof(text) - 1 }
         CASE("GET /hello HTTP/1.1\r\nHost: h\r\nX: a\0b\r\n\r\n"), CASE("GET /hello HTTP/1.1\r\nHost: h\r\nX: a\0\r\n\r\n"),
         CASE("GET /hello HTTP/1.1\r\nHost: h\0\r\nX: a\r\n\r\n"),  CASE("GET /hello\0/x HTTP/1.1\r\nHost: h\r\n\r\n"),
-        CASE("GET\0 /hello HTTP/1.1\r\nHost: h\r\n\r\n"),
+        CASE("GET\0 /hello HTTP/1.1\r\nHost: h\r\n\r\n"),          CASE("GET /hello HTTP/1.1\r\nHost: h\r\nX: a\0b\n\n"),
 #undef CASE
     };
     struct http_server *server = small_server(handle, false, LONG_S);
