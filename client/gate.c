@@ -131,6 +131,7 @@ static enum err serve(struct gate *gate, const sigset_t *signals, int *signal_se
         .connections_per_ip_max = GATE_CONNECTIONS_MAX,
         .idle_timeout_s = 60,
         .request_timeout_s = 30,
+        .given_up = &gate->stopping,
         .handle = gate_handle,
         .ctx = gate,
     };
@@ -176,7 +177,7 @@ static enum err run(struct gate *gate, int *signal_seen, struct why *why)
     if (err == OK)
         err = gate_keeper_start(&gate->keeper, gate->config, why);
     if (err == OK)
-        err = gate_lookups_new(&gate->lookups, gate->config, &gate->policy, why);
+        err = gate_lookups_new(&gate->lookups, gate->config, &gate->policy, &gate->stopping, why);
     if (err == OK)
         err = take_upstreams(gate, why);
     if (err == OK)

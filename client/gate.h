@@ -30,6 +30,8 @@ enum {
     GATE_TRY_AGAIN_MS = 250,          /* before the second, and four times that before the third */
     GATE_FAILURES_MAX = 3,            /* in a row, then an upstream is left alone */
     GATE_DOWN_MS = 10000,             /* for so long; then one request tries it */
+    GATE_SIDECARS_MISSED = 8,         /* none seen by then: asked for one only where nothing else suffices, */
+    GATE_SIDECARS_EVERY = 32,         /* and with one path in so many */
     GATE_SHUNNED_MAX = 1024,          /* NARs that an upstream failed to deliver */
     GATE_SHUNNED_MS = 60 * 1000,      /* not asked for them again, or last, for so long: Nix comes again in seconds */
 };
@@ -51,7 +53,8 @@ struct gate_upstream {
     const char *url;
     unsigned failures; /* in a row */
     uint64_t down_until_ms;
-    bool has_proofs; /* a sidecar was seen: then the logs are not asked ahead */
+    bool has_proofs;        /* a sidecar was seen: then it is asked for one with every narinfo, and the logs are not asked ahead */
+    uint64_t found, missed; /* paths that it had, and those of them without a sidecar where one was asked for */
 };
 
 /* An upstream did not deliver this NAR as attested. */
@@ -73,7 +76,7 @@ struct gate {
     struct gate_keeper *keeper;
     struct gate_lookups *lookups;
     struct gate_ahead *ahead;
-    atomic_bool stopping; /* no upstream is waited for any more */
+    atomic_bool stopping; /* no upstream and no log is waited for any more */
     int listen_fd;        /* the service manager's socket, or 0 */
     struct http_server *server;
     pthread_mutex_t lock; /* of what follows */
@@ -101,6 +104,10 @@ void gate_forget(struct gate *gate); /* all verdicts */
 bool gate_upstream_up(struct gate *gate, size_t upstream);
 void gate_upstream_answered(struct gate *gate, size_t upstream);
 void gate_upstream_failed(struct gate *gate, size_t upstream, const struct why *why);
+/* It has a path: should it be asked for the sidecar before anything else is tried? And what came of that. */
+bool gate_upstream_found(struct gate *gate, size_t upstream);
+void gate_upstream_sidecar(struct gate *gate, size_t upstream, bool has_one);
+bool gate_upstream_has_proofs(struct gate *gate, size_t upstream);
 /* The upstream did not deliver the NAR of this verdict, which is forgotten. */
 void gate_shun(struct gate *gate, const struct gate_path *path, bool wrong);
 enum gate_shunning { NOT_SHUNNED, SHUNNED, SHUNNED_WRONG } gate_shuns(struct gate *gate, struct span hash_part, size_t upstream);

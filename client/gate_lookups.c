@@ -25,7 +25,8 @@ enum {
 enum state { WANTED, ASKED, ANSWERED };
 
 struct answer {
-    struct answer *next; /* in its bucket */
+    struct answer *next;        /* in its bucket */
+    struct answer *next_wanted; /* of a WANTED one */
     char hash_part[HASH_PART_LEN];
     enum state state;
     uint64_t until_ms; /* of an ANSWERED one */
@@ -33,15 +34,17 @@ struct answer {
     struct buf hashes; /* of those in it, while it is ASKED for */
 };
 
-/* One log's answers. One thread at a time asks; the others wait. */
+/* One log's answers, and the thread that asks it. */
 struct desk {
     struct gate_lookups *lookups;
     size_t log;
     struct http_client *client;
+    pthread_t thread;
+    bool started, ending;
     pthread_mutex_t lock;
-    pthread_cond_t changed;
-    bool asking;
-    size_t known_n, bytes, wanted_n;
+    pthread_cond_t work, changed;
+    struct answer *wanted, **wanted_end; /* the oldest first */
+    size_t known_n, bytes;
     struct answer *buckets[BUCKETS];
     uint64_t down_until_ms, failures;
     struct why why_down;
@@ -51,49 +54,18 @@ struct gate_lookups {
     const struct client_config *config;
     const struct policy *policy;
     struct buf builders; /* of the trust file: all that they attested is wanted */
+    const atomic_bool *stopping; /* the gate is: whoever waits need not any more */
     size_t n;
     struct desk desks[];
 };
 
-enum err gate_lookups_new(struct gate_lookups **out, const struct client_config *config, const struct policy *policy,
-                          struct why *why)
+/* All that are answered. */
+static void drop(struct desk *desk)
 {
-    struct http_client_config client = { .total_timeout_ms = TIMEOUT_MS };
-    struct gate_lookups *lookups = calloc(1, sizeof *lookups + policy->logs_n * sizeof lookups->desks[0]);
-    if (lookups == NULL)
-        return fail(why, ERR_ENV, "out of memory");
-    lookups->config = config;
-    lookups->policy = policy;
-    struct trust trust = { 0 };
-    enum err err = client_trust_load(config, &trust, why);
-    if (err == OK) {
-        proofs_builders(&lookups->builders, &trust);
-        err = buf_done(&lookups->builders, why);
-    }
-    trust_free(&trust);
-    for (size_t i = 0; i < policy->logs_n && err == OK; i++, lookups->n++) {
-        struct desk *desk = &lookups->desks[i];
-        desk->lookups = lookups;
-        desk->log = i;
-        pthread_mutex_init(&desk->lock, NULL);
-        pthread_cond_init(&desk->changed, NULL);
-        err = http_client_new(&desk->client, &client, why);
-    }
-    if (err == OK)
-        *out = lookups;
-    else
-        gate_lookups_free(lookups);
-    return err;
-}
-
-/* All that are answered, or those alone that are too old. */
-static void drop(struct desk *desk, bool all)
-{
-    uint64_t now_ms = clock_monotonic_ms();
     for (size_t i = 0; i < BUCKETS; i++)
         for (struct answer **at = &desk->buckets[i]; *at != NULL;) {
             struct answer *answer = *at;
-            if (answer->state != ANSWERED || (!all && answer->until_ms > now_ms)) {
+            if (answer->state != ANSWERED) {
                 at = &answer->next;
                 continue;
             }
@@ -104,23 +76,6 @@ static void drop(struct desk *desk, bool all)
             buf_free(&answer->hashes);
             free(answer);
         }
-}
-
-void gate_lookups_free(struct gate_lookups *lookups)
-{
-    for (size_t i = 0; lookups != NULL && i < lookups->n; i++) {
-        struct desk *desk = &lookups->desks[i];
-        for (size_t b = 0; b < BUCKETS; b++)
-            for (struct answer *answer = desk->buckets[b]; answer != NULL; answer = answer->next)
-                answer->state = ANSWERED;
-        drop(desk, true);
-        http_client_free(desk->client);
-        pthread_cond_destroy(&desk->changed);
-        pthread_mutex_destroy(&desk->lock);
-    }
-    if (lookups != NULL)
-        buf_free(&lookups->builders);
-    free(lookups);
 }
 
 static struct answer **find(struct desk *desk, struct span hash_part)
@@ -135,7 +90,7 @@ static struct answer **find(struct desk *desk, struct span hash_part)
 static struct answer *want(struct desk *desk, struct span hash_part)
 {
     if (desk->known_n >= KNOWN_MAX || desk->bytes >= KNOWN_BYTES_MAX)
-        drop(desk, true);
+        drop(desk);
     struct answer **at = find(desk, hash_part), *answer = *at;
     if (answer == NULL) {
         if ((answer = *at = calloc(1, sizeof *answer)) == NULL)
@@ -148,7 +103,10 @@ static struct answer *want(struct desk *desk, struct span hash_part)
     desk->bytes -= answer->bundles.len;
     buf_clear(&answer->bundles);
     answer->state = WANTED;
-    desk->wanted_n++;
+    answer->next_wanted = NULL;
+    *desk->wanted_end = answer;
+    desk->wanted_end = &answer->next_wanted;
+    pthread_cond_signal(&desk->work);
     return answer;
 }
 
@@ -178,7 +136,8 @@ static void end_answer(struct answer *answer, uint64_t until_ms)
     buf_free(&answer->hashes);
 }
 
-/* To whom does this proof belong? Nothing is verified here: the signer does that. */
+/* To whom does this proof belong? Nothing is verified here: the signer does that. Without the lock: what is known already is not
+ * waited for meanwhile. */
 static void sort_proof(struct desk *desk, const struct proof *proof)
 {
     struct buf entry = BUF_EMPTY, payload = BUF_EMPTY;
@@ -187,8 +146,10 @@ static void sort_proof(struct desk *desk, const struct proof *proof)
     if (proof_extra(proof, &entry) && envelope_parse(&envelope, span_buf(&entry), &payload, NULL) == OK &&
         statement_parse(&statement, envelope.payload, NULL) == OK) {
         struct hash hash = sha256_of(proof->text);
+        pthread_mutex_lock(&desk->lock);
         for (size_t i = 0; i < statement.subjects_n; i++)
             add_proof(desk, statement.subjects[i].path, proof->text, &hash);
+        pthread_mutex_unlock(&desk->lock);
         statement_free(&statement);
     }
     buf_free(&entry);
@@ -218,8 +179,8 @@ static enum err take(void *ctx, struct span hash_parts, struct span bundles, str
     struct desk *desk = ctx;
     struct span line;
     size_t room = proofs_room(desk->lookups->policy->logs_n);
-    pthread_mutex_lock(&desk->lock);
     enum err err = sort_all(desk, bundles, why);
+    pthread_mutex_lock(&desk->lock);
     uint64_t now_ms = clock_monotonic_ms();
     while (err == OK && span_line(&hash_parts, &line)) {
         struct answer *answer = *find(desk, line);
@@ -237,89 +198,183 @@ static enum err take(void *ctx, struct span hash_parts, struct span bundles, str
     return err;
 }
 
-/* All that is wanted now, as lines. */
+/* What is wanted, as lines, the oldest first. */
 static void take_wanted(struct desk *desk, struct buf *out)
 {
-    size_t n = 0;
-    for (size_t i = 0; i < BUCKETS && n < LOOKUP_PARTS_MAX && desk->wanted_n > 0; i++)
-        for (struct answer *answer = desk->buckets[i]; answer != NULL && n < LOOKUP_PARTS_MAX; answer = answer->next) {
-            if (answer->state != WANTED)
-                continue;
-            answer->state = ASKED;
-            desk->wanted_n--;
-            n++;
-            buf_add(out, answer->hash_part, HASH_PART_LEN);
-            buf_byte(out, '\n');
-        }
+    for (size_t n = 0; desk->wanted != NULL && n < LOOKUP_PARTS_MAX; n++) {
+        struct answer *answer = desk->wanted;
+        answer->state = ASKED;
+        buf_add(out, answer->hash_part, HASH_PART_LEN);
+        buf_byte(out, '\n');
+        desk->wanted = answer->next_wanted;
+    }
+    if (desk->wanted == NULL)
+        desk->wanted_end = &desk->wanted;
 }
 
 /* What was not answered is nobody's any more. */
-static void give_up(struct desk *desk)
+static void give_up(struct desk *desk, struct span hash_parts)
 {
-    for (size_t i = 0; i < BUCKETS; i++)
-        for (struct answer *answer = desk->buckets[i]; answer != NULL; answer = answer->next)
-            if (answer->state == ASKED)
-                end_answer(answer, 0);
+    struct span line;
+    while (span_line(&hash_parts, &line)) {
+        struct answer *answer = *find(desk, line);
+        if (answer != NULL && answer->state == ASKED)
+            end_answer(answer, 0);
+    }
 }
 
-/* Asks for all that is wanted; with the lock held before and after. */
+static void fall_silent(struct desk *desk, const struct why *why)
+{
+    if (!*desk->lookups->stopping)
+        report_why(REPORT_WARN, "log-down", why);
+    desk->failures++;
+    desk->why_down = *why;
+    desk->down_until_ms = clock_monotonic_ms() + DOWN_MS;
+    for (struct answer *answer = desk->wanted; answer != NULL; answer = answer->next_wanted)
+        end_answer(answer, 0);
+    desk->wanted = NULL;
+    desk->wanted_end = &desk->wanted;
+}
+
+/* Asks for what is wanted; with the lock held before and after. */
 static void ask(struct desk *desk)
 {
     struct gate_lookups *lookups = desk->lookups;
     struct proofs_taker taker = { take, desk };
     struct buf lines = BUF_EMPTY;
     struct why why = { "out of memory" };
-    desk->asking = true;
     take_wanted(desk, &lines);
     pthread_mutex_unlock(&desk->lock);
     const struct proofs_asked asked = { .hash_parts = span_buf(&lines), .builders = span_buf(&lookups->builders) };
     enum err err = lines.failed ? ERR_ENV : memory_ask(lookups->config, lookups->policy, desk->log, desk->client, &why);
     if (err == OK)
         err = proofs_log_many(desk->client, lookups->config, lookups->policy, desk->log, &asked, &taker, &why);
-    buf_free(&lines);
     pthread_mutex_lock(&desk->lock);
-    if (err != OK) {
-        report_why(REPORT_WARN, "log-down", &why);
-        desk->failures++;
-        desk->why_down = why;
-        desk->down_until_ms = clock_monotonic_ms() + DOWN_MS;
-    }
-    give_up(desk);
-    desk->asking = false;
+    give_up(desk, span_buf(&lines));
+    if (err != OK)
+        fall_silent(desk, &why);
     pthread_cond_broadcast(&desk->changed);
+    buf_free(&lines);
 }
 
-enum err gate_lookups_ask(struct gate_lookups *lookups, size_t log, struct span hash_part, const struct span *ahead, size_t n,
-                          struct buf *bundles, struct why *why)
+static void *run_desk(void *ctx)
+{
+    struct desk *desk = ctx;
+    pthread_mutex_lock(&desk->lock);
+    while (!desk->ending)
+        if (desk->wanted != NULL)
+            ask(desk);
+        else
+            pthread_cond_wait(&desk->work, &desk->lock);
+    pthread_mutex_unlock(&desk->lock);
+    return NULL;
+}
+
+enum err gate_lookups_new(struct gate_lookups **out, const struct client_config *config, const struct policy *policy,
+                          const atomic_bool *stopping, struct why *why)
+{
+    struct gate_lookups *lookups = calloc(1, sizeof *lookups + policy->logs_n * sizeof lookups->desks[0]);
+    if (lookups == NULL)
+        return fail(why, ERR_ENV, "out of memory");
+    struct http_client_config client = { .total_timeout_ms = TIMEOUT_MS, .stopping = stopping };
+    lookups->config = config;
+    lookups->policy = policy;
+    lookups->stopping = stopping;
+    struct trust trust = { 0 };
+    enum err err = client_trust_load(config, &trust, why);
+    if (err == OK) {
+        proofs_builders(&lookups->builders, &trust);
+        err = buf_done(&lookups->builders, why);
+    }
+    trust_free(&trust);
+    for (size_t i = 0; i < policy->logs_n && err == OK; i++, lookups->n++) {
+        struct desk *desk = &lookups->desks[i];
+        desk->lookups = lookups;
+        desk->log = i;
+        desk->wanted_end = &desk->wanted;
+        pthread_mutex_init(&desk->lock, NULL);
+        pthread_cond_init(&desk->work, NULL);
+        pthread_cond_init(&desk->changed, NULL);
+        struct span url;
+        if (!proofs_log_url(config, policy, i, &url))
+            continue;
+        err = http_client_new(&desk->client, &client, why);
+        if (err == OK && !(desk->started = pthread_create(&desk->thread, NULL, run_desk, desk) == 0))
+            err = fail(why, ERR_ENV, "no thread can be started");
+    }
+    if (err == OK)
+        *out = lookups;
+    else
+        gate_lookups_free(lookups);
+    return err;
+}
+
+void gate_lookups_free(struct gate_lookups *lookups)
+{
+    for (size_t i = 0; lookups != NULL && i < lookups->n; i++) {
+        struct desk *desk = &lookups->desks[i];
+        pthread_mutex_lock(&desk->lock);
+        desk->ending = true;
+        pthread_cond_signal(&desk->work);
+        pthread_mutex_unlock(&desk->lock);
+        if (desk->started)
+            pthread_join(desk->thread, NULL);
+        for (size_t b = 0; b < BUCKETS; b++)
+            for (struct answer *answer = desk->buckets[b]; answer != NULL; answer = answer->next)
+                answer->state = ANSWERED;
+        drop(desk);
+        http_client_free(desk->client);
+        pthread_cond_destroy(&desk->work);
+        pthread_cond_destroy(&desk->changed);
+        pthread_mutex_destroy(&desk->lock);
+    }
+    if (lookups != NULL)
+        buf_free(&lookups->builders);
+    free(lookups);
+}
+
+void gate_lookups_want(struct gate_lookups *lookups, const struct span *hash_parts, size_t n)
+{
+    for (size_t i = 0; i < lookups->n; i++) {
+        struct desk *desk = &lookups->desks[i];
+        struct span url;
+        if (!proofs_log_url(lookups->config, lookups->policy, i, &url))
+            continue;
+        pthread_mutex_lock(&desk->lock);
+        for (size_t part = 0; part < n && desk->known_n < KNOWN_MAX && clock_monotonic_ms() >= desk->down_until_ms; part++)
+            want(desk, hash_parts[part]);
+        pthread_mutex_unlock(&desk->lock);
+    }
+}
+
+static enum err await(struct desk *desk, struct span hash_part, bool anew, struct buf *bundles, struct why *why)
+{
+    uint64_t failures = desk->failures;
+    for (;;) {
+        /* Found anew each time: while this waited, it may have been dropped. */
+        struct answer *answer = *find(desk, hash_part);
+        if (answer == NULL && !anew)
+            return OK;
+        if (clock_monotonic_ms() < desk->down_until_ms || desk->failures != failures)
+            return fail(why, ERR_ENV, "%s", desk->why_down.text);
+        if (anew && (answer = want(desk, hash_part)) == NULL)
+            return fail(why, ERR_ENV, "out of memory");
+        if (answer->state != ANSWERED) {
+            pthread_cond_wait(&desk->changed, &desk->lock);
+            continue;
+        }
+        if (answer->until_ms > clock_monotonic_ms())
+            buf_span(bundles, span_buf(&answer->bundles));
+        return buf_done(bundles, why);
+    }
+}
+
+enum err gate_lookups_ask(struct gate_lookups *lookups, size_t log, struct span hash_part, bool anew, struct buf *bundles,
+                          struct why *why)
 {
     struct desk *desk = &lookups->desks[log];
-    enum err err = OK;
     pthread_mutex_lock(&desk->lock);
-    uint64_t failures = desk->failures;
-    struct answer *answer = NULL;
-    for (bool first = true;; first = false) {
-        /* Found anew each time: while this waited, it may have been dropped. */
-        if (clock_monotonic_ms() < desk->down_until_ms || desk->failures != failures) {
-            err = fail(why, ERR_ENV, "%s", desk->why_down.text);
-            break;
-        }
-        if ((answer = want(desk, hash_part)) == NULL) {
-            err = fail(why, ERR_ENV, "out of memory");
-            break;
-        }
-        if (answer->state == ANSWERED)
-            break;
-        for (size_t i = 0; first && i < n && desk->known_n < KNOWN_MAX; i++)
-            want(desk, ahead[i]);
-        if (desk->asking)
-            pthread_cond_wait(&desk->changed, &desk->lock);
-        else
-            ask(desk);
-    }
-    if (err == OK) {
-        buf_span(bundles, span_buf(&answer->bundles));
-        err = buf_done(bundles, why);
-    }
+    enum err err = await(desk, hash_part, anew, bundles, why);
     pthread_mutex_unlock(&desk->lock);
     return err;
 }

@@ -25,6 +25,15 @@ struct search {
     struct why *refusal;
 };
 
+/* One upstream's narinfo, and what is known of it. */
+struct candidate {
+    const struct search *search;
+    size_t upstream;
+    struct gathered gathered;
+    struct narinfo info; /* what of it parses: the signer refuses the rest, and says why */
+    struct gate_answer answer;
+};
+
 void gate_path_free(struct gate_path *path)
 {
     free(path->nar_url);
@@ -128,16 +137,16 @@ void gate_shun(struct gate *gate, const struct gate_path *path, bool wrong)
     pthread_mutex_unlock(&gate->lock);
 }
 
-static enum err accept(struct search *search, size_t upstream, const struct gathered *gathered, const struct gate_answer *answer)
+static enum err accept(const struct candidate *candidate)
 {
+    const struct search *search = candidate->search;
     struct gate *gate = search->gate;
     struct gate_path *out = search->out;
+    const struct gate_answer *answer = &candidate->answer;
+    struct span hash_part = search->hash_part;
     struct why *why = search->refusal;
-    struct narinfo info = { 0 };
     struct buf url = BUF_EMPTY;
-    enum err err = narinfo_parse(&info, span_buf(&gathered->narinfo), span_str(gate->dir), why);
-    if (err == OK)
-        err = gather_url(&url, gate->upstreams[upstream].url, info.url, why);
+    enum err err = gather_url(&url, gate->upstreams[candidate->upstream].url, candidate->info.url, why);
     if (err == OK && search->nar_hash != NULL && !hash_eq(search->nar_hash, &answer->nar_hash))
         err = fail(why, ERR_REFUSED, "the cache now has other bytes for this path");
     if (err != OK)
@@ -145,166 +154,187 @@ static enum err accept(struct search *search, size_t upstream, const struct gath
     *out = (struct gate_path){ .until_ms = clock_monotonic_ms() + GATE_VERDICT_S * 1000,
                                .nar_hash = answer->nar_hash,
                                .nar_size = answer->nar_size,
-                               .upstream = upstream };
-    memcpy(out->hash_part, info.path.hash_part.data, HASH_PART_LEN);
+                               .upstream = candidate->upstream };
+    memcpy(out->hash_part, hash_part.data, HASH_PART_LEN);
     out->nar_url = span_dup_str(span_buf(&url));
-    out->compression = span_dup_str(info.compression);
+    out->compression = span_dup_str(candidate->info.compression);
     buf_span(&out->narinfo, answer->narinfo);
     if (out->nar_url == NULL || out->compression == NULL || out->narinfo.failed) {
         gate_path_free(out);
         err = fail(why, ERR_ENV, "out of memory");
         goto out;
     }
-    gate_keep(gate->keeper, info.path.hash_part, answer->proofs);
+    gate_keep(gate->keeper, hash_part, answer->proofs);
     report(answer->by_warning ? REPORT_WARN : REPORT_INFO, answer->by_warning ? "passed-by-warning" : "passed",
-           "path=%.*s why=\"%.*s\" by=\"%.*s\"", SPAN_FMT(info.path.path), SPAN_FMT(answer->why), SPAN_FMT(answer->summary));
+           "path=%.*s why=\"%.*s\" by=\"%.*s\"", SPAN_FMT(candidate->info.path.path), SPAN_FMT(answer->why),
+           SPAN_FMT(answer->summary));
     if (answer->by_warning)
-        refusals_add_warned(gate->config, info.path.hash_part, answer->why, answer->tree);
+        refusals_add_warned(gate->config, hash_part, answer->why, answer->tree);
 out:
-    narinfo_free(&info);
     buf_free(&url);
     return err;
 }
 
-static enum err ask_signer(struct gate *gate, const struct gathered *gathered, struct span hash_part, struct gate_answer *answer,
-                           struct why *why)
+static struct judge_question question_of(const struct candidate *candidate)
 {
-    struct judge_question question = {
+    const struct gathered *gathered = &candidate->gathered;
+    return (struct judge_question){
         .narinfo = span_buf(&gathered->narinfo),
-        .hash_part = hash_part,
+        .hash_part = candidate->search->hash_part,
         .sources = gathered->sources,
         .n = gathered->n,
         .looked_up = gathered->looked_up,
     };
-    return gate_signer_judge(gate->signer, &question, answer, why);
+}
+
+/* Judged by what was gathered so far. */
+static enum err ask_signer(struct candidate *candidate)
+{
+    struct judge_question question = question_of(candidate);
+    gate_answer_free(&candidate->answer);
+    return gate_signer_judge(candidate->search->gate->signer, &question, &candidate->answer, candidate->search->refusal);
 }
 
 /* `inputs attested`: the signer wants to know of what the path was built from; with `recalled` what it knows already. */
-static enum err follow_inputs(const struct search *search, struct gathered *gathered, bool recalled, struct gate_answer *answer,
-                              struct why *why)
+static enum err follow_inputs(struct candidate *candidate, bool recalled)
 {
+    const struct search *search = candidate->search;
     struct gate *gate = search->gate;
     struct trust trust = { 0 };
-    struct judge_question question = {
-        .narinfo = span_buf(&gathered->narinfo),
-        .hash_part = search->hash_part,
-        .sources = gathered->sources,
-        .n = gathered->n,
-        .looked_up = gathered->looked_up,
-    };
+    struct judge_question question = question_of(candidate);
     struct trail_sources sources = { .config = gate->config, .policy = &gate->policy, .trust = &trust, .client = search->client };
-    gate_answer_free(answer);
-    enum err err = recalled ? OK : client_trust_load(gate->config, &trust, why);
+    gate_answer_free(&candidate->answer);
+    enum err err = recalled ? OK : client_trust_load(gate->config, &trust, search->refusal);
     if (err == OK)
-        err = gate_signer_follow(gate->signer, &question, recalled ? NULL : &sources, answer, &gathered->troubles, why);
+        err = gate_signer_follow(gate->signer, &question, recalled ? NULL : &sources, &candidate->answer,
+                                 &candidate->gathered.troubles, search->refusal);
     trust_free(&trust);
     return err;
 }
 
-/* The references of the path at hand that nothing is known of: the logs are asked for them in the same request. */
-struct ahead {
-    struct gate *gate;
-    struct narinfo info;
-    struct span *hash_parts;
-    size_t n;
-};
-
-static enum err ask_log(void *ctx, size_t log, struct span hash_part, struct buf *bundles, struct why *why)
+static enum err ask_log(void *ctx, size_t log, struct span hash_part, bool anew, struct buf *bundles, struct why *why)
 {
-    const struct ahead *ahead = ctx;
-    return gate_lookups_ask(ahead->gate->lookups, log, hash_part, ahead->hash_parts, ahead->n, bundles, why);
+    const struct gate *gate = ctx;
+    return gate_lookups_ask(gate->lookups, log, hash_part, anew, bundles, why);
 }
 
-/* Where the cache has proofs beside its narinfo files, the logs are asked for nothing but what lacks them. */
-static enum err ask_logs(struct search *search, size_t upstream, struct gathered *gathered)
+/* What needs the logs will need them for its references as well: those that nothing is known of are asked for in the same request,
+ * ahead of Nix's questions. Where the cache has proofs beside its narinfo files, only what lacks them. */
+static enum err want_ahead(const struct candidate *candidate)
 {
+    const struct search *search = candidate->search;
     struct gate *gate = search->gate;
-    struct ahead ahead = { .gate = gate };
-    struct gather_asker asker = { ask_log, &ahead };
-    pthread_mutex_lock(&gate->lock);
-    bool has_proofs = gate->upstreams[upstream].has_proofs;
-    pthread_mutex_unlock(&gate->lock);
-    if (!has_proofs && narinfo_parse(&ahead.info, span_buf(&gathered->narinfo), span_str(gate->dir), NULL) == OK)
-        ahead.hash_parts = calloc(ahead.info.references_n + 1, sizeof *ahead.hash_parts);
-    for (size_t i = 0; ahead.hash_parts != NULL && i < ahead.info.references_n; i++) {
-        struct span part = span_cut(ahead.info.references[i], 0, HASH_PART_LEN);
+    bool ahead = !gate_upstream_has_proofs(gate, candidate->upstream);
+    size_t n = 0;
+    struct span *hash_parts = calloc(candidate->info.references_n + 1, sizeof *hash_parts);
+    if (hash_parts == NULL)
+        return fail(search->refusal, ERR_ENV, "out of memory");
+    hash_parts[n++] = search->hash_part;
+    for (size_t i = 0; ahead && i < candidate->info.references_n; i++) {
+        struct span part = span_cut(candidate->info.references[i], 0, HASH_PART_LEN);
         if (!span_eq(part, search->hash_part) && !proofs_has(gate->config, part))
-            ahead.hash_parts[ahead.n++] = part;
+            hash_parts[n++] = part;
     }
-    enum err err = gather_logs_by(gathered, gate->config, &gate->policy, search->hash_part, &asker, search->refusal);
-    free(ahead.hash_parts);
-    narinfo_free(&ahead.info);
+    gate_lookups_want(gate->lookups, hash_parts, n);
+    free(hash_parts);
+    return OK;
+}
+
+static enum err ask_logs(struct candidate *candidate, bool anew)
+{
+    const struct search *search = candidate->search;
+    struct gate *gate = search->gate;
+    struct gather_asker asker = { ask_log, gate };
+    size_t before = candidate->gathered.n;
+    enum err err = anew ? want_ahead(candidate) : OK;
+    if (err == OK)
+        err = gather_logs_by(&candidate->gathered, gate->config, &gate->policy, search->hash_part, anew, &asker, search->refusal);
+    return err == OK && !anew && candidate->gathered.n > before ? want_ahead(candidate) : err;
+}
+
+static enum err ask_sidecar(struct candidate *candidate)
+{
+    const struct search *search = candidate->search;
+    struct gate *gate = search->gate;
+    enum err err = gather_sidecar(&candidate->gathered, search->client, gate->upstreams[candidate->upstream].url, search->hash_part,
+                                  search->refusal);
+    gate_upstream_sidecar(gate, candidate->upstream, candidate->gathered.has_sidecar);
     return err;
 }
 
-static void note_refusal(const struct search *search, const char *upstream, const struct gathered *gathered,
-                         const struct gate_answer *answer)
+static void note_refusal(const struct candidate *candidate)
 {
+    const struct search *search = candidate->search;
     struct buf tree = BUF_EMPTY;
-    buf_span(&tree, answer->tree);
-    buf_span(&tree, span_buf(&gathered->troubles));
+    buf_span(&tree, candidate->answer.tree);
+    buf_span(&tree, span_buf(&candidate->gathered.troubles));
     refusals_add(search->gate->config, search->hash_part, span_str(search->refusal->text), span_buf(&tree));
-    report(REPORT_WARN, "refused", "hash-part=%.*s upstream=%s why=%s", SPAN_FMT(search->hash_part), upstream,
-           report_quote(search->refusal->text));
+    report(REPORT_WARN, "refused", "hash-part=%.*s upstream=%s why=%s", SPAN_FMT(search->hash_part),
+           search->gate->upstreams[candidate->upstream].url, report_quote(search->refusal->text));
     buf_free(&tree);
 }
 
-/* The narinfo is there. First it is judged with the proofs that are near; the logs are asked only where those do not suffice. */
-static enum outcome judge(struct search *search, size_t upstream, struct gathered *gathered, struct gate_answer *answer)
+static bool wants_more(const struct candidate *candidate)
 {
+    return !candidate->answer.passes || candidate->answer.by_warning;
+}
+
+/* The narinfo is there. First it is judged with the proofs that are near, which the sidecar is only where its cache has some; then
+ * with the sidecar in any case; and the logs are asked only where that does not suffice. */
+static enum outcome judge(struct candidate *candidate)
+{
+    const struct search *search = candidate->search;
     struct gate *gate = search->gate;
-    const char *url = gate->upstreams[upstream].url;
-    struct why *why = search->refusal;
-    enum err err = gather_near(gathered, search->client, gate->config, url, search->hash_part, why);
-    bool trouble = gathered->troubles.len > 0;
-    if (err == OK && gathered->has_sidecar) {
-        pthread_mutex_lock(&gate->lock);
-        gate->upstreams[upstream].has_proofs = true;
-        pthread_mutex_unlock(&gate->lock);
-    }
+    struct gathered *gathered = &candidate->gathered;
+    const struct gate_answer *answer = &candidate->answer;
+    bool sidecar_first = gate_upstream_found(gate, candidate->upstream) || gathered->sidecar_asked;
+    enum err err = gather_own(gathered, gate->config, search->hash_part, search->refusal);
+    if (err == OK && gathered->n == 0)
+        err = ask_logs(candidate, false);
+    if (err == OK && sidecar_first)
+        err = ask_sidecar(candidate);
     if (err == OK)
-        err = ask_signer(gate, gathered, search->hash_part, answer, why);
+        err = ask_signer(candidate);
     if (err == OK && answer->wants_trail)
-        err = follow_inputs(search, gathered, true, answer, why);
-    if (err == OK && (!answer->passes || answer->by_warning)) {
-        err = ask_logs(search, upstream, gathered);
-        gate_answer_free(answer);
+        err = follow_inputs(candidate, true);
+    if (err == OK && wants_more(candidate) && !sidecar_first) {
+        err = ask_sidecar(candidate);
+        if (err == OK && gathered->has_sidecar)
+            err = ask_signer(candidate);
+    }
+    bool trouble = gathered->troubles.len > 0;
+    if (err == OK && wants_more(candidate)) {
+        err = ask_logs(candidate, true);
         if (err == OK)
-            err = ask_signer(gate, gathered, search->hash_part, answer, why);
+            err = ask_signer(candidate);
     }
     if (err == OK && answer->wants_trail)
-        err = follow_inputs(search, gathered, false, answer, why);
-    if (err == OK && answer->passes)
-        err = accept(search, upstream, gathered, answer);
-    else if (err == OK)
-        err = fail(why, ERR_REFUSED, "%.*s", SPAN_FMT(answer->why));
+        err = follow_inputs(candidate, false);
+    if (err == OK)
+        err = answer->passes ? accept(candidate) : fail(search->refusal, ERR_REFUSED, "%.*s", SPAN_FMT(answer->why));
     if (err == OK)
         return PASSES;
     if (err != ERR_REFUSED && err != ERR_MALFORMED)
         return BROKEN;
-    note_refusal(search, url, gathered, answer);
+    note_refusal(candidate);
     return trouble ? TROUBLE : REFUSED;
 }
 
-static enum outcome try_upstream(struct search *search, size_t upstream)
+static enum outcome try_upstream(const struct search *search, size_t upstream)
 {
     struct gate *gate = search->gate;
-    struct gathered gathered = { 0 };
-    struct gate_answer answer = { 0 };
+    struct candidate candidate = { .search = search, .upstream = upstream };
+    const char *url = gate->upstreams[upstream].url;
     struct why trouble;
     enum outcome outcome = ABSENT;
     bool found;
     if (!gate_upstream_up(gate, upstream)) {
-        fail(search->refusal, ERR_REFUSED, "%s has failed, and is asked again soon", gate->upstreams[upstream].url);
+        fail(search->refusal, ERR_REFUSED, "%s has failed, and is asked again soon", url);
         return ABSENT;
     }
     /* Where the cache has proofs, both are asked for at once. */
-    pthread_mutex_lock(&gate->lock);
-    bool has_proofs = gate->upstreams[upstream].has_proofs;
-    pthread_mutex_unlock(&gate->lock);
-    enum err err =
-        (has_proofs ? gather_narinfo_with_sidecar : gather_narinfo)(&gathered, search->client, gate->upstreams[upstream].url,
-                                                                    search->hash_part, &found, &trouble);
+    enum err err = (gate_upstream_has_proofs(gate, upstream) ? gather_narinfo_with_sidecar : gather_narinfo)(
+        &candidate.gathered, search->client, url, search->hash_part, &found, &trouble);
     if (err == ERR_ENV) {
         gate_upstream_failed(gate, upstream, &trouble);
         outcome = TROUBLE;
@@ -314,13 +344,15 @@ static enum outcome try_upstream(struct search *search, size_t upstream)
     if (err != OK)
         fail(search->refusal, ERR_REFUSED, "%s", trouble.text);
     if (err == ERR_MALFORMED) {
-        note_refusal(search, gate->upstreams[upstream].url, &gathered, &answer);
+        note_refusal(&candidate);
         outcome = REFUSED;
     } else if (err == OK && found) {
-        outcome = judge(search, upstream, &gathered, &answer);
+        narinfo_parse(&candidate.info, span_buf(&candidate.gathered.narinfo), span_str(gate->dir), NULL);
+        outcome = judge(&candidate);
     }
-    gate_answer_free(&answer);
-    gathered_free(&gathered);
+    gate_answer_free(&candidate.answer);
+    narinfo_free(&candidate.info);
+    gathered_free(&candidate.gathered);
     return outcome;
 }
 
@@ -339,7 +371,7 @@ static enum outcome try_all(struct search *search, bool *known)
     bool *again = calloc(n, sizeof *again), any = true;
     if (again == NULL)
         return BROKEN;
-    for (unsigned attempt = 0; attempt < GATE_TRIES && any; attempt++) {
+    for (unsigned attempt = 0; attempt < GATE_TRIES && any && !gate->stopping; attempt++) {
         any = false;
         if (attempt > 0)
             sleep_ms(attempt == 1 ? GATE_TRY_AGAIN_MS : 4 * GATE_TRY_AGAIN_MS);

@@ -39,6 +39,32 @@ void gate_upstream_failed(struct gate *gate, size_t upstream, const struct why *
         report(REPORT_WARN, "upstream-down", "upstream=%s why=%s", at->url, report_quote(why->text));
 }
 
+bool gate_upstream_found(struct gate *gate, size_t upstream)
+{
+    struct gate_upstream *at = &gate->upstreams[upstream];
+    pthread_mutex_lock(&gate->lock);
+    bool worth_asking = at->has_proofs || at->missed < GATE_SIDECARS_MISSED || at->found % GATE_SIDECARS_EVERY == 0;
+    at->found++;
+    pthread_mutex_unlock(&gate->lock);
+    return worth_asking;
+}
+
+void gate_upstream_sidecar(struct gate *gate, size_t upstream, bool has_one)
+{
+    pthread_mutex_lock(&gate->lock);
+    gate->upstreams[upstream].has_proofs |= has_one;
+    gate->upstreams[upstream].missed += !has_one;
+    pthread_mutex_unlock(&gate->lock);
+}
+
+bool gate_upstream_has_proofs(struct gate *gate, size_t upstream)
+{
+    pthread_mutex_lock(&gate->lock);
+    bool has_proofs = gate->upstreams[upstream].has_proofs;
+    pthread_mutex_unlock(&gate->lock);
+    return has_proofs;
+}
+
 enum gate_shunning gate_shuns(struct gate *gate, struct span hash_part, size_t upstream)
 {
     enum gate_shunning shunning = NOT_SHUNNED;
@@ -63,7 +89,8 @@ struct http_client *gate_take_client(struct gate *gate, struct why *why)
     struct http_client *client = NULL;
     struct http_client_config config = { .total_timeout_ms = timeout_ms(gate),
                                          .netrc_file = gate->config->netrc_file,
-                                         .allow_file = true };
+                                         .allow_file = true,
+                                         .stopping = &gate->stopping };
     pthread_mutex_lock(&gate->lock);
     if (gate->idle_n[GATE_CLIENTS] > 0)
         client = gate->idle[GATE_CLIENTS][--gate->idle_n[GATE_CLIENTS]];

@@ -123,25 +123,27 @@ static enum err settle(struct gathered *gathered, enum err err, struct why *trou
     return buf_done(&gathered->troubles, why);
 }
 
-enum err gather_near(struct gathered *gathered, struct http_client *client, const struct client_config *config,
-                     const char *upstream, struct span hash_part, struct why *why)
+enum err gather_own(struct gathered *gathered, const struct client_config *config, struct span hash_part, struct why *why)
 {
     struct why trouble;
     struct buf *bundles = slot(gathered, "own store", span_str(""));
     if (bundles == NULL)
         return fail(why, ERR_ENV, "out of memory");
-    enum err err = settle(gathered, proofs_own(config, hash_part, bundles, &trouble), &trouble, why);
-    if (err != OK || upstream == NULL)
-        return err;
-    bundles = slot(gathered, "sidecar of ", span_str(upstream));
+    return settle(gathered, proofs_own(config, hash_part, bundles, &trouble), &trouble, why);
+}
+
+enum err gather_sidecar(struct gathered *gathered, struct http_client *client, const char *upstream, struct span hash_part,
+                        struct why *why)
+{
+    struct why trouble = gathered->sidecar_trouble;
+    enum err err = gathered->sidecar_err;
+    struct buf *bundles = slot(gathered, "sidecar of ", span_str(upstream));
     if (bundles == NULL)
         return fail(why, ERR_ENV, "out of memory");
     size_t before = gathered->n;
     if (gathered->sidecar_asked) {
         *bundles = gathered->sidecar;
         gathered->sidecar = BUF_EMPTY;
-        trouble = gathered->sidecar_trouble;
-        err = gathered->sidecar_err;
     } else {
         err = proofs_sidecar(client, upstream, hash_part, bundles, &trouble);
     }
@@ -150,22 +152,37 @@ enum err gather_near(struct gathered *gathered, struct http_client *client, cons
     return err;
 }
 
+static bool has_log(const struct gathered *gathered, struct span origin)
+{
+    for (size_t i = 0; i < gathered->n; i++) {
+        struct span name = span_str(gathered->names[i]);
+        if (span_skip(&name, "log ") && span_eq(name, origin))
+            return true;
+    }
+    return false;
+}
+
 enum err gather_logs_by(struct gathered *gathered, const struct client_config *config, const struct policy *policy,
-                        struct span hash_part, const struct gather_asker *asker, struct why *why)
+                        struct span hash_part, bool anew, const struct gather_asker *asker, struct why *why)
 {
     enum err err = OK;
     size_t answered = 0;
     for (size_t i = 0; i < policy->logs_n && gathered->n < GATHER_SOURCES_MAX && err == OK; i++) {
-        struct span url;
+        struct span url, origin = policy->logs[i].key.name;
         struct why trouble;
         if (!proofs_log_url(config, policy, i, &url))
             continue;
-        struct buf *bundles = slot(gathered, "log ", policy->logs[i].key.name);
+        if (has_log(gathered, origin)) {
+            answered++;
+            continue;
+        }
+        struct buf *bundles = slot(gathered, "log ", origin);
         if (bundles == NULL)
             return fail(why, ERR_ENV, "out of memory");
-        size_t troubles = gathered->troubles.len;
-        err = settle(gathered, asker->ask(asker->ctx, i, hash_part, bundles, &trouble), &trouble, why);
-        answered += err == OK && gathered->troubles.len == troubles;
+        size_t before = gathered->n, troubles = gathered->troubles.len;
+        enum err asked = asker->ask(asker->ctx, i, hash_part, anew, bundles, &trouble);
+        err = settle(gathered, anew ? asked : OK, &trouble, why);
+        answered += err == OK && (gathered->n > before || (anew && gathered->troubles.len == troubles));
     }
     gathered->looked_up = answered == policy->logs_n;
     return err;
@@ -178,9 +195,10 @@ struct direct {
     struct buf builders;
 };
 
-static enum err ask_directly(void *ctx, size_t log, struct span hash_part, struct buf *bundles, struct why *why)
+static enum err ask_directly(void *ctx, size_t log, struct span hash_part, bool anew, struct buf *bundles, struct why *why)
 {
     const struct direct *direct = ctx;
+    (void)anew;
     struct span builders = span_buf(&direct->builders);
     enum err err = memory_ask(direct->config, direct->policy, log, direct->client, why);
     if (err == OK)
@@ -196,7 +214,7 @@ enum err gather_logs(struct gathered *gathered, struct http_client *client, cons
     proofs_builders(&direct.builders, trust);
     enum err err = buf_done(&direct.builders, why);
     if (err == OK)
-        err = gather_logs_by(gathered, config, policy, hash_part, &asker, why);
+        err = gather_logs_by(gathered, config, policy, hash_part, true, &asker, why);
     buf_free(&direct.builders);
     return err;
 }

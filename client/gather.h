@@ -32,23 +32,26 @@ void gathered_free(struct gathered *gathered);
  * answer. */
 enum err gather_narinfo(struct gathered *gathered, struct http_client *client, const char *upstream, struct span hash_part,
                         bool *found, struct why *why);
-/* The same, and in the same round trip the upstream's sidecar, which gather_near then takes from here. */
+/* The same, and in the same round trip the upstream's sidecar, which gather_sidecar then takes from here. */
 enum err gather_narinfo_with_sidecar(struct gathered *gathered, struct http_client *client, const char *upstream,
                                      struct span hash_part, bool *found, struct why *why);
-/* Adds the own store's and the sidecar's proofs. Trouble with a source is noted, never an error: fewer proofs can only refuse.
- * ERR_ENV where memory is short. */
-enum err gather_near(struct gathered *gathered, struct http_client *client, const struct client_config *config,
-                     const char *upstream, struct span hash_part, struct why *why);
-/* Adds what the policy's logs answer: all that builders of the trust file attested. */
+/* What follows adds proofs. Trouble with a source is noted, never an error: fewer proofs can only refuse. ERR_ENV where memory is
+ * short. First, the own store's. */
+enum err gather_own(struct gathered *gathered, const struct client_config *config, struct span hash_part, struct why *why);
+/* The upstream's sidecar. */
+enum err gather_sidecar(struct gathered *gathered, struct http_client *client, const char *upstream, struct span hash_part,
+                        struct why *why);
+/* What the policy's logs answer: all that builders of the trust file attested. */
 enum err gather_logs(struct gathered *gathered, struct http_client *client, const struct client_config *config,
                      const struct policy *policy, const struct trust *trust, struct span hash_part, struct why *why);
-/* The same by way of `asker`, which does what proofs_log and proofs_trim do, for each log that has a URL. */
+/* The same by way of `asker`, which does what proofs_log and proofs_trim do, for each log that has a URL and is no source yet.
+ * `anew` goes to the asker; where it is false, a log that knows nothing, or is silent, is not noted. */
 struct gather_asker {
-    enum err (*ask)(void *ctx, size_t log, struct span hash_part, struct buf *bundles, struct why *why);
+    enum err (*ask)(void *ctx, size_t log, struct span hash_part, bool anew, struct buf *bundles, struct why *why);
     void *ctx;
 };
 enum err gather_logs_by(struct gathered *gathered, const struct client_config *config, const struct policy *policy,
-                        struct span hash_part, const struct gather_asker *asker, struct why *why);
+                        struct span hash_part, bool anew, const struct gather_asker *asker, struct why *why);
 
 /* An upstream's base URL and a narinfo's URL field joined. ERR_REFUSED for what leaves the upstream: another host or scheme, an
  * absolute path, "..", also percent-encoded, a fragment, white space. A query is kept. */

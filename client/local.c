@@ -185,7 +185,7 @@ static enum err find_evidence(struct local *local, const struct storepath *path,
                               struct why *why)
 {
     struct gathered gathered = { 0 };
-    enum err err = gather_near(&gathered, local->client, &local->config, NULL, path->hash_part, why);
+    enum err err = gather_own(&gathered, &local->config, path->hash_part, why);
     if (err == OK && local->look_up)
         err = gather_logs(&gathered, local->client, &local->config, &local->policy, &local->trust, path->hash_part, why);
     for (size_t i = 0; i < gathered.n && err == OK; i++)

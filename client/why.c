@@ -171,7 +171,9 @@ static enum err ask_upstream(struct inquiry *inquiry, const char *upstream, stru
         err = show_absent(inquiry, upstream, err != OK ? trouble.text : "this cache does not have it", why);
         goto out;
     }
-    err = gather_near(&gathered, inquiry->client, &inquiry->config, upstream, hash_part, why);
+    err = gather_own(&gathered, &inquiry->config, hash_part, why);
+    if (err == OK)
+        err = gather_sidecar(&gathered, inquiry->client, upstream, hash_part, why);
     if (err == OK)
         err = gather_logs(&gathered, inquiry->client, &inquiry->config, &inquiry->judge.policy, &inquiry->judge.trust, hash_part,
                           why);

@@ -227,6 +227,8 @@ enum err http_easy_end(CURL *easy, CURLcode code, const char *url, struct http_g
         response->status = 404;
         return OK;
     }
+    if (code == CURLE_ABORTED_BY_CALLBACK)
+        return http_url_fail(url, HTTP_GIVEN_UP, why);
     if (code != CURLE_OK)
         return http_url_fail(url, curl_easy_strerror(code), why);
     long status = 0, connections = 0;
@@ -273,6 +275,11 @@ void http_client_free(struct http_client *client)
     free(client);
 }
 
+static bool stopping(const struct http_client *client)
+{
+    return client->config.stopping != NULL && *client->config.stopping;
+}
+
 /* Runs the first `n` transfers to their ends; codes[] says how each one went. */
 static void perform(struct http_client *client, size_t n, CURLcode codes[2])
 {
@@ -285,11 +292,13 @@ static void perform(struct http_client *client, size_t n, CURLcode codes[2])
     }
     if (code == CURLM_OK)
         code = curl_multi_perform(client->multi, &running);
-    while (code == CURLM_OK && running > 0) {
+    while (code == CURLM_OK && running > 0 && !stopping(client)) {
         code = curl_multi_poll(client->multi, NULL, 0, STEP_MS, NULL);
         if (code == CURLM_OK)
             code = curl_multi_perform(client->multi, &running);
     }
+    for (size_t i = 0; i < n && stopping(client); i++)
+        codes[i] = CURLE_ABORTED_BY_CALLBACK;
     for (CURLMsg *message; (message = curl_multi_info_read(client->multi, &left)) != NULL;)
         if (message->msg == CURLMSG_DONE)
             codes[message->easy_handle == client->easy[0] ? 0 : 1] = message->data.result;

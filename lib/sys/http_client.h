@@ -21,7 +21,7 @@ struct http_client_config {
     bool allow_file;                               /* file:// URLs as well */
     bool public_only;            /* https alone, without a proxy, and never to an address that is not public (lib/sys/address.h) */
     bool gzip;                   /* asked for; bounds are those of what is unpacked */
-    const atomic_bool *stopping; /* a stream whose owner sets it fails within a second instead of waiting; NULL: none */
+    const atomic_bool *stopping; /* once it is set, what is on its way fails within a second; NULL: none */
 };
 
 struct http_response {

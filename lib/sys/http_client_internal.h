@@ -14,6 +14,9 @@ enum {
     HTTP_HEADER_BYTES_MAX = 64 << 10, /* of an answer, those of interim (1xx) ones included */
 };
 
+/* Why a transfer failed that its owner let go of. */
+#define HTTP_GIVEN_UP "given up: this program ends"
+
 /* A transfer whose body is gathered, up to a bound, and whose headers are counted: libcurl keeps them all. */
 struct http_gather {
     struct http_response *response;

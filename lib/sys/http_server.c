@@ -272,6 +272,8 @@ void http_server_stop(struct http_server *server, unsigned grace_ms)
     uint64_t end_ms = clock_monotonic_ms() + grace_ms;
     while (atomic_load(&server->requests) > 0 && clock_monotonic_ms() < end_ms)
         poll(NULL, 0, STOP_POLL_MS);
+    if (server->config.given_up != NULL)
+        *server->config.given_up = true;
     http_abandon_deferred(server);
     server_free(server);
 }

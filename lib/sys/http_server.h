@@ -8,6 +8,8 @@
 #ifndef STELE_SYS_HTTP_SERVER_H
 #define STELE_SYS_HTTP_SERVER_H
 
+#include <stdatomic.h>
+
 #include "lib/bytes.h"
 
 struct http_server;
@@ -25,6 +27,7 @@ struct http_server_config {
     unsigned idle_timeout_s;    /* between requests, and without any progress */
     unsigned request_timeout_s; /* for a request to arrive whole, however it trickles */
     bool closes_for_5xx;        /* where the server itself would answer 5xx it closes the connection */
+    atomic_bool *given_up; /* may be NULL; set when http_server_stop waits no longer: handlers are to end */
     void (*handle)(void *ctx, struct http_request *request);
     void *ctx;
 };

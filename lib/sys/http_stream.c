@@ -72,7 +72,7 @@ static enum err wait(struct http_stream *stream, struct why *why)
     if (code != CURLM_OK)
         return http_url_fail(stream->url, curl_multi_strerror(code), why);
     if (stream->config.stopping != NULL && *stream->config.stopping)
-        return http_url_fail(stream->url, "given up: this program ends", why);
+        return http_url_fail(stream->url, HTTP_GIVEN_UP, why);
     if (stream->waited_ms < most_ms)
         return OK;
     if (stream->heard_bytes < STREAM_BYTES_PER_S_MIN * most_ms / 1000)

@@ -1,19 +1,23 @@
 #!/bin/sh
-# The gate asks a log through a proxy that spoils its answers: one malformed proof takes no other with it, and what is no whole answer
-# is none. TAP.
+# The gate's look-ups in a log, through a proxy that writes down what is asked: the log is asked ahead of Nix's questions, a cache
+# without sidecars is soon asked for none. Where the proxy spoils the answers, one malformed proof takes no other with it, and what is
+# no whole answer is none. TAP.
 . "$(dirname "$0")/lib.sh"
 . "$here/gate_lib.sh"
 gate_world
 cat >"$W/builds.nix" <<'END'
 let build = import ./build.nix; in rec {
   tool = build "tool" { } "echo tool > $out";
-  library = build "library" { } "echo library > $out";
+  base = build "base" { } "echo base > $out";
+  library = build "library" { inherit base; } "echo $base > $out";
   app = build "app" { inherit tool library; } "echo $tool $library > $out";
+  many = build "many" { parts = map (n: build "part-${toString n}" { } "echo ${toString n} > $out") (builtins.genList (n: n) 40); } "echo $parts > $out";
 }
 END
 app=$(build "$W/builds.nix" app) tool=$(build "$W/builds.nix" tool) library=$(build "$W/builds.nix" library)
+base=$(build "$W/builds.nix" base) many=$(build "$W/builds.nix" many)
 accepts "what ci built is delivered" stele deliver --once
-fill cache none "$app"
+fill cache none "$app" "$many"
 rm "$W"/cache/*.tlog-proof
 static_server cache "$W/cache" || exit 1
 extra=$(sed -n 's/^extra //p' "$W/state/proofs/$(part "$tool").tlog-proof")
@@ -33,7 +37,39 @@ proxy plain
 new_gate "policy plain-policy"
 narinfo "the gate lets the application in" 200 "$app"
 narinfo "and what it refers to" 200 "$tool"
-same "for which the log was asked in one request, ahead of the question" 1 "$(grep -c 'POST /outputs' "$W/nginx-plain/access.log")"
+asked() { grep -c 'POST /outputs' "$W/nginx-plain/access.log"; }
+same "for which the log was asked in one request, ahead of the question" 1 "$(asked)"
+narinfo "the library as well" 200 "$library"
+same "at which the log is asked for what that refers to, though Nix did not yet" 2 "$(soon 2 asked)"
+narinfo "and Nix's question" 200 "$base"
+same "asks the log no more" 2 "$(asked)"
+
+echo "# sidecars"
+sidecars() { grep -c 'tlog-proof' "$W/nginx-cache/access.log"; }
+new_gate "policy plain-policy"
+before=$(sidecars)
+narinfo "what 40 others are tied together by gets in" 200 "$many"
+passed=0
+for path in $(nix-store -q --references "$many"); do
+    [ "$(get "/$(part "$path").narinfo")" != 200 ] || passed=$((passed + 1))
+done
+same "so do they" 40 "$passed"
+same "a cache that had no sidecar for the first 8 is asked for one more in 32 paths" 9 "$(($(sidecars) - before))"
+cp "$W/state/proofs/$(part "$app").tlog-proof" "$W/cache/"
+before=$(asked)
+narinfo "what a sidecar suffices for gets in" 200 "$app"
+same "and no log is asked" "$before" "$(asked)"
+rm "$W/cache/$(part "$app").tlog-proof"
+
+echo "# a log that gives no answer, and a gate that is to end"
+printf '@hang\n' >"$W/hang"
+start hanging "$STELE_BUILD/tests/e2e/fake_log" "$W/hang" || exit 1
+sed "s|$(url log)|$(url hanging)|" "$W/log-policy" >"$W/hanging-policy"
+new_gate "policy hanging-policy"
+curl -s -o "$W/body" -m 1 "$(url gate)/$(part "$app").narinfo"
+before_s=$(date +%s)
+stop gate
+at_most "it does not wait for the log" 8 "$(($(date +%s) - before_s))"
 
 echo "# a malformed proof between others"
 proxy spoilt "sub_filter '$(echo "$extra" | tail -c 200)' '!';"

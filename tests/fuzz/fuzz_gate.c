@@ -38,7 +38,7 @@ static void forget(void)
     gate.shunned_n = gate.shunned_next = 0;
     *gate.upstreams = (struct gate_upstream){ .url = client_config.upstreams.items[0] };
     gate_lookups_free(gate.lookups);
-    must(gate_lookups_new(&gate.lookups, &client_config, &gate.policy, &why), &why);
+    must(gate_lookups_new(&gate.lookups, &client_config, &gate.policy, &gate.stopping, &why), &why);
 }
 
 /* client/gate_keep.h: nothing is kept. */
