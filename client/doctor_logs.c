@@ -1,4 +1,4 @@
-/* The logs of the policy: reachable, fresh, cosigned as the policy wants; and by their word, this machine's clock. */
+/* The logs of the policy: reachable, fresh, not frozen, cosigned as the policy wants; and by their word, this machine's clock. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -7,23 +7,30 @@
 #include "client/proofs.h"
 #include "lib/sys/clock.h"
 
-/* How many witnesses the log asks, by its metrics; 0 where it does not say. */
-static size_t witnesses_asked(struct doctor *doctor, struct span base)
+/* What a log says of itself in its metrics; zeros where it does not say. */
+struct metrics {
+    size_t witnesses; /* that it asks */
+    bool frozen;
+};
+
+static struct metrics metrics_of(struct doctor *doctor, struct span base)
 {
     struct http_response response = { 0 };
     struct buf url = BUF_EMPTY;
     struct span rest, line;
-    size_t n = 0;
+    struct metrics metrics = { 0 };
     buf_fmt(&url, "%.*s/metrics%c", SPAN_FMT(base), '\0');
     if (!url.failed && http_get(doctor->client, (const char *)url.data, NULL, DOCTOR_ANSWER_BYTES_MAX, &response, NULL) == OK &&
         response.status == 200) {
         rest = span_buf(&response.body);
-        while (span_line(&rest, &line))
-            n += span_starts(line, "stele_log_witness_size{");
+        while (span_line(&rest, &line)) {
+            metrics.witnesses += span_starts(line, "stele_log_witness_size{");
+            metrics.frozen |= span_is(line, "stele_log_frozen 1");
+        }
     }
     buf_free(&url);
     http_response_free(&response);
-    return n;
+    return metrics;
 }
 
 /* Lines of the note by others than the log itself. */
@@ -66,12 +73,11 @@ static void missing(const struct doctor *doctor, const struct policy_view *view,
             at += (size_t)snprintf(out + at, 512 - at, "%s%.*s", at > 0 ? ", " : "", SPAN_FMT(doctor->policy.witnesses[i].name));
 }
 
-static void check_witnesses(struct doctor *doctor, const struct policy_log *log, struct span base, struct span note,
+static void check_witnesses(struct doctor *doctor, const struct policy_log *log, size_t asked, struct span note,
                             const struct policy_view *view, bool quorum_short)
 {
     char names[512];
     missing(doctor, view, names);
-    size_t asked = quorum_short ? witnesses_asked(doctor, base) : 0;
     if (quorum_short && asked > 0 && cosigners(note, &log->key) >= asked)
         doctor_wrong(
             doctor, "quorum", "take the policy that the log's operator gives out, or ask him to have these witnesses cosign",
@@ -87,12 +93,14 @@ static void check_witnesses(struct doctor *doctor, const struct policy_log *log,
                      "the newest head of %.*s is not cosigned by %s", SPAN_FMT(log->key.name), names);
 }
 
-static void check_log(struct doctor *doctor, const struct policy_log *log, struct span base)
+/* Returns whether the log is frozen, by its own word beside its own head. */
+static bool check_log(struct doctor *doctor, const struct policy_log *log, struct span base)
 {
     struct http_response response = { 0 };
     struct policy_view view = { 0 };
     struct buf url = BUF_EMPTY;
     struct why trouble = { "" };
+    struct metrics metrics = { 0 };
     bool quorum_short = false;
     buf_fmt(&url, "%.*s/checkpoint%c", SPAN_FMT(base), '\0');
     enum err err =
@@ -108,19 +116,25 @@ static void check_log(struct doctor *doctor, const struct policy_log *log, struc
             doctor_wrong(doctor, "log", "see whether the policy has the log's own key and address",
                          "what is at %.*s is no head of %.*s: %s", SPAN_FMT(base), SPAN_FMT(log->key.name), trouble.text);
         } else {
+            metrics = metrics_of(doctor, base);
             check_clock(doctor, &view, response.date_s);
-            check_witnesses(doctor, log, base, span_buf(&response.body), &view, quorum_short);
+            check_witnesses(doctor, log, metrics.witnesses, span_buf(&response.body), &view, quorum_short);
         }
     }
+    if (metrics.frozen)
+        doctor_note(doctor, "frozen", "put the log that follows it into the policy, beside it: its operator says which",
+                    "the log %.*s is frozen: what it has is proven and looked up as ever, but it takes nothing any more",
+                    SPAN_FMT(log->key.name));
     buf_free(&url);
     http_response_free(&response);
+    return metrics.frozen;
 }
 
 void doctor_logs(struct doctor *doctor)
 {
     struct span base;
-    size_t asked = 0;
-    static const char *const checks[] = { "log", "clock", "fresh", "witness", "quorum", "fork" };
+    size_t asked = 0, frozen = 0;
+    static const char *const checks[] = { "log", "clock", "fresh", "witness", "quorum", "frozen", "fork" };
     for (size_t i = 0; i < sizeof checks / sizeof *checks; i++)
         doctor_check(doctor, checks[i]);
     for (size_t i = 0; i < doctor->policy.logs_n; i++) {
@@ -131,10 +145,14 @@ void doctor_logs(struct doctor *doctor)
         if (!proofs_log_url(&doctor->config, &doctor->policy, i, &base))
             continue;
         asked++;
-        check_log(doctor, log, base);
+        frozen += check_log(doctor, log, base);
     }
     /* A gate lives from sidecars alone, if its user wants it so; a builder must reach a log. */
     if (asked == 0 && doctor->config.key_file != NULL)
         doctor_wrong(doctor, "log", "put the log's address after its key in the policy, or `log URL` into the configuration",
                      "no log of the policy has an address: nothing can be delivered");
+    else if (asked > 0 && frozen == asked && doctor->config.key_file != NULL)
+        doctor_wrong(doctor, "frozen",
+                     "put a log that still takes attestations into the policy; what is built until then waits in the outbox",
+                     "every log of the policy that has an address is frozen: nothing can be delivered any more");
 }

@@ -273,6 +273,33 @@ finds "plain lines are read, too" require-sigs "without any signature"
 printf '#!/bin/sh\nexit 1\n' >"$W/bin/nix"
 finds "a Nix that does not tell" nix "cannot be learnt"
 PATH=$real
+
+echo "# a log that has ended"
+stop log
+stele-log freeze "$W/log" --note "go on at https://next.example" >"$W/got" 2>&1
+mv "$W/log" "$W/ended"
+start log stele-log serve "$W/ended" --listen "127.0.0.1:$log_port" || exit 1
+notes "to a consumer a frozen log is worth knowing" frozen "log $origin is frozen: .*looked up as ever"
+says "with what to do" "do: put the log that follows it into the policy" "$W/out"
+config=$W/builder.conf
+builder_conf "$STELE_BUILD/bin/stele-hook"
+finds "to a builder that has no other it is the end" frozen "every log of the policy .*nothing can be delivered"
+stele keygen log.example/next --out "$W/next" --type log >"$W/got" 2>&1
+echo "log $(cat "$W/next.pub")" >>"$W/policy"
+finds "another log without an address is none" frozen "every log of the policy .*nothing can be delivered"
+sed -i '$d' "$W/policy"
+origin=log.example/next new_log
+{ cat "$W/witnesses"; printf 'group some any w1 w2\nquorum some\n'; } >>"$W/log/policy"
+introduce w1 log
+introduce w2 log
+start next stele-log serve "$W/log" --listen 127.0.0.1:0 || exit 1
+echo "log $(stele-log key "$W/log") $(url next)" >>"$W/policy"
+two_signatures_next() { curl -s "$(url next)/checkpoint" | grep -c '^— ' | sed 's/^3$/yes/'; }
+curl -s -o "$W/got" --data-binary "@$W/e0" "$(url next)/attestations"
+same "another log is there" yes "$(soon yes two_signatures_next)"
+notes "and beside it the frozen one is worth knowing" frozen "log log.example/test is frozen"
+config=$W/gate.conf
+gate_conf
 stop gate
 finds "a gate that does not answer" gate "127.0.0.1:$port"
 
