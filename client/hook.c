@@ -26,10 +26,12 @@ static enum err hook(const struct client_config *config, bool *counted, enum bui
     const char *drv_path = getenv("DRV_PATH");
     struct hook_words words;
     struct secret_key *key = NULL;
-    if (drv_path == NULL || *drv_path == '\0')
+    if (drv_path == NULL || *drv_path == '\0') {
+        *counted = true; /* there was no build that could be missing: a person's try leaves nothing in the machine's state */
         return fail(
             why, ERR_USAGE,
             "no DRV_PATH in the environment: this program is Nix's post-build-hook, and does nothing by hand (see `stele attest`)");
+    }
     if (config->key_file == NULL && config->sign_agent == NULL)
         return fail(why, ERR_ENV, "no `key FILE` in %s: nothing is attested",
                     config->file != NULL ? config->file : "the configuration (there is none)");

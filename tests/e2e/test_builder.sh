@@ -103,7 +103,10 @@ accepts "and is not attested" test -z "$(find "$W/outbox" -name '*.jsonl' 2>/dev
 sed -i '/^skip/d' "$W/builder.conf"
 
 # Honesty: what was not built here is not attested, in any way.
-refuses "the hook is no way to attest by hand" "DRV_PATH" env -u DRV_PATH sh -c "$STELE_BUILD/bin/stele-hook 2>&1; false"
+sed "s|^state .*|state by-hand|" "$W/builder.conf" >"$W/by-hand.conf"
+refuses "the hook is no way to attest by hand" "DRV_PATH" env -u DRV_PATH STELE_CONFIG="$W/by-hand.conf" sh -c "$STELE_BUILD/bin/stele-hook 2>&1; false"
+accepts "and such a try is no build to be counted" test ! -e "$W/by-hand"
+accepts "control: a build that is not attested is" sh -c "DRV_PATH=/none STELE_CONFIG=$W/by-hand.conf $STELE_BUILD/bin/stele-hook; test -s $W/by-hand/counts"
 planted=$NIX_STORE_DIR/0123456789abcdfghijklmnpqrsvwxyz-planted
 echo planted >"$planted"
 printf '%s\n\n0\n' "$planted" | nix-store --register-validity
