@@ -315,6 +315,31 @@ enum err heads_take(struct heads **out, const char *dir, struct why *why)
     return err;
 }
 
+/* Not mapped, as load does: whoever opens the file meanwhile may cut a torn end off, and a map would have us killed for it. */
+enum err heads_look(struct heads **out, const char *dir, struct why *why)
+{
+    struct buf file = BUF_EMPTY;
+    size_t valid_len;
+    struct heads *heads = calloc(1, sizeof *heads);
+    if (heads == NULL)
+        return fail(why, ERR_ENV, "out of memory");
+    heads->fd = -1;
+    heads->dead = true;
+    heads->path = path_join(dir, "heads");
+    enum err err = heads->path == NULL ? fail(why, ERR_ENV, "out of memory") : grow(heads, why);
+    if (err == OK)
+        err = file_read(heads->path, SIZE_MAX, &file, why);
+    if (err == OK && (err = headsfile_parse(span_buf(&file), take_record, heads, &valid_len, why)) != OK)
+        fail_in(why, err, "%s", heads->path);
+    buf_free(&file);
+    if (err != OK) {
+        heads_close(heads);
+        return err;
+    }
+    *out = heads;
+    return OK;
+}
+
 enum err heads_add(struct heads *heads, const struct head_record *records, size_t n, struct why *why)
 {
     enum err err = append(heads, records, n, why);

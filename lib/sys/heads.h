@@ -31,6 +31,8 @@ void heads_close(struct heads *heads);
 /* DIR/heads, for a command that adds to what a server's signer remembers: takes the folder for this process. ERR_ENV, too, where
  * the server is running. */
 enum err heads_take(struct heads **out, const char *dir, struct why *why);
+/* DIR/heads to look at, also while a server adds to it: nothing can be added here. */
+enum err heads_look(struct heads **out, const char *dir, struct why *why);
 /* The newest record of an origin, or NULL. */
 const struct head_record *heads_find(const struct heads *heads, const struct hash *origin_hash);
 size_t heads_count(const struct heads *heads);

@@ -53,12 +53,27 @@ for log in a b c; do
 done
 stop w
 mv "$W/w" "$W/lost"
+stele-witness logs "$W/backup" >"$W/list" 2>&1
 refuses "restore wants the key" "key is missing" stele-witness restore "$W/backup" "$W/w"
 stele keygen w.example/w --out "$W/other" --type witness >"$W/ignored" 2>&1
 refuses "and no other" "the backup is of" stele-witness restore "$W/backup" "$W/w" --key "$W/other"
 accepts "restore" stele-witness restore "$W/backup" "$W/w" --key "$W/lost/key"
 accepts "the folder and the key are the owner's alone" test "$(stat -c %a "$W/w") $(stat -c %a "$W/w/key")" = "700 600"
 refuses "it does not overwrite" "not empty" stele-witness restore "$W/backup" "$W/w" --key "$W/lost/key"
+same "control: the list of logs of a backup marks none as suspended" 0 "$(grep -c suspended "$W/list")"
+stele-witness logs "$W/w" >"$W/marked" 2>"$W/got"
+same "that of the restored witness marks each" "a.example b.example c.example d.example a <b> & \"c\"" \
+    "$(sed -n 's/^# suspended //p' "$W/marked" | sort | tr '\n' ' ' | sed 's/\(a <.*"\) \(a.example.*\) $/\2 \1/')"
+same "behind its key" "# suspended a.example" "$(grep -A1 "^log $(witness_log vkey a.example)\$" "$W/marked" | tail -n 1)"
+says "and says what to do" "^5 suspended, .*stele-witness resume $W/w ORIGIN" "$W/got"
+accepts "the rest is as it was" sh -c "grep -v '^#' '$W/marked' | cmp - '$W/list'"
+mkdir "$W/next"
+cp "$W/marked" "$W/next/logs"
+cp "$W/backup/heads" "$W/next/heads"
+same "and another witness can take it as it is" "$(cat "$W/list")" "$(stele-witness logs "$W/next")"
+rm "$W/next/heads"
+refuses "where heads cannot be read, that is said" "which logs are suspended cannot be told: .*next/heads" stele-witness logs "$W/next"
+same "behind the list" "$(cat "$W/list")" "$(stele-witness logs "$W/next" 2>/dev/null)"
 serve
 for log in a b c d; do status "$log.example is suspended: 503" 503 "$(send $log.example 5 20)"; done
 says "which says why" "suspended: restored from a backup" "$W/body"
@@ -66,6 +81,7 @@ says "with Retry-After" "^Retry-After: 3600" "$W/headers"
 same "the metrics say so" 1 "$(metric 'stele_witness_suspended{origin="a.example"}')"
 curl -s "$(url w)/" >"$W/page"
 says "and the page" '<td class="o">a\.example</td>.*suspended' "$W/page"
+same "and the list of logs, while it runs" 5 "$(stele-witness logs "$W/w" 2>/dev/null | grep -c '^# suspended ')"
 refuses "resume wants the witness stopped" "another process uses" stele-witness resume "$W/w" a.example
 stop w
 
@@ -84,6 +100,7 @@ accepts "resume at the newest head that URLs show" stele-witness resume "$W/w" a
 says "which is said" "^a.example: taken up at 12 entries" "$W/out"
 says "with the risk that is left" "larger head that none of these URLs shows" "$W/out"
 refuses "once" "is not suspended" stele-witness resume "$W/w" a.example "$(url site)/newest"
+same "which is not marked any more" "b c d" "$(stele-witness logs "$W/w" 2>/dev/null | sed -n 's/^# suspended \(.\)\.example/\1/p' | tr '\n' ' ' | sed 's/ $//')"
 accepts "resume by the operator's word" stele-witness resume "$W/w" b.example
 says "which says what is risked" "Nothing was asked.*cosign another history" "$W/out"
 serve
