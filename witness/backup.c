@@ -19,7 +19,7 @@
 #include "witness/limits.h"
 
 /* The files of a backup, and the folders, all of whose files are copied. Apart: `key.pub`, which `restore` makes of the key, and
- * `heads`, the last to be copied. */
+ * `heads`. */
 static const char *const files[] = { "config", "logs" };
 static const char *const folders[] = { "checkpoints", "evidence", "suspects" };
 
@@ -27,12 +27,20 @@ struct copying {
     const char *from, *to;
 };
 
+/* Not durable before copy_all ends. */
 static enum err copy_file(void *ctx, const char *name, struct why *why)
 {
     const struct copying *copying = ctx;
+    struct buf content = BUF_EMPTY;
+    bool found = false, exists = false;
     char *from = path_join(copying->from, name), *to = path_join(copying->to, name);
-    enum err err =
-        from == NULL || to == NULL ? fail(why, ERR_ENV, "out of memory") : file_copy_if(from, to, 0644, LOGS_BYTES_MAX, why);
+    enum err err = from == NULL || to == NULL ? fail(why, ERR_ENV, "out of memory")
+                                              : file_read_if(from, LOGS_BYTES_MAX, &content, &found, why);
+    if (err == OK && found)
+        err = file_create_soft(to, 0644, span_buf(&content), &exists, why);
+    if (err == OK && exists)
+        err = fail(why, ERR_ENV, "%s exists already, and is not overwritten", to);
+    buf_free(&content);
     free(from);
     free(to);
     return err;
@@ -50,15 +58,25 @@ static enum err copy_folder(const char *from, const char *to, const char *name, 
     return err;
 }
 
-/* Everything but the key's two files and heads, into a folder for `what`, which must be empty or missing. */
-static enum err copy_all(const char *from, const char *to, const char *what, struct why *why)
+/* All but heads and the key, into a folder for `what`, which must be empty or missing; key.pub where it is wanted. Thousands of
+ * notes at the price of one sync, before which nothing is there that would make a backup or a witness of the folder. */
+static enum err copy_all(const char *from, const char *to, const char *what, bool key_pub, struct why *why)
 {
     struct copying copying = { from, to };
+    int fd = -1;
     enum err err = dir_make_empty(to, 0700, what, why);
+    if (err == OK)
+        err = dir_open(to, &fd, why);
     for (size_t i = 0; i < sizeof files / sizeof *files && err == OK; i++)
         err = copy_file(&copying, files[i], why);
+    if (err == OK && key_pub)
+        err = copy_file(&copying, "key.pub", why);
     for (size_t i = 0; i < sizeof folders / sizeof *folders && err == OK; i++)
         err = copy_folder(from, to, folders[i], why);
+    if (err == OK)
+        err = file_system_sync(fd, to, why);
+    if (fd >= 0)
+        close(fd);
     return err;
 }
 
@@ -69,7 +87,8 @@ static enum err count_record(void *ctx, const struct headsfile_record *record, s
     return OK;
 }
 
-/* What of the heads file is whole, also while a witness adds to it. */
+/* What of the heads file is whole, also while a witness adds to it. Last, and by rename: a backup that was broken off has none of
+ * it, and is not restored. */
 static enum err copy_heads(const char *from_dir, const char *to_dir, struct why *why)
 {
     struct buf content = BUF_EMPTY;
@@ -79,7 +98,7 @@ static enum err copy_heads(const char *from_dir, const char *to_dir, struct why 
     if (err == OK)
         err = headsfile_parse(span_buf(&content), count_record, &records, &valid_len, why);
     if (err == OK)
-        err = file_create(to, 0600, span_of(content.data, valid_len), why);
+        err = file_replace(to, 0600, span_of(content.data, valid_len), why);
     buf_free(&content);
     free(from);
     free(to);
@@ -94,10 +113,7 @@ enum err cmd_backup(int argc, char **argv, struct why *why)
     if (err != OK)
         return err;
     const char *from = args.items[0], *to = args.items[1];
-    struct copying copying = { from, to };
-    err = copy_all(from, to, "backup", why);
-    if (err == OK)
-        err = copy_file(&copying, "key.pub", why);
+    err = copy_all(from, to, "backup", true, why);
     if (err == OK)
         err = copy_heads(from, to, why);
     if (err == OK)
@@ -164,7 +180,7 @@ enum err cmd_restore(int argc, char **argv, struct why *why)
     const char *from = args.items[0], *to = args.items[1];
     err = key_path == NULL ? fail(why, ERR_USAGE, "--key is missing") : load_key(&key, from, key_path, why);
     if (err == OK)
-        err = copy_all(from, to, "witness", why);
+        err = copy_all(from, to, "witness", false, why);
     if (err == OK)
         err = copy_heads(from, to, why);
     if (err == OK)

@@ -62,6 +62,7 @@ DECLARE(ftruncate);
 DECLARE(posix_fallocate);
 DECLARE(fsync);
 DECLARE(fdatasync);
+DECLARE(syncfs);
 DECLARE(rename);
 DECLARE(unlink);
 DECLARE(rmdir);
@@ -78,7 +79,8 @@ static struct trace_record *record(enum trace_kind kind, uint64_t inode, uint64_
     size_t text_bytes = 0;
     if (trace == NULL)
         return NULL;
-    int stack_n = kind == TRACE_SYNC || kind == TRACE_WRITE_SYNC ? backtrace(stack, BACKTRACE_MAX) : 0;
+    bool syncs = kind == TRACE_SYNC || kind == TRACE_SYNC_ALL;
+    int stack_n = syncs || kind == TRACE_WRITE_SYNC ? backtrace(stack, BACKTRACE_MAX) : 0;
     for (int i = 0; i < stack_n && frames_n < TRACE_FRAMES_MAX; i++) {
         uint64_t address = (uint64_t)(uintptr_t)stack[i];
         bool own = address >= own_from && address < own_to;
@@ -87,7 +89,7 @@ static struct trace_record *record(enum trace_kind kind, uint64_t inode, uint64_
         else if (frames_n == 0 && !own)
             by_library = true;
     }
-    if (kind == TRACE_SYNC)
+    if (syncs)
         at = by_library;
     for (int i = 0; i < text_n; i++)
         text_bytes += text[i].iov_len;
@@ -297,10 +299,10 @@ int posix_fallocate(int fd, off_t at, off_t len)
     return got;
 }
 
-static int sync_by(int fd, int (*call)(int))
+static int sync_by(int fd, enum trace_kind kind, int (*call)(int))
 {
     const struct known_fd *of = known(fd);
-    struct trace_record *begun = of == NULL ? NULL : record(TRACE_SYNC, of->inode, 0, NULL, 0);
+    struct trace_record *begun = of == NULL ? NULL : record(kind, of->inode, 0, NULL, 0);
     if (of != NULL)
         now_or_never(of, "sync");
     int got = call(fd);
@@ -310,12 +312,17 @@ static int sync_by(int fd, int (*call)(int))
 
 int fsync(int fd)
 {
-    return sync_by(fd, REAL(fsync));
+    return sync_by(fd, TRACE_SYNC, REAL(fsync));
 }
 
 int fdatasync(int fd)
 {
-    return sync_by(fd, REAL(fdatasync));
+    return sync_by(fd, TRACE_SYNC, REAL(fdatasync));
+}
+
+int syncfs(int fd)
+{
+    return sync_by(fd, TRACE_SYNC_ALL, REAL(syncfs));
 }
 
 int rename(const char *from, const char *to)
@@ -411,8 +418,8 @@ static void resolve_all(void)
 {
     (void)REAL(open), (void)REAL(close), (void)REAL(dup2), (void)REAL(close_range), (void)REAL(write);
     (void)REAL(writev), (void)REAL(pwrite), (void)REAL(ftruncate), (void)REAL(posix_fallocate), (void)REAL(fsync);
-    (void)REAL(fdatasync), (void)REAL(rename), (void)REAL(unlink), (void)REAL(rmdir), (void)REAL(mkdir), (void)REAL(send),
-        (void)REAL(sendmsg);
+    (void)REAL(fdatasync), (void)REAL(syncfs), (void)REAL(rename), (void)REAL(unlink), (void)REAL(rmdir), (void)REAL(mkdir),
+        (void)REAL(send), (void)REAL(sendmsg);
 }
 
 __attribute__((constructor)) static void begin(void)

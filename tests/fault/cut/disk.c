@@ -218,7 +218,7 @@ static enum err site_of(struct loading *loading, const struct trace_record *reco
     const char *slash = memrchr(own.program.data, '/', own.program.len);
     name_object(loading, object, path, sizeof path);
     snprintf(own.what, sizeof own.what, "%.*s %s %s", (int)(own.program.len - (size_t)(slash + 1 - (const char *)own.program.data)),
-             slash + 1, record->kind == TRACE_SYNC ? "sync" : "write-sync", path);
+             slash + 1, record->kind == TRACE_WRITE_SYNC ? "write-sync" : record->kind == TRACE_SYNC ? "sync" : "sync-all", path);
     own.place = (int)disk->sites_n;
     own.by_library = record->kind == TRACE_WRITE_SYNC || record->at != 0;
     for (size_t i = disk->sites_n; i-- > 0;) {
@@ -245,8 +245,11 @@ static enum err take_sync(struct loading *loading, const struct trace_record *re
         err = site_of(loading, record, sync.object, &sync.site, why);
     if (err != OK || sync.end == 0 || record->result != 0)
         return err;
-    struct disk_object *object = &disk->objects[sync.object];
-    err = APPEND(object->syncs, object->syncs_n, sync);
+    size_t first = record->kind == TRACE_SYNC ? sync.object : 0, end = record->kind == TRACE_SYNC ? first + 1 : disk->objects_n;
+    for (size_t i = first; i < end && err == OK; i++) {
+        struct disk_object *object = &disk->objects[i];
+        err = APPEND(object->syncs, object->syncs_n, sync);
+    }
     return err != OK ? err : APPEND(disk->cuts, disk->cuts_n, (struct disk_cut){ sync.end - 1, sync.site });
 }
 
@@ -295,7 +298,8 @@ static enum err take(struct loading *loading, const struct trace_record *record,
     case TRACE_WRITE:
     case TRACE_WRITE_SYNC:
     case TRACE_RESIZE: return take_write(loading, record, op, why);
-    case TRACE_SYNC: return take_sync(loading, record, why);
+    case TRACE_SYNC:
+    case TRACE_SYNC_ALL: return take_sync(loading, record, why);
     case TRACE_RENAME: return failed ? OK : take_rename(loading, record, op, why);
     case TRACE_UNLINK: return failed ? OK : take_unlink(loading, record, op, why);
     case TRACE_PROGRAM: return take_program(loading, op.begin, why);

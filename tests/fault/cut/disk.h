@@ -6,7 +6,8 @@
  *   may be there, in sectors of 512 bytes, whatever else is. A write by an O_DSYNC descriptor lasts when it has returned.
  * - A name that was made, changed or removed lasts once a sync of its folder that began afterwards has returned. Until then it
  *   may be there or not, whatever else is; a rename within a folder is whole or not at all, into another it is two changes.
- * - A sync of a file does not make its name last, nor that of a folder what its files hold.
+ * - A sync of a file does not make its name last, nor that of a folder what its files hold. A sync of the file system (syncfs)
+ *   makes all of it last, as though each file and folder that was there by then had been synced.
  */
 #ifndef STELE_TESTS_FAULT_CUT_DISK_H
 #define STELE_TESTS_FAULT_CUT_DISK_H

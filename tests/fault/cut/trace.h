@@ -22,6 +22,7 @@ enum trace_kind {
     TRACE_WRITE_SYNC,  /* the same, by a descriptor with O_DSYNC: a write and the sync of itself alone. Only LMDB has such */
     TRACE_RESIZE,      /* inode, at: the new size */
     TRACE_SYNC,        /* inode; at: 1 where a library asked for it, not the program itself */
+    TRACE_SYNC_ALL,    /* the same, of everything under the root: syncfs, by a descriptor of any file or folder there */
     TRACE_RENAME,      /* text: from, NUL, to */
     TRACE_UNLINK,      /* text: path, of a file or folder */
     TRACE_SEND,        /* text: what went into a socket */
