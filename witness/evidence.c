@@ -22,10 +22,12 @@ static void put_note(struct buf *out, const struct signed_head *head)
     buf_span(out, head->lines);
 }
 
-/* A file of two heads. Under logs->lock, for the keys. */
+/* A file of two heads; failed where it would say nothing to others: the keys were changed since one of them was taken. Under
+ * logs->lock, for the keys. */
 static void make_file(struct buf *out, const struct log *log, bool suspect, struct span first, struct span second)
 {
     struct forkfile *file = calloc(1, sizeof *file);
+    struct checkpoint heads[2];
     buf_clear(out);
     if (file == NULL) {
         out->failed = true;
@@ -34,7 +36,10 @@ static void make_file(struct buf *out, const struct log *log, bool suspect, stru
     *file = (struct forkfile){ .suspect = suspect, .origin = span_str(log->origin), .notes = { first, second } };
     for (; file->keys_n < log->keys_n && file->keys_n < FORKFILE_KEYS_MAX; file->keys_n++)
         file->keys[file->keys_n] = log->keys[file->keys_n];
-    forkfile_render(out, file);
+    if (forkfile_verify(file, heads, NULL) == OK)
+        forkfile_render(out, file);
+    else
+        out->failed = true;
     free(file);
 }
 

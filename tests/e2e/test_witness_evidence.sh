@@ -116,5 +116,21 @@ send f.example 10 20 3 >"$W/ignored"
 send f.example 10 20 4 >"$W/ignored"
 accepts "two suspects of one size are evidence before anything is cosigned" there "$(file evidence f.example)"
 accepts "that verifies" evidence "$(file evidence f.example)"
+
+# Other keys.
+stele-witness add-log "$W/w" "$(witness_log vkey h.example)" >/dev/null 2>&1
+reread
+same "a log under its first key" 200 "$(soon 200 send h.example 0 10)"
+stele-witness add-log "$W/w" "$(witness_log vkey h.example 1)" >/dev/null 2>&1
+stele-witness remove-log "$W/w" h.example --key "$(witness_log vkey h.example)" >/dev/null 2>&1
+reread
+same "that is not taken any more" 403 "$(soon 403 send h.example 10 10 3)"
+status "the new key contradicts it" 422 "$(send h.example 10 10 3 1)"
+status "or says what does not follow" 422 "$(send h.example 10 12 3 1)"
+status "and goes on" 200 "$(send h.example 10 11 - 1)"
+accepts "which leaves nothing that nobody could verify" test ! -e "$(file evidence h.example)"
+status "the new key contradicts itself" 422 "$(send h.example 11 11 3 1)"
+accepts "which is evidence" test -s "$(file evidence h.example)"
+accepts "that verifies" evidence "$(file evidence h.example)"
 stop w
 done_testing
