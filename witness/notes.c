@@ -117,6 +117,14 @@ enum err notes_restore(struct logs *logs, struct log *log, struct why *why)
     return err;
 }
 
+/* The next flush, of whatever log, or at the end, tries again. */
+static void stays_dirty(struct logs *logs, struct log *log)
+{
+    pthread_mutex_lock(&logs->notes_lock);
+    log->dirty = true;
+    pthread_mutex_unlock(&logs->notes_lock);
+}
+
 static void flush_one(struct logs *logs, struct log *log)
 {
     struct buf copy = BUF_EMPTY;
@@ -133,8 +141,10 @@ static void flush_one(struct logs *logs, struct log *log)
     enum err err = path == NULL ? fail(&why, ERR_ENV, "out of memory") : buf_done(&copy, &why);
     if (err == OK)
         err = file_replace_soft(path, 0644, span_buf(&copy), &why);
-    if (err != OK)
+    if (err != OK) {
         report_why(REPORT_WARN, "note-not-written", &why);
+        stays_dirty(logs, log);
+    }
     free(path);
     buf_free(&copy);
 }

@@ -160,5 +160,18 @@ accepts "set-clock" stele-witness set-clock "$W/w" "$(date -u +%Y-%m-%dT%H:%MZ)"
 says "says what it did" "^[12] logs had a time in the future" "$W/out"
 serve
 status "then it signs again" 200 "$(send d.example 10 11)"
+
+# A note that the disk does not take.
+note=$W/w/checkpoints/$(printf %s d.example | sha256sum | cut -c1-64)
+written() { sed -n 2p "$note"; }
+same "a note is written" 11 "$(soon 11 written)"
+rm "$note"
+mkdir "$note"
+status "another cannot be" 200 "$(send d.example 11 12)"
+refused() { grep -c "note-not-written.*$note" "$W/run/w.err"; }
+same "which is said" 1 "$(soon 1 refused)"
+rmdir "$note"
+status "with the next, of another log" 200 "$(send a.example 23 24)"
+same "it is" 12 "$(soon 12 written 2>/dev/null)"
 stop w
 done_testing
