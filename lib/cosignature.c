@@ -37,7 +37,7 @@ enum err cosignature_verify(const struct note *note, const struct vkey *keys, si
     while (note_next_sig(&rest, &sig))
         for (size_t i = 0; i < n; i++) {
             uint64_t at_s;
-            if (keys[i].type != SIG_COSIGNATURE || !note_sig_is_by(&sig, &keys[i]))
+            if (keys[i].type != SIG_COSIGNATURE || !note_sig_is_by(&sig, &keys[i]) || note_sig_repeated(note, &sig))
                 continue;
             enum err err = verify_one(&sig, &keys[i], note->text, &at_s, why);
             if (err != OK)

@@ -190,8 +190,7 @@ bool note_sig_bytes(const struct note_sig *sig, uint8_t *out, size_t len)
     return true;
 }
 
-/* Stands the line earlier among the note's lines? */
-static bool repeated(const struct note *note, const struct note_sig *sig)
+bool note_sig_repeated(const struct note *note, const struct note_sig *sig)
 {
     struct span rest = note->sig_lines, line;
     while (span_line(&rest, &line) && line.data != sig->line.data)
@@ -212,6 +211,8 @@ enum err note_verify(const struct note *note, const struct vkey *keys, size_t n,
         memset(verified, 0, n * sizeof *verified);
     while (note_next_sig(&rest, &sig)) {
         bool known = false;
+        if (note_sig_repeated(note, &sig))
+            continue;
         for (size_t i = 0; i < n; i++) {
             uint8_t bytes[64];
             if (keys[i].type != SIG_ED25519 || !note_sig_is_by(&sig, &keys[i]))
@@ -221,7 +222,7 @@ enum err note_verify(const struct note *note, const struct vkey *keys, size_t n,
                 return fail(why, ERR_REFUSED, "the signature by %.*s does not verify", SPAN_FMT(sig.name));
             any = verified[i] = true;
         }
-        if (!known && unverified != NULL && !repeated(note, &sig))
+        if (!known && unverified != NULL)
             ++*unverified;
     }
     return any ? OK : fail(why, ERR_REFUSED, "the note is not signed by a known key");

@@ -51,6 +51,8 @@ enum err note_parse(struct note *out, struct span text, struct why *why);
 /* Walks the lines of a parsed note: start with *rest = note->sig_lines. */
 bool note_next_sig(struct span *rest, struct note_sig *out);
 bool note_sig_is_by(const struct note_sig *sig, const struct vkey *key); /* name and ID match */
+/* Does the line stand among the note's earlier ones? It is not verified again: whoever has seen one can send a hundred of it. */
+bool note_sig_repeated(const struct note *note, const struct note_sig *sig);
 /* The signature bytes without the ID; false where there are not exactly `len`. */
 bool note_sig_bytes(const struct note_sig *sig, uint8_t *out, size_t len);
 
