@@ -27,8 +27,38 @@ static void lose_unnamed(struct audit_item *item, struct span key_name)
          SPAN_FMT(key_name));
 }
 
-/* What the evidence says besides the verdict. A named builder's or cache's word for exactly these bytes that does not count (any
- * more), or not alone, is support that was lost. */
+/* A named builder's word that does not count (any more). */
+static void lose_reason(struct audit_item *item, const struct trust_party *party, enum trust_reason reason)
+{
+    item->lost = true;
+    fail(&item->why_lost, OK, "the attestation by %.*s %s", SPAN_FMT(party->name), trust_reason_text(reason));
+}
+
+/* Was this word for exactly these bytes, which does not count or does not suffice, ever support that was lost? That a revocation or
+ * a stricter trust file took it can be known of what would count otherwise. A refused backfill, or the word of a key that is not
+ * named, never counted, for all that is known, unless the gate let the path through by it and kept the proof; what is kept of this
+ * machine's own builds is `stele deliver`'s. What was built here stands by that: a stricter trust file takes nothing from it. */
+static bool was_support(const struct audit *audit, const struct audit_item *item, const struct audit_fact *fact,
+                        enum trust_reason reason)
+{
+    bool let_through = fact->kept && !item->built;
+    switch (reason) {
+    case COUNTS:
+    case NOT_IN_QUORUM:
+    case CONTRADICTS_ITSELF:
+    case INPUTS_UNATTESTED: return !item->built;
+    case REVOKED: return let_through || !trust_backfill_refused(&audit->local.trust, &fact->evidence);
+    case NOT_A_BUILDER:
+    case BACKFILL_REFUSED: return let_through;
+    case FOREIGN: /* under no trust file */
+    case OTHER_BYTES:
+    case OTHER_REFERENCES:
+    case OTHER_PATH: break;
+    }
+    return false;
+}
+
+/* What the evidence says besides the verdict. A builder that does not count is named before one that does not suffice. */
 static void take_reasons(const struct audit *audit, struct audit_item *item, const enum trust_reason *reasons)
 {
     size_t n = 0;
@@ -38,21 +68,14 @@ static void take_reasons(const struct audit *audit, struct audit_item *item, con
         bool other = !hash_eq(&subject->nar_hash, &item->info.nar_hash);
         item->contested |= other;
         item->contradicted |= reasons[n] == OTHER_BYTES || reasons[n] == OTHER_REFERENCES;
-        if (item->verdict != TRUST_REFUSED || !same_content(item, subject))
+        if (item->verdict != TRUST_REFUSED || !same_content(item, subject) || !was_support(audit, item, fact, reasons[n]))
             continue;
-        if (party < 0) {
-            if (fact->kept && !item->lost && !item->built)
-                lose_unnamed(item, fact->evidence.key->name);
-            continue;
-        }
-        if (reasons[n] == COUNTS) {
-            if (!item->lost && !item->built)
-                lose(item, &audit->local.trust.parties[party]);
-            continue;
-        }
-        item->lost = true;
-        fail(&item->why_lost, OK, "the attestation by %.*s %s", SPAN_FMT(audit->local.trust.parties[party].name),
-             trust_reason_text(reasons[n]));
+        if (party < 0 && !item->lost)
+            lose_unnamed(item, fact->evidence.key->name);
+        else if (reasons[n] == COUNTS && !item->lost)
+            lose(item, &audit->local.trust.parties[party]);
+        else if (party >= 0 && reasons[n] != COUNTS)
+            lose_reason(item, &audit->local.trust.parties[party], reasons[n]);
     }
     for (size_t i = 0; i < audit->local.trust.revocations_n && item->verdict == TRUST_REFUSED; i++) {
         const struct trust_party *party = &audit->local.trust.parties[audit->local.trust.revocations[i].party];

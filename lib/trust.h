@@ -124,6 +124,8 @@ struct trust_result {
  * that under `inputs attested` no attestation counts. ERR_ENV where memory is short, or from `inputs`. */
 enum err trust_judge(const struct trust *trust, const struct trust_path *path, const struct trust_evidence *evidence, size_t n,
                      const struct trust_inputs *inputs, enum trust_reason *reasons, struct trust_result *out, struct why *why);
+/* Is it a backfill that the trust file does not accept? For a statement that is not foreign. */
+bool trust_backfill_refused(const struct trust *trust, const struct trust_evidence *evidence);
 /* "all of a, b", "2 of a, b, c", or a leaf's name. */
 void trust_put_group(struct buf *out, const struct trust *trust, uint32_t node);
 /* What the quorum of a refused path lacks, a line a group that is not satisfied, from the top. ERR_ENV. */

@@ -54,10 +54,11 @@ bool trust_cache_revoked(const struct trust *trust, uint32_t party)
     return revoked(trust, party, span_of(NULL, 0), 0);
 }
 
-static bool backfill_counts(const struct trust *trust, const struct trust_evidence *evidence)
+bool trust_backfill_refused(const struct trust *trust, const struct trust_evidence *evidence)
 {
-    return trust->backfill_accept && (!trust->backfill_bounded || (span_eq(evidence->origin, trust->backfill_origin) &&
-                                                                   evidence->index < trust->backfill_before));
+    bool accepted = trust->backfill_accept && (!trust->backfill_bounded || (span_eq(evidence->origin, trust->backfill_origin) &&
+                                                                            evidence->index < trust->backfill_before));
+    return evidence->statement->claim == CLAIM_BACKFILL && !accepted;
 }
 
 /* Everything but what the path is: may this statement speak at all? */
@@ -72,7 +73,7 @@ static enum trust_reason standing(const struct trust *trust, const struct trust_
         return OTHER_PATH;
     if (revoked(trust, (uint32_t)party, evidence->origin, evidence->index))
         return REVOKED;
-    if (evidence->statement->claim == CLAIM_BACKFILL && !backfill_counts(trust, evidence))
+    if (trust_backfill_refused(trust, evidence))
         return BACKFILL_REFUSED;
     if (!quorum_reaches(&trust->quorum, quorum->node, (uint32_t)party))
         return NOT_IN_QUORUM;
