@@ -8,6 +8,7 @@
 #include "client/counts.h"
 #include "client/verbs.h"
 #include "lib/sys/cli.h"
+#include "lib/sys/nixpath.h"
 
 enum err attest_outputs(const struct attesting *attesting, struct nixdb *db, const char *drv_path, const char *const *paths,
                         size_t n, struct why *why)
@@ -146,6 +147,8 @@ enum err run_attest(int argc, char **argv, struct why *why)
         err = read_source(&attesting, source, why);
     if (err == OK)
         err = open_all(&attesting, config_file, built_here, why);
+    if (err == OK)
+        err = nix_paths_named(&args, 0, why);
     if (err == OK && all)
         err = attest_all(&attesting, why);
     for (size_t i = 0; i < args.n && err == OK; i++)

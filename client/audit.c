@@ -6,6 +6,7 @@
 #include "client/trail_memory.h"
 #include "client/verbs.h"
 #include "lib/sys/cli.h"
+#include "lib/sys/nixpath.h"
 
 /* Paths come one by one, and are judged a batch at a time. */
 struct filling {
@@ -179,6 +180,8 @@ enum err run_audit(int argc, char **argv, struct why *why)
     audit.cache = (const char *)url.data;
     if (err == OK)
         err = local_open(&audit.local, config_file, root, !offline, why);
+    if (err == OK)
+        err = nix_paths_named(&args, 0, why);
     if (err == OK)
         err = run(&audit, &args, why);
     audit_report_free(&audit);

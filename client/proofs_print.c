@@ -8,6 +8,7 @@
 #include "client/verbs.h"
 #include "lib/storepath.h"
 #include "lib/sys/cli.h"
+#include "lib/sys/nixpath.h"
 
 struct printing {
     const struct policy *policy;
@@ -72,6 +73,8 @@ enum err run_proofs(int argc, char **argv, struct why *why)
     if (err != OK)
         return err;
     err = stapler_open(&stapler, config_file, why);
+    if (err == OK)
+        err = nix_paths_named(&args, 0, why);
     for (size_t i = 0; i < args.n && err == OK; i++)
         err = print_proofs(&stapler, args.items[i], &without, why);
     if (err == OK && without > 0)

@@ -10,6 +10,7 @@
 #include "lib/storepath.h"
 #include "lib/sys/cli.h"
 #include "lib/sys/file.h"
+#include "lib/sys/nixpath.h"
 
 enum {
     ASKED_AT_ONCE = 1000,         /* hash parts of one request to a log */
@@ -309,6 +310,8 @@ enum err run_staple(int argc, char **argv, struct why *why)
     err = stapler_open(&staple.by, config_file, why);
     if (err == OK)
         err = take_cache(&staple, args.items[0], &cache, why);
+    if (err == OK)
+        err = nix_paths_named(&args, 1, why);
     if (err == OK)
         err = staple_cache(&staple, &args, why);
     stapler_close(&staple.by);

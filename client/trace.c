@@ -10,6 +10,7 @@
 #include "client/trail_follow.h"
 #include "client/verbs.h"
 #include "lib/sys/cli.h"
+#include "lib/sys/nixpath.h"
 
 enum { STRANGERS_ASKED_MAX = 1000 };
 
@@ -163,6 +164,8 @@ enum err run_trace(int argc, char **argv, struct why *why)
         err = fail(why, ERR_USAGE, "--json or --dot, not both");
     if (err == OK)
         err = local_open(&tracing.local, config_file, root, !tracing.offline, why);
+    if (err == OK)
+        err = nix_paths_named(&args, 0, why);
     tracing.path = args.items[0];
     tracing.sources = (struct trail_sources){ .config = &tracing.local.config,
                                               .policy = &tracing.local.policy,

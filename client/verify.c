@@ -14,6 +14,7 @@
 #include "lib/sys/clock.h"
 #include "lib/sys/file.h"
 #include "lib/sys/key.h"
+#include "lib/sys/nixpath.h"
 
 struct verifying {
     const char *config_file, *root;
@@ -266,6 +267,16 @@ static enum err verify_path(struct verifying *verifying, const char *path, struc
     return err;
 }
 
+static enum err verify_named(struct verifying *verifying, const char *text, struct why *why)
+{
+    char *path = NULL;
+    enum err err = nix_path_named(text, &path, why);
+    if (err == OK)
+        err = verify_path(verifying, path, why);
+    free(path);
+    return err;
+}
+
 static bool is_file(const char *argument)
 {
     return span_ends(span_str(argument), ".tlog-proof");
@@ -290,7 +301,7 @@ static enum err verify_arguments(struct verifying *verifying, const struct cli_a
         memory_show(&verifying->config, &workers[i].heads, NULL);
     enum err err = OK;
     for (size_t i = 0; i < args->n && err == OK; i++)
-        err = is_file(args->items[i]) ? print_job(verifying, &jobs[printed++], why) : verify_path(verifying, args->items[i], why);
+        err = is_file(args->items[i]) ? print_job(verifying, &jobs[printed++], why) : verify_named(verifying, args->items[i], why);
     for (size_t i = 0; i < THREADS_MAX; i++)
         evidence_heads_free(&workers[i].heads);
     for (size_t i = 0; i < jobs_n; i++)

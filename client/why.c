@@ -12,6 +12,7 @@
 #include "client/why_last.h"
 #include "lib/sys/cli.h"
 #include "lib/sys/nixenv.h"
+#include "lib/sys/nixpath.h"
 
 struct inquiry {
     struct client_config config;
@@ -28,17 +29,24 @@ struct inquiry {
     struct evidence_heads heads;
 };
 
-/* PATH may be a whole store path, its base name, or its hash part alone. */
+/* PATH may be what names a store path for Nix, its base name, or its hash part alone. */
 static enum err take_path(struct inquiry *inquiry, const char *text, struct why *why)
 {
     struct storepath path;
     struct span part = span_str(text);
-    if (storepath_parse(&path, part, NULL) == OK || storepath_parse_base(&path, part, NULL) == OK)
+    char *named = NULL;
+    enum err err = OK;
+    if (storepath_parse_base(&path, part, NULL) == OK)
         part = path.hash_part;
-    if (part.len != HASH_PART_LEN || !storepath_hash_part_ok(part))
-        return fail(why, ERR_USAGE, "%s is no store path: give it whole, as in /nix/store/…-name", text);
-    memcpy(inquiry->hash_part, part.data, HASH_PART_LEN);
-    return OK;
+    else if (!storepath_hash_part_ok(part) && (err = nix_path_named(text, &named, why)) == OK &&
+             storepath_parse(&path, span_str(named), NULL) == OK)
+        part = path.hash_part;
+    if (err == OK && !storepath_hash_part_ok(part))
+        err = fail(why, ERR_USAGE, "%s is no store path: give it whole, as in /nix/store/…-name", text);
+    if (err == OK)
+        memcpy(inquiry->hash_part, part.data, HASH_PART_LEN);
+    free(named);
+    return err;
 }
 
 static json_t *text_of(struct span text)

@@ -75,6 +75,33 @@ enum err storepath_parse_in(struct storepath *out, struct span path, struct span
     return err;
 }
 
+bool storepath_holding(struct storepath *out, struct span path)
+{
+    for (size_t end = 1; end <= path.len; end++)
+        if ((end == path.len || path.data[end] == '/') && storepath_parse(out, span_cut(path, 0, end), NULL) == OK)
+            return true;
+    return false;
+}
+
+void storepath_clean(struct buf *out, struct span path)
+{
+    size_t start = out->len;
+    while (span_skip(&path, "/")) {
+        ptrdiff_t slash = span_find(path, '/');
+        struct span part = slash < 0 ? path : span_cut(path, 0, (size_t)slash);
+        path = span_cut(path, part.len, path.len - part.len);
+        if (span_is(part, "..")) {
+            while (out->len > start && out->data[--out->len] != '/')
+                continue;
+        } else if (part.len > 0 && !span_is(part, ".")) {
+            buf_byte(out, '/');
+            buf_span(out, part);
+        }
+    }
+    if (out->len == start)
+        buf_byte(out, '/');
+}
+
 void storepath_make(struct buf *out, struct span dir, struct span type, const struct hash *inner, struct span name)
 {
     struct buf text = BUF_EMPTY;

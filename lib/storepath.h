@@ -24,6 +24,10 @@ struct storepath {
 enum err storepath_parse(struct storepath *out, struct span path, struct why *why);
 /* The same, in the store folder `dir`. */
 enum err storepath_parse_in(struct storepath *out, struct span path, struct span dir, struct why *why);
+/* The store path in which a clean path lies, or which it is: its first folders that are one. */
+bool storepath_holding(struct storepath *out, struct span path);
+/* Appends an absolute path as Nix reads it, by its text alone: without empty, "." and ".." parts. A ".." at the top is the top. */
+void storepath_clean(struct buf *out, struct span path);
 /* Just "HASHPART-NAME", as References lists them; `path` and `dir` stay empty. */
 enum err storepath_parse_base(struct storepath *out, struct span base, struct why *why);
 bool storepath_hash_part_ok(struct span hash_part);

@@ -2,30 +2,16 @@
 
 #include <stdlib.h>
 
+#include "lib/storepath.h"
 #include "lib/sys/file.h"
 
-/* As Nix reads a folder's name: absolute, without empty, "." and ".." parts, and by its text alone, so that it is what store
- * paths start with. A ".." at the top is the top. */
+/* As Nix reads it, so that it is what store paths start with. */
 static enum err canonical(char **out, const char *name, const char *value, struct why *why)
 {
     struct buf path = BUF_EMPTY;
-    struct span rest = span_str(value);
     if (*value != '/')
         return fail(why, ERR_ENV, "%s is \"%s\": give an absolute path", name, value);
-    while (span_skip(&rest, "/")) {
-        ptrdiff_t slash = span_find(rest, '/');
-        struct span part = slash < 0 ? rest : span_cut(rest, 0, (size_t)slash);
-        rest = span_cut(rest, part.len, rest.len - part.len);
-        if (span_is(part, "..")) {
-            while (path.len > 0 && path.data[--path.len] != '/')
-                continue;
-        } else if (part.len > 0 && !span_is(part, ".")) {
-            buf_byte(&path, '/');
-            buf_span(&path, part);
-        }
-    }
-    if (path.len == 0)
-        buf_byte(&path, '/');
+    storepath_clean(&path, span_str(value));
     enum err err = buf_done(&path, why);
     if (err == OK && (*out = span_dup_str(span_buf(&path))) == NULL)
         err = fail(why, ERR_ENV, "out of memory");

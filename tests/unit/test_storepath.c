@@ -63,6 +63,46 @@ static void wrong_paths(void **state)
     assert_int_equal(storepath_parse(&path, span_of("/nix/store/" HASH "-a\0b", 47), &why), ERR_MALFORMED);
 }
 
+static void clean_paths(void **state)
+{
+    static const char *const cases[][2] = {
+        { "/nix/store", "/nix/store" },
+        { "/", "/" },
+        { "//nix///store//", "/nix/store" },
+        { "/nix/./a/../store/.", "/nix/store" },
+        { "/../..", "/" },
+        { "/a/../../b", "/b" },
+        { "/nix/.../..a", "/nix/.../..a" },
+    };
+    struct buf out = BUF_EMPTY;
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        buf_clear(&out);
+        storepath_clean(&out, span_str(cases[i][0]));
+        assert_true(span_is(span_buf(&out), cases[i][1]));
+    }
+    buf_str(&out, "x/y");
+    storepath_clean(&out, span_str("/../z"));
+    assert_true(span_ends(span_buf(&out), "x/y/z"));
+    buf_free(&out);
+}
+
+static void what_holds_a_path(void **state)
+{
+    static const char *const within[] = { "", "/", "/bin", "/bin/a", "/" HASH "-b", "/" HASH "-b/c" };
+    static const char *const without[] = { "", "/", "/nix/store", "/nix/store/" HASH, "/" HASH "-a", HASH "-a" };
+    struct storepath path;
+    char text[256];
+    (void)state;
+    for (size_t i = 0; i < sizeof within / sizeof *within; i++) {
+        snprintf(text, sizeof text, "/nix/store/" HASH "-a%s", within[i]);
+        assert_true(storepath_holding(&path, span_str(text)));
+        assert_true(span_is(path.path, "/nix/store/" HASH "-a") && span_is(path.name, "a"));
+    }
+    for (size_t i = 0; i < sizeof without / sizeof *without; i++)
+        assert_false(storepath_holding(&path, span_str(without[i])));
+}
+
 static void names(void **state)
 {
     char name[STORE_NAME_BYTES_MAX + 1];
@@ -248,9 +288,10 @@ static void real_nix(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(parts),      cmocka_unit_test(wrong_paths),
-        cmocka_unit_test(names),      cmocka_unit_test(content_addresses),
-        cmocka_unit_test(references), cmocka_unit_test_teardown(real_nix, nix_world_end),
+        cmocka_unit_test(parts),       cmocka_unit_test(wrong_paths),
+        cmocka_unit_test(clean_paths), cmocka_unit_test(what_holds_a_path),
+        cmocka_unit_test(names),       cmocka_unit_test(content_addresses),
+        cmocka_unit_test(references),  cmocka_unit_test_teardown(real_nix, nix_world_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
