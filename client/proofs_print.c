@@ -23,7 +23,7 @@ static enum err take_to_print(void *ctx, struct span hash_parts, struct span bun
 }
 
 /* All proofs of one path: the own store's and the logs'. Of a path without one *without is counted. */
-static enum err print_proofs(const struct stapler *stapler, const char *text, size_t *without, struct why *why)
+static enum err print_proofs(struct stapler *stapler, const char *text, size_t *without, struct why *why)
 {
     struct storepath path;
     struct buf own = BUF_EMPTY, merged = BUF_EMPTY, line = BUF_EMPTY;
@@ -46,8 +46,7 @@ static enum err print_proofs(const struct stapler *stapler, const char *text, si
             fprintf(stderr, "%s\n", trouble.text);
     }
     if (err == OK)
-        err = sidecar_merge(&merged, &stapler->policy, stapler->trust, span_of(NULL, 0), &printing.fresh, path.hash_part, &proves,
-                            why);
+        err = sidecar_merge(&merged, stapler, span_of(NULL, 0), &printing.fresh, path.hash_part, &proves, why);
     if (err == OK && !proves)
         ++*without;
     else if (err == OK && fwrite(merged.data, 1, merged.len, stdout) != merged.len)

@@ -52,20 +52,20 @@ static bool by_builder(const struct trust *trust, const struct evidence_item *it
     return trust != NULL && trust_builder(trust, &item->key) >= 0;
 }
 
-enum err sidecar_merge(struct buf *out, const struct policy *policy, const struct trust *trust, struct span old,
-                       const struct evidence *fresh, struct span hash_part, bool *proves, struct why *why)
+enum err sidecar_merge(struct buf *out, struct stapler *by, struct span old, const struct evidence *fresh, struct span hash_part,
+                       bool *proves, struct why *why)
 {
-    struct evidence there = { 0 };
+    struct evidence there = { .heads = &by->heads };
     size_t before = out->len;
     *proves = false;
-    enum err err = evidence_add(&there, old, "sidecar", policy, NULL, why);
+    enum err err = evidence_add(&there, old, "sidecar", &by->policy, NULL, why);
     /* What verifies first, whatever else there is; and of that, what a stranger cannot crowd out. */
     for (int named = 1; named >= 0 && err == OK; named--) {
         for (size_t i = 0; i < there.n; i++)
-            if (there.items[i]->proven && by_builder(trust, there.items[i]) == named && add(out, before, there.items[i]))
+            if (there.items[i]->proven && by_builder(by->trust, there.items[i]) == named && add(out, before, there.items[i]))
                 *proves |= names(there.items[i], hash_part);
         for (size_t i = 0; i < fresh->n; i++)
-            if (fresh->items[i]->proven && by_builder(trust, fresh->items[i]) == named && names(fresh->items[i], hash_part) &&
+            if (fresh->items[i]->proven && by_builder(by->trust, fresh->items[i]) == named && names(fresh->items[i], hash_part) &&
                 !verified_in(&there, fresh->items[i]))
                 *proves |= add(out, before, fresh->items[i]);
     }
@@ -73,5 +73,6 @@ enum err sidecar_merge(struct buf *out, const struct policy *policy, const struc
         if (!there.items[i]->proven && !verified_in(fresh, there.items[i]))
             add(out, before, there.items[i]);
     evidence_free(&there);
+    evidence_heads_trim(&by->heads, SIDECAR_HEADS_KEPT_MAX);
     return err == OK ? buf_done(out, why) : err;
 }

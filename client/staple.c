@@ -15,14 +15,23 @@
 enum {
     ASKED_AT_ONCE = 1000,         /* hash parts of one request to a log */
     PUT_ANSWER_BYTES_MAX = 65536, /* of a cache that is written to */
+    HEADS_KEPT_MAX = 256,         /* of the own proofs */
+};
+
+/* A path of the cache. */
+struct stapled {
+    char hash_part[HASH_PART_LEN];
+    bool seen; /* its sidecar was read and verified, or there is nothing to put one beside */
+    bool has;  /* then: a proof of it that verifies stands there */
 };
 
 struct staple {
     struct stapler by;
     const char *cache; /* URL without a final slash, or a folder's path */
     bool http;
-    char (*parts)[HASH_PART_LEN];
-    size_t parts_n;
+    struct stapled *paths; /* by hash part, each once, when all are there */
+    size_t paths_n;
+    struct evidence_heads heads;    /* of the own proofs that were met lately */
     struct buf wanted;              /* hash parts to ask the logs for, a line each */
     bool all;                       /* the logs are asked for what has proofs already, too */
     size_t asked, written, without; /* hash parts looked up, sidecars written, paths without a proof that verifies */
@@ -34,12 +43,40 @@ static enum err add_part(struct staple *staple, struct span part, struct why *wh
 {
     if (!storepath_hash_part_ok(part))
         return OK;
-    void *parts = array_more(staple->parts, staple->parts_n, sizeof *staple->parts);
-    if (parts == NULL)
+    struct stapled *paths = array_more(staple->paths, staple->paths_n, sizeof *paths);
+    if (paths == NULL)
         return fail(why, ERR_ENV, "out of memory");
-    staple->parts = parts;
-    memcpy(staple->parts[staple->parts_n++], part.data, HASH_PART_LEN);
+    staple->paths = paths;
+    struct stapled *path = &paths[staple->paths_n++];
+    *path = (struct stapled){ .has = false };
+    memcpy(path->hash_part, part.data, HASH_PART_LEN);
     return OK;
+}
+
+static int by_hash_part(const void *a, const void *b)
+{
+    return memcmp(((const struct stapled *)a)->hash_part, ((const struct stapled *)b)->hash_part, HASH_PART_LEN);
+}
+
+static void sort_paths(struct staple *staple)
+{
+    size_t n = 0;
+    if (staple->paths_n > 0)
+        qsort(staple->paths, staple->paths_n, sizeof *staple->paths, by_hash_part);
+    for (size_t i = 0; i < staple->paths_n; i++)
+        if (n == 0 || by_hash_part(&staple->paths[n - 1], &staple->paths[i]) != 0)
+            staple->paths[n++] = staple->paths[i];
+    staple->paths_n = n;
+}
+
+/* NULL where nobody asked for it. */
+static struct stapled *find_path(const struct staple *staple, struct span part)
+{
+    struct stapled path;
+    if (part.len != HASH_PART_LEN || staple->paths_n == 0)
+        return NULL;
+    memcpy(path.hash_part, part.data, HASH_PART_LEN);
+    return bsearch(&path, staple->paths, staple->paths_n, sizeof path, by_hash_part);
 }
 
 /* The narinfo files of a cache, or the proofs of the own store: both are named by the hash part. */
@@ -103,13 +140,15 @@ static enum err write_sidecar(struct staple *staple, struct span part, struct sp
     return err;
 }
 
-/* Puts what is new beside what stands there, where that changes anything. *has: one of the path that verifies stands there now. */
-static enum err staple_one(struct staple *staple, struct span part, const struct evidence *fresh, bool *has, struct why *why)
+/* Puts what is new beside what stands there, where that changes anything. */
+static enum err staple_one(struct staple *staple, struct stapled *path, const struct evidence *fresh, struct why *why)
 {
+    struct span part = span_of(path->hash_part, HASH_PART_LEN);
     struct buf old = BUF_EMPTY, merged = BUF_EMPTY;
     enum err err = read_sidecar(staple, part, &old, why);
     if (err == OK)
-        err = sidecar_merge(&merged, &staple->by.policy, staple->by.trust, span_buf(&old), fresh, part, has, why);
+        err = sidecar_merge(&merged, &staple->by, span_buf(&old), fresh, part, &path->has, why);
+    path->seen = err == OK;
     if (err == OK && merged.len > 0 && !span_eq(span_buf(&old), span_buf(&merged)))
         err = write_sidecar(staple, part, span_buf(&merged), why);
     buf_free(&old);
@@ -136,25 +175,29 @@ static enum err served(const struct staple *staple, struct span part, bool *out,
     return err;
 }
 
-/* From the own store; what has no proof then is asked of the logs. */
-static enum err from_own(struct staple *staple, struct span part, struct why *why)
+/* From the own store; what has no proof then is asked of the logs. Where all is asked, what stands there is looked at with the
+ * answers. */
+static enum err from_own(struct staple *staple, struct stapled *path, struct why *why)
 {
+    struct span part = span_of(path->hash_part, HASH_PART_LEN);
     struct buf own = BUF_EMPTY;
-    struct evidence fresh = { 0 };
-    bool has = false, there = true;
+    struct evidence fresh = { .heads = &staple->heads };
+    bool there = true;
     enum err err = served(staple, part, &there, why);
+    path->seen = !there;
     if (err == OK && there)
         err = proofs_own(&staple->by.config, part, &own, why);
     if (err == OK && there)
         err = evidence_add(&fresh, span_buf(&own), "own store", &staple->by.policy, NULL, why);
-    if (err == OK && there)
-        err = staple_one(staple, part, &fresh, &has, why);
-    if (err == OK && there && (!has || staple->all)) {
+    if (err == OK && there && (fresh.n > 0 || !staple->all))
+        err = staple_one(staple, path, &fresh, why);
+    if (err == OK && there && (!path->has || staple->all)) {
         buf_span(&staple->wanted, part);
         buf_byte(&staple->wanted, '\n');
         err = buf_done(&staple->wanted, why);
     }
     evidence_free(&fresh);
+    evidence_heads_trim(&staple->heads, HEADS_KEPT_MAX);
     buf_free(&own);
     return err;
 }
@@ -165,12 +208,12 @@ static enum err from_log(void *ctx, struct span hash_parts, struct span bundles,
     struct staple *staple = ctx;
     struct evidence fresh = { 0 };
     struct span part;
-    bool has;
     enum err err = evidence_add(&fresh, bundles, "log", &staple->by.policy, NULL, why);
     while (err == OK && span_line(&hash_parts, &part)) {
-        cli_progress("asking the logs", staple->asked++, staple->parts_n);
-        if (fresh.n > 0)
-            err = staple_one(staple, part, &fresh, &has, why);
+        struct stapled *path = find_path(staple, part);
+        cli_progress("asking the logs", staple->asked++, staple->paths_n);
+        if (fresh.n > 0 && path != NULL)
+            err = staple_one(staple, path, &fresh, why);
     }
     staple->failed = err != OK;
     evidence_free(&fresh);
@@ -216,21 +259,15 @@ static enum err ask_logs(struct staple *staple, struct why *why)
     return OK;
 }
 
-/* Which paths are still without a proof? */
-static enum err count_without(struct staple *staple, struct why *why)
+/* What no log answered about is as it stands there. Which paths are still without a proof? */
+static enum err look_at_the_rest(struct staple *staple, struct why *why)
 {
-    struct span rest = span_buf(&staple->wanted), part;
+    const struct evidence none = { 0 };
     enum err err = OK;
-    while (err == OK && !staple->http && span_line(&rest, &part)) {
-        struct buf there = BUF_EMPTY, merged = BUF_EMPTY;
-        const struct evidence none = { 0 };
-        bool has = false;
-        err = read_sidecar(staple, part, &there, why);
-        if (err == OK)
-            err = sidecar_merge(&merged, &staple->by.policy, staple->by.trust, span_buf(&there), &none, part, &has, why);
-        staple->without += !has;
-        buf_free(&there);
-        buf_free(&merged);
+    for (size_t i = 0; i < staple->paths_n && err == OK; i++) {
+        if (!staple->paths[i].seen)
+            err = staple_one(staple, &staple->paths[i], &none, why);
+        staple->without += !staple->paths[i].has;
     }
     return err;
 }
@@ -251,19 +288,20 @@ static enum err staple_cache(struct staple *staple, const struct cli_args *paths
         err = dir_each(staple->cache, take_narinfo, staple, why);
     else if (err == OK && paths->n == 1 && (err = dir_make(own, 0755, why)) == OK)
         err = dir_each(own, take_name, staple, why);
-    for (size_t i = 0; i < staple->parts_n && err == OK; i++) {
-        cli_progress("stapling", i, staple->parts_n);
-        err = from_own(staple, span_of(staple->parts[i], HASH_PART_LEN), why);
+    sort_paths(staple);
+    for (size_t i = 0; i < staple->paths_n && err == OK; i++) {
+        cli_progress("stapling", i, staple->paths_n);
+        err = from_own(staple, &staple->paths[i], why);
     }
     if (err == OK)
         err = ask_logs(staple, why);
+    if (err == OK)
+        err = look_at_the_rest(staple, why);
     if (err == OK && !staple->http)
         err = dir_sync_all(staple->cache, why);
-    if (err == OK)
-        err = count_without(staple, why);
     cli_progress_end();
     if (err == OK)
-        printf("%zu paths: %zu sidecars written%s", staple->parts_n, staple->written, staple->http ? "\n" : "");
+        printf("%zu paths: %zu sidecars written%s", staple->paths_n, staple->written, staple->http ? "\n" : "");
     if (err == OK && !staple->http)
         printf(", %zu without a proof\n", staple->without);
     if (err == OK && staple->silent > 0)
@@ -315,7 +353,8 @@ enum err run_staple(int argc, char **argv, struct why *why)
     if (err == OK)
         err = staple_cache(&staple, &args, why);
     stapler_close(&staple.by);
-    free(staple.parts);
+    evidence_heads_free(&staple.heads);
+    free(staple.paths);
     buf_free(&staple.wanted);
     free(cache);
     free(args.items);

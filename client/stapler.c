@@ -29,6 +29,7 @@ enum err stapler_open(struct stapler *out, const char *config_file, struct why *
 void stapler_close(struct stapler *stapler)
 {
     http_client_free(stapler->client);
+    evidence_heads_free(&stapler->heads);
     trust_free(&stapler->trust_file);
     buf_free(&stapler->builders);
     policy_free(&stapler->policy);

@@ -6,6 +6,7 @@
 #define STELE_CLIENT_STAPLER_H
 
 #include "client/config.h"
+#include "client/evidence.h"
 #include "lib/sys/http_client.h"
 
 struct stapler {
@@ -15,6 +16,7 @@ struct stapler {
     struct trust trust_file;
     struct buf builders; /* of it, as proofs_builders has them */
     struct http_client *client;
+    struct evidence_heads heads; /* of the sidecars that were met lately */
 };
 
 /* `config_file` as for client_config_load. Close it in any case. */

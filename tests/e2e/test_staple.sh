@@ -31,6 +31,24 @@ accepts "they verify" stele verify "$W/cache/$part.tlog-proof"
 same "nothing else is left" "" "$(find "$W/cache" -name '.*' -type f)"
 accepts "a second time" stele staple "$W/cache"
 says "nothing is written" ": 0 sidecars written" "$W/out"
+
+# Of each the attestation's signature, of a log's answer the head's and a witness's; both of what stands there and of what comes.
+verifications() { # OPTION...: how many signatures it verifies
+    rm -f "$W/verified"
+    ASAN_OPTIONS=verify_asan_link_order=0${ASAN_OPTIONS:+:$ASAN_OPTIONS} VERIFIED="$W/verified" \
+        LD_PRELOAD="$STELE_BUILD/tests/preload/verified.so" "$STELE_BUILD/bin/stele" staple "$@" "$W/cache" >"$W/out" 2>&1
+    cat "$W/verified"
+}
+at_most "what stands there is verified once" $((paths + 2)) "$(verifications)"
+at_most "also where the log is asked for all" $((2 * paths + 4)) "$(verifications --all)"
+rm "$W"/cache/*.tlog-proof
+at_most "so is what the log answers" $((paths + 2)) "$(verifications)"
+same "and stands there" $((paths - 1)) "$(sidecars "$W/cache")"
+at_most "the deliverer's proofs and what stands there" $((2 * paths + 8)) "$(verifications --config "$W/a.conf")"
+says "each once" "^$paths paths: 0 sidecars written" "$W/out"
+accepts "a path that is named twice" stele staple "$W/cache" "$app" "$unattested" "$app/"
+says "is one" "^2 paths: 0 sidecars written, 1 without a proof" "$W/out"
+
 if command -v script >"$W/out"; then
     script -qec "stele staple $W/cache" /dev/null >"$W/tty" 2>&1
     says "on a terminal there is a progress bar" "stapling  \[[#.]{30}\]" "$W/tty"
