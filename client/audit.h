@@ -37,6 +37,7 @@ struct audit_item {
     enum audit_class class;
     enum trust_verdict verdict;
     struct why why;
+    bool wants_look_up; /* refused for want of a log's answer alone */
     bool built; /* these bytes, by this machine: the database says so, or what was noted of its builds (client/built.h) */
     bool altered, contested, contradicted, lost, own; /* own: the alarm, with `why_own` */
     struct why why_own, why_lost, why_altered;

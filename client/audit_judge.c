@@ -58,9 +58,11 @@ static bool was_support(const struct audit *audit, const struct audit_item *item
     return false;
 }
 
-/* What the evidence says besides the verdict. A builder that does not count is named before one that does not suffice. */
+/* What the evidence says besides the verdict. A builder that does not count is named before one that does not suffice. Where a log
+ * was silent nothing is lost that it may yet support. */
 static void take_reasons(const struct audit *audit, struct audit_item *item, const enum trust_reason *reasons)
 {
+    bool refused = item->verdict == TRUST_REFUSED && !item->wants_look_up;
     size_t n = 0;
     for (const struct audit_fact *fact = item->facts; fact != NULL; fact = fact->next, n++) {
         const struct subject *subject = fact->evidence.subject;
@@ -68,7 +70,7 @@ static void take_reasons(const struct audit *audit, struct audit_item *item, con
         bool other = !hash_eq(&subject->nar_hash, &item->info.nar_hash);
         item->contested |= other;
         item->contradicted |= reasons[n] == OTHER_BYTES || reasons[n] == OTHER_REFERENCES;
-        if (item->verdict != TRUST_REFUSED || !same_content(item, subject) || !was_support(audit, item, fact, reasons[n]))
+        if (!refused || !same_content(item, subject) || !was_support(audit, item, fact, reasons[n]))
             continue;
         if (party < 0 && !item->lost)
             lose_unnamed(item, fact->evidence.key->name);
@@ -77,7 +79,7 @@ static void take_reasons(const struct audit *audit, struct audit_item *item, con
         else if (party >= 0 && reasons[n] != COUNTS)
             lose_reason(item, &audit->local.trust.parties[party], reasons[n]);
     }
-    for (size_t i = 0; i < audit->local.trust.revocations_n && item->verdict == TRUST_REFUSED; i++) {
+    for (size_t i = 0; i < audit->local.trust.revocations_n && refused; i++) {
         const struct trust_party *party = &audit->local.trust.parties[audit->local.trust.revocations[i].party];
         if (!party->cache || !item->path.cache_signed[audit->local.trust.revocations[i].party])
             continue;
@@ -85,7 +87,7 @@ static void take_reasons(const struct audit *audit, struct audit_item *item, con
         fail(&item->why_lost, OK, "the cache %.*s that signed it is revoked", SPAN_FMT(party->name));
     }
     for (size_t i = 0; i < audit->local.trust.parties_n; i++)
-        if (item->verdict == TRUST_REFUSED && !item->lost && !item->built && item->path.cache_signed[i])
+        if (refused && !item->lost && !item->built && item->path.cache_signed[i])
             lose(item, &audit->local.trust.parties[i]);
 }
 
@@ -148,6 +150,7 @@ static enum err judge_one(struct audit *audit, struct audit_item *item, struct w
         err = trust_judge(&audit->local.trust, &item->path.path, evidence, n, &inputs, reasons, &result, why);
     if (err == OK) {
         item->verdict = result.verdict;
+        item->wants_look_up = result.wants_look_up && result.verdict == TRUST_REFUSED;
         item->why = result.why;
         take_reasons(audit, item, reasons);
         item->class = classify(item);

@@ -63,6 +63,13 @@ accepts "a build of the same" stele submit "$W/build.json"
 trust "quorum ci"
 refuses "which counts" "^attested .*-app" audit
 says "beside backfills that do not" "^unexplained .*$(basename "$tool")" "$W/out"
+trust "quorum ci" "divergence refuse"
+refuses "where others' word is wanted as well" "^attested .*-app" audit
+mkdir -p "$W/user-state/proofs"
+stele proofs "$app" >"$W/user-state/proofs/$(basename "$app" | cut -c1-32).tlog-proof" 2>"$W/err"
+refuses "and no log is asked for it" "^unexplained .*-app: .divergence refuse. needs every log's word" audit --offline
+says "nothing lost its support" "$nothing_lost" "$W/out"
+rm -r "$W/user-state/proofs"
 trust "quorum other"
 refuses "a builder that is asked no more" "lost its support: .*-app: the attestation by ci does not count: this builder is not asked" audit
 accepts "takes nothing from where it was built" stele audit
