@@ -8,6 +8,7 @@
 
 #include "client/prove.h"
 #include "lib/sys/cli.h"
+#include "lib/sys/contents.h"
 #include "lib/sys/narfs.h"
 
 enum { THREADS_MAX = 64 };
@@ -69,6 +70,28 @@ static enum err load_one(struct audit *audit, struct audit_item *item, struct wh
     return local_path_load(&audit->local.trust, &item->info, &item->path, why);
 }
 
+/* Most kinds of content address have no hash of the database's in them: whoever altered that with what lies on disk is found by the
+ * address alone. */
+static void check_address(struct audit_item *item, const char *real)
+{
+    const struct storepath *path = &item->path.path.path;
+    struct content_address address;
+    struct span self = { 0 };
+    bool fits = false;
+    for (size_t i = 0; i < item->path.references_n; i++)
+        if (span_eq(item->path.references[i], path->base))
+            self = path->hash_part;
+    if (!content_address_parse(&address, span_str(item->info.ca)) ||
+        (address.recursive && self.len == 0 && span_is(address.algo, "sha256"))) /* the hash of the NAR */
+        return;
+    if (contents_fit(real, &address, self, &fits, &item->why_altered) != OK) {
+        item->altered = true;
+    } else if (!fits) {
+        item->altered = true;
+        fail(&item->why_altered, OK, "what lies on disk is not what its content address says");
+    }
+}
+
 static enum err hash_one(struct audit *audit, struct audit_item *item, struct why *why)
 {
     struct hash hash;
@@ -81,6 +104,8 @@ static enum err hash_one(struct audit *audit, struct audit_item *item, struct wh
     } else if (!hash_eq(&hash, &item->info.nar_hash) || size != item->info.nar_size) {
         item->altered = true;
         fail(&item->why_altered, OK, "%s", audit_class_meaning(AUDIT_ALTERED));
+    } else if (item->path.path.content_addressed) {
+        check_address(item, real);
     }
     free(real);
     return OK;

@@ -58,14 +58,15 @@ static bool address_fits(const struct nixdb_info *info, const struct storepath *
 {
     struct buf made = BUF_EMPTY;
     struct span ca = span_str(info->ca == NULL ? "" : info->ca);
-    struct hash hash;
+    struct content_address address;
     size_t n;
     bool self;
     struct span *others = other_references(info, &n, &self);
-    bool fits = others != NULL && ca.len > 0 && storepath_from_ca(&made, path->dir, path->name, ca, others, n, self, NULL) == OK &&
+    bool fits = others != NULL && content_address_parse(&address, ca) &&
+                storepath_from_ca(&made, path->dir, path->name, ca, others, n, self, NULL) == OK &&
                 span_eq(span_buf(&made), path->path);
-    if (fits && !self && span_skip(&ca, "fixed:r:") && span_starts(ca, "sha256:"))
-        fits = nix_sha256_decode(ca, &hash) && hash_eq(&hash, &info->nar_hash);
+    if (fits && !self && address.recursive && span_is(address.algo, "sha256"))
+        fits = memcmp(address.hash, info->nar_hash.b, sizeof info->nar_hash.b) == 0;
     buf_free(&made);
     free(others);
     return fits;

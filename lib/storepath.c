@@ -123,14 +123,8 @@ void storepath_make(struct buf *out, struct span dir, struct span type, const st
     buf_free(&text);
 }
 
-/* A hash as a CA field has it: "ALGO:" and nix32, or hex, or base64. The bytes; how many by the algorithm. */
-struct ca_hash {
-    struct span algo;
-    uint8_t bytes[64];
-    size_t len;
-};
-
-static bool take_ca_hash(struct span text, struct ca_hash *out)
+/* A hash as a CA field has it: "ALGO:" and nix32, or hex, or base64. */
+static bool take_ca_hash(struct span text, struct content_address *out)
 {
     static const struct {
         const char *name;
@@ -143,11 +137,20 @@ static bool take_ca_hash(struct span text, struct ca_hash *out)
     struct span digest = span_cut(text, (size_t)colon + 1, text.len - (size_t)colon - 1);
     for (size_t i = 0; i < sizeof algos / sizeof *algos; i++)
         if (span_is(out->algo, algos[i].name)) {
-            out->len = algos[i].len;
-            return nix32_decode(digest, out->bytes, out->len) || hex_decode(digest, out->bytes, out->len) ||
-                   base64_decode_to(digest, out->bytes, out->len);
+            out->hash_len = algos[i].len;
+            return nix32_decode(digest, out->hash, out->hash_len) || hex_decode(digest, out->hash, out->hash_len) ||
+                   base64_decode_to(digest, out->hash, out->hash_len);
         }
     return false;
+}
+
+bool content_address_parse(struct content_address *out, struct span ca)
+{
+    *out = (struct content_address){ .text = span_skip(&ca, "text:") };
+    if (!out->text && !span_skip(&ca, "fixed:"))
+        return false;
+    out->recursive = !out->text && span_skip(&ca, "r:");
+    return take_ca_hash(ca, out) && (!out->text || span_is(out->algo, "sha256"));
 }
 
 /* "TYPE:REF:REF…[:self]": references are part of the path that they give. */
@@ -162,21 +165,21 @@ static void put_type(struct buf *out, const char *type, const struct span *refer
         buf_str(out, ":self");
 }
 
-static enum err make_fixed(struct buf *out, struct span dir, struct span name, const struct ca_hash *hash, bool recursive,
+static enum err make_fixed(struct buf *out, struct span dir, struct span name, const struct content_address *address,
                            const struct span *references, size_t n, bool self, struct why *why)
 {
     struct buf type = BUF_EMPTY, text = BUF_EMPTY;
     struct hash inner;
     enum err err = OK;
-    if (recursive && span_is(hash->algo, "sha256")) {
+    if (address->recursive && span_is(address->algo, "sha256")) {
         put_type(&type, "source", references, n, self);
-        memcpy(inner.b, hash->bytes, sizeof inner.b);
+        memcpy(inner.b, address->hash, sizeof inner.b);
     } else if (n > 0 || self) {
         err = fail(why, ERR_REFUSED, "a fixed-output path of this kind has no references");
     } else {
         put_type(&type, "output:out", NULL, 0, false);
-        buf_fmt(&text, "fixed:out:%s%.*s:", recursive ? "r:" : "", SPAN_FMT(hash->algo));
-        hex_encode(&text, span_of(hash->bytes, hash->len));
+        buf_fmt(&text, "fixed:out:%s%.*s:", address->recursive ? "r:" : "", SPAN_FMT(address->algo));
+        hex_encode(&text, span_of(address->hash, address->hash_len));
         buf_byte(&text, ':');
         inner = sha256_of(span_buf(&text));
     }
@@ -192,26 +195,20 @@ static enum err make_fixed(struct buf *out, struct span dir, struct span name, c
 enum err storepath_from_ca(struct buf *out, struct span dir, struct span name, struct span ca, const struct span *references,
                            size_t n, bool self, struct why *why)
 {
-    struct span rest = ca;
-    struct ca_hash hash = { 0 };
+    struct content_address address;
     struct buf type = BUF_EMPTY;
-    if (span_skip(&rest, "text:")) {
-        if (!take_ca_hash(rest, &hash) || !span_is(hash.algo, "sha256"))
-            return fail(why, ERR_MALFORMED, "%.*s is no content address", SPAN_FMT(ca));
-        if (self)
-            return fail(why, ERR_REFUSED, "a text file cannot refer to itself");
-        struct hash inner;
-        memcpy(inner.b, hash.bytes, sizeof inner.b);
-        put_type(&type, "text", references, n, false);
-        storepath_make(out, dir, span_buf(&type), &inner, name);
-        out->failed |= type.failed;
-        buf_free(&type);
-        return buf_done(out, why);
-    }
-    if (!span_skip(&rest, "fixed:"))
-        return fail(why, ERR_MALFORMED, "%.*s is no content address: neither text: nor fixed:", SPAN_FMT(ca));
-    bool recursive = span_skip(&rest, "r:");
-    if (!take_ca_hash(rest, &hash))
-        return fail(why, ERR_MALFORMED, "%.*s is no content address", SPAN_FMT(ca));
-    return make_fixed(out, dir, name, &hash, recursive, references, n, self, why);
+    struct hash inner;
+    if (!content_address_parse(&address, ca))
+        return fail(why, ERR_MALFORMED, "%.*s is no content address: text:sha256:HASH, fixed:ALGO:HASH or fixed:r:ALGO:HASH",
+                    SPAN_FMT(ca));
+    if (!address.text)
+        return make_fixed(out, dir, name, &address, references, n, self, why);
+    if (self)
+        return fail(why, ERR_REFUSED, "a text file cannot refer to itself");
+    memcpy(inner.b, address.hash, sizeof inner.b);
+    put_type(&type, "text", references, n, false);
+    storepath_make(out, dir, span_buf(&type), &inner, name);
+    out->failed |= type.failed;
+    buf_free(&type);
+    return buf_done(out, why);
 }

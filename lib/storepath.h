@@ -33,6 +33,16 @@ enum err storepath_parse_base(struct storepath *out, struct span base, struct wh
 bool storepath_hash_part_ok(struct span hash_part);
 bool storepath_name_ok(struct span name);
 
+/* A content address taken apart. */
+struct content_address {
+    bool text;        /* "text:": of a file's contents, and may have references */
+    bool recursive;   /* "fixed:r:": of the NAR; otherwise of a file's contents */
+    struct span algo; /* "md5", "sha1", "sha256" or "sha512" */
+    uint8_t hash[64];
+    size_t hash_len;
+};
+bool content_address_parse(struct content_address *out, struct span ca);
+
 /* The store path of a content address: `ca` is "text:sha256:…", "fixed:sha256:…", "fixed:r:sha256:…" (also md5, sha1,
  * sha512 where Nix allows them). `references` are full paths, sorted, without the path itself; `self` says that it refers
  * to itself. Appends the path. ERR_MALFORMED for a bad CA, ERR_REFUSED for references where the method allows none. */

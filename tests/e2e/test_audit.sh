@@ -64,8 +64,9 @@ accepts "what was built here is not asked for" stele audit --would-refuse "$data
 # Manual additions, altered bytes, false addresses.
 planted=$NIX_STORE_DIR/0123456789abcdfghijklmnpqrsvwxyz-planted
 plant() { # CA: registered by hand
-    echo planted >"$user/nix/store/$(basename "$planted")"
-    sqlite3 "$db" "insert or replace into ValidPaths (path, hash, registrationTime, narSize, ca) values ('$planted', 'sha256:$(nix-store --dump "$user/nix/store/$(basename "$planted")" | sha256sum | cut -d' ' -f1)', 1, 128, $1)"
+    file=$user/nix/store/$(basename "$planted")
+    echo planted >"$file"
+    sqlite3 "$db" "insert or replace into ValidPaths (path, hash, registrationTime, narSize, ca) values ('$planted', 'sha256:$(nix-store --dump "$file" | sha256sum | cut -d' ' -f1)', 1, $(nix-store --dump "$file" | wc -c), $1)"
 }
 plant NULL
 refuses "a path registered by hand" "^unexplained .*-planted" audit
@@ -85,6 +86,24 @@ says "contested, too" "contested: somebody logged other bytes" "$W/out"
 sed -i s/hullo/hello/ "$file"
 sqlite3 "$db" "update ValidPaths set hash = '$hash' where path = '$library'"
 accepts "control: put back" audit --rehash
+
+# A fixed output whose address has the hash of a file's contents, which no database has: altered with the database it is one of another.
+file=$user/nix/store/$(basename "$fetched")
+hash=$(sqlite3 "$db" "select hash from ValidPaths where path = '$fetched'")
+chmod u+w "$file" && echo fetches >"$file"
+sqlite3 "$db" "update ValidPaths set hash = 'sha256:$(nix-store --dump "$file" | sha256sum | cut -d' ' -f1)' where path = '$fetched'"
+refuses "a file that is not what its address says" "^altered .*-fetched: what lies on disk is not what its content address says" audit --rehash
+echo fetched >"$file"
+sqlite3 "$db" "update ValidPaths set hash = '$hash' where path = '$fetched'"
+accepts "control: put back" audit --rehash
+elsewhere=$planted
+said=$(echo something | sha256sum | cut -d' ' -f1)
+planted=$(nix-store --print-fixed-path sha256 "$said" planted)
+plant "'fixed:sha256:$said'"
+refuses "nor is a path planted with an address that gives its name" "^altered .*-planted: what lies on disk is not what its content address says" \
+    audit --rehash
+planted=$elsewhere
+sqlite3 "$db" "delete from ValidPaths where ca = 'fixed:sha256:$said'"
 
 # A stranger logs other bytes: contested, and still attested.
 part=$(basename "$tool" | cut -c1-32)
