@@ -137,8 +137,9 @@ enum err local_path_load(const struct trust *trust, const struct nixdb_info *inf
 {
     *out = (struct local_path){ .path = { .nar_hash = info->nar_hash, .nar_size = info->nar_size } };
     enum err err = storepath_parse(&out->path.path, span_str(info->path), why);
-    if (err == OK)
-        err = base_names(info, out, why);
+    if (err != OK)
+        return fail_in(why, err, "Nix's database has the path %s", info->path);
+    err = base_names(info, out, why);
     if (err != OK)
         return err;
     out->path.references_digest = references_digest(out->references, out->references_n);

@@ -124,6 +124,13 @@ enum err nixdb_take_column(struct nixdb *db, sqlite3_stmt *query, int column, st
     return err;
 }
 
+/* Nix writes nothing else; and no other is known to come after itself, where it is asked for what follows. */
+static bool is_plain_text(sqlite3_stmt *row, int column)
+{
+    const unsigned char *text = sqlite3_column_type(row, column) == SQLITE_TEXT ? sqlite3_column_text(row, column) : NULL;
+    return text != NULL && strlen((const char *)text) == (size_t)sqlite3_column_bytes(row, column);
+}
+
 static enum err take_info(struct nixdb *db, sqlite3_stmt *row, struct nixdb_info *out, struct why *why)
 {
     bool short_of_memory = false;
@@ -133,6 +140,9 @@ static enum err take_info(struct nixdb *db, sqlite3_stmt *row, struct nixdb_info
         .nar_size = (uint64_t)sqlite3_column_int64(row, 5),
         .ultimate = sqlite3_column_int(row, 6) == 1,
     };
+    if (!is_plain_text(row, 1))
+        return fail(why, ERR_MALFORMED, "%s: a row of ValidPaths has no path in plain text: its id is %lld", db->file,
+                    (long long)out->id);
     out->path = nixdb_text(row, 1, &short_of_memory);
     out->deriver = nixdb_text(row, 4, &short_of_memory);
     out->sigs = nixdb_text(row, 7, &short_of_memory);

@@ -74,6 +74,18 @@ plant "'fixed:r:sha256:0000000000000000000000000000000000000000000000000000'"
 refuses "a false content address" "[^ ]*-planted: its content address is false" audit
 sqlite3 "$db" "delete from ValidPaths where path = '$planted'"
 accepts "control: without it" audit
+# Rows that no Nix writes: what is no text, or goes on behind its end, would come after itself for ever.
+hash=sha256:$(printf row | sha256sum | cut -d' ' -f1)
+row() { # WHAT REASON PATH: as SQL
+    sqlite3 "$db" "insert into ValidPaths (path, hash, registrationTime, narSize) values ($3, '$hash', 1, 128)"
+    refuses "$1" "$2" timeout 60 "$STELE_BUILD/bin/stele" audit --store "$user"
+    sqlite3 "$db" "delete from ValidPaths where hash = '$hash'"
+}
+hex=$(printf %s "$planted" | od -An -tx1 | tr -d ' \n')
+row "a row whose path is no text" "a row of ValidPaths has no path in plain text" "x'$hex'"
+row "one whose path has a NUL" "a row of ValidPaths has no path in plain text" "cast(x'${hex}0041' as text)"
+row "one with what is no store path" "database has the path $NIX_STORE_DIR/planted: planted is no store" "'$NIX_STORE_DIR/planted'"
+accepts "control: without them" audit
 accepts "what lies on disk is what was registered" audit --rehash
 file=$user/nix/store/$(basename "$library")/greeting
 chmod u+w "$file" "$(dirname "$file")" && sed -i s/hello/hullo/ "$file"
