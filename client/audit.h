@@ -36,11 +36,12 @@ struct audit_item {
     struct audit_fact *facts;
     enum audit_class class;
     enum trust_verdict verdict;
-    struct why why;
     bool wants_look_up; /* refused for want of a log's answer alone */
+    struct why why;
     bool built; /* these bytes, by this machine: the database says so, or what was noted of its builds (client/built.h) */
     bool altered, contested, contradicted, lost, own; /* own: the alarm, with `why_own` */
     struct why why_own, why_lost, why_altered;
+    bool other_references; /* of a cache: this machine built these bytes, and its database has other references of them */
     bool would_refuse;
     struct why why_refuse;
 };

@@ -62,25 +62,19 @@ static void note_malformed(struct audit *audit, struct span hash_part, const str
 static enum err take(struct listing *listing, struct span text, struct span hash_part, struct why *why)
 {
     struct narinfo narinfo = { 0 };
-    struct nixdb_info info = { 0 }, own = { 0 };
+    struct nixdb_info info = { 0 };
     struct why trouble;
-    bool found = false;
     enum err err = narinfo_parse(&narinfo, text, span_str(listing->dir), &trouble);
     if (err == OK && !span_eq(narinfo.path.hash_part, hash_part))
         err = fail(&trouble, ERR_MALFORMED, "it describes another path, %.*s", SPAN_FMT(narinfo.path.path));
     if (err == OK) {
         err = info_of(&narinfo, &info, why);
-        /* What this store built is as well built here when a cache has it. */
-        if (err == OK)
-            err = nixdb_path(listing->audit->local.db, info.path, &own, &found, why);
-        info.ultimate = found && own.ultimate && hash_eq(&own.nar_hash, &info.nar_hash);
         if (err == OK)
             err = listing->each(listing->ctx, &info, why);
     } else {
         note_malformed(listing->audit, hash_part, &trouble);
         err = err == ERR_ENV ? fail(why, ERR_ENV, "%s", trouble.text) : OK;
     }
-    nixdb_info_free(&own);
     nixdb_info_free(&info);
     narinfo_free(&narinfo);
     return err;

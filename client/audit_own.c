@@ -95,19 +95,44 @@ static enum err take_built(void *ctx, struct span path, const struct hash *nar_h
     (void)why;
     if (item == NULL)
         return OK;
-    item->built |= hash_eq(nar_hash, &item->info.nar_hash);
+    item->built |= hash_eq(nar_hash, &item->info.nar_hash) && !item->other_references;
     for (struct audit_fact *fact = item->facts; fact != NULL; fact = fact->next)
         fact->built |= hash_eq(nar_hash, &fact->evidence.subject->nar_hash);
     return OK;
+}
+
+/* What this store built is as well built here when a cache has it, but not with other references: no NAR tells of those. */
+static enum err compare_own(const struct audit *audit, struct audit_item *item, struct why *why)
+{
+    static const struct trust nobody;
+    struct nixdb_info own = { 0 };
+    struct local_path path = { 0 };
+    bool found = false;
+    enum err err = nixdb_path(audit->local.db, item->info.path, &own, &found, why);
+    if (err == OK && found)
+        err = local_path_load(&nobody, &own, &path, why);
+    if (err == OK && found && own.ultimate && hash_eq(&own.nar_hash, &item->info.nar_hash)) {
+        item->other_references = !hash_eq(&path.path.references_digest, &item->path.path.references_digest);
+        item->info.ultimate = !item->other_references;
+    }
+    local_path_free(&path);
+    nixdb_info_free(&own);
+    return err;
 }
 
 /* The database forgets what was collected, and knows one result of each path alone. */
 enum err audit_own_built(struct audit *audit, struct audit_batch *batch, struct why *why)
 {
     struct why trouble;
-    for (size_t i = 0; i < batch->n; i++)
+    enum err err = OK;
+    for (size_t i = 0; i < batch->n && err == OK; i++) {
+        if (audit->cache != NULL)
+            err = compare_own(audit, &batch->items[i], why);
         if (batch->items[i].info.ultimate)
             take_built(batch, span_str(batch->items[i].info.path), &batch->items[i].info.nar_hash, why);
+    }
+    if (err != OK)
+        return err;
     if (built_each(&audit->local.config, take_built, batch, &trouble) != OK && audit->troubles.len < (1 << 16))
         buf_fmt(&audit->troubles, "  what was built here: %s\n", trouble.text);
     return buf_done(&audit->troubles, why);

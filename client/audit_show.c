@@ -65,6 +65,8 @@ static const char *detail(const struct audit_item *item)
         return item->why_altered.text;
     if (item->path.false_address)
         return "its content address is false: it does not give this path";
+    if (item->class == AUDIT_UNEXPLAINED && item->other_references)
+        return "this machine built these bytes with other references";
     bool told = item->class == AUDIT_ATTESTED || item->class == AUDIT_VOUCHED || item->class == AUDIT_EXEMPT ||
                 item->class == AUDIT_CONTRADICTED || (item->class == AUDIT_UNEXPLAINED && item->wants_look_up);
     return told ? item->why.text : classes[item->class].meaning;

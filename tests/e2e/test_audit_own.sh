@@ -40,6 +40,15 @@ planted=$NIX_STORE_DIR/0123456789abcdfghijklmnpqrsvwxyz-planted
 echo "# what was built here"
 accepts "in the store: no alarm" audit
 says "built here" "^built-here .*-app" "$W/out"
+narinfo=$W/cache/$(basename "$app" | cut -c1-32).narinfo
+cp "$narinfo" "$W/narinfo"
+other="^unexplained .*-app: this machine built these bytes with other references"
+sed -i "s/^References: .*/& zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz-more/" "$narinfo"
+refuses "these bytes with a reference more" "$other" audit
+sed -i 's/^References: .*/References: /' "$narinfo"
+refuses "or without any" "$other" audit
+cp "$W/narinfo" "$narinfo"
+accepts "control: with its own" audit
 forge "$planted" planted
 nix copy --no-check-sigs --from "$thieves" --to "file://$W/cache?compression=none" "$planted" 2>"$W/err"
 alarm="^ALARM .*-planted: it carries the signature of this machine's key this.example-1, but was not built here"
