@@ -152,37 +152,28 @@ enum err gather_sidecar(struct gathered *gathered, struct http_client *client, c
     return err;
 }
 
-static bool has_log(const struct gathered *gathered, struct span origin)
-{
-    for (size_t i = 0; i < gathered->n; i++) {
-        struct span name = span_str(gathered->names[i]);
-        if (span_skip(&name, "log ") && span_eq(name, origin))
-            return true;
-    }
-    return false;
-}
-
 enum err gather_logs_by(struct gathered *gathered, const struct client_config *config, const struct policy *policy,
                         struct span hash_part, bool anew, const struct gather_asker *asker, struct why *why)
 {
     enum err err = OK;
     size_t answered = 0;
     for (size_t i = 0; i < policy->logs_n && gathered->n < GATHER_SOURCES_MAX && err == OK; i++) {
-        struct span url, origin = policy->logs[i].key.name;
+        struct span url;
         struct why trouble;
         if (!proofs_log_url(config, policy, i, &url))
             continue;
-        if (has_log(gathered, origin)) {
+        if (gathered->has_log[i]) {
             answered++;
             continue;
         }
-        struct buf *bundles = slot(gathered, "log ", origin);
+        struct buf *bundles = slot(gathered, "log ", policy->logs[i].key.name);
         if (bundles == NULL)
             return fail(why, ERR_ENV, "out of memory");
         size_t before = gathered->n, troubles = gathered->troubles.len;
         enum err asked = asker->ask(asker->ctx, i, hash_part, anew, bundles, &trouble);
         err = settle(gathered, anew ? asked : OK, &trouble, why);
-        answered += err == OK && (gathered->n > before || (anew && gathered->troubles.len == troubles));
+        gathered->has_log[i] = gathered->n > before;
+        answered += err == OK && (gathered->has_log[i] || (anew && gathered->troubles.len == troubles));
     }
     gathered->looked_up = answered == policy->logs_n;
     return err;

@@ -16,6 +16,7 @@ struct gathered {
     struct buf bundles[GATHER_SOURCES_MAX];
     char *names[GATHER_SOURCES_MAX];
     size_t n;
+    bool has_log[POLICY_LOGS_MAX]; /* that log of the policy is a source: two may have one name */
     bool looked_up;      /* every log of the policy was asked, and answered */
     bool has_sidecar;    /* the upstream carries proofs of it, good ones or not */
     struct buf troubles; /* a line for each source that could not be asked */
