@@ -156,8 +156,8 @@ enum err gather_logs_by(struct gathered *gathered, const struct client_config *c
                         struct span hash_part, bool anew, const struct gather_asker *asker, struct why *why)
 {
     enum err err = OK;
-    size_t answered = 0;
-    for (size_t i = 0; i < policy->logs_n && gathered->n < GATHER_SOURCES_MAX && err == OK; i++) {
+    size_t answered = 0, most = anew ? GATHER_SOURCES_MAX : GATHER_SOURCES_MAX - 1;
+    for (size_t i = 0; i < policy->logs_n && gathered->n < most && err == OK; i++) {
         struct span url;
         struct why trouble;
         if (!proofs_log_url(config, policy, i, &url))

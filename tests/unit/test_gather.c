@@ -72,10 +72,29 @@ static void test_one_name(void **state)
     gathered_free(&gathered);
 }
 
+/* After what the logs are known to say, be they ever so many, comes the sidecar. */
+static void test_many_logs(void **state)
+{
+    struct gathered gathered = { .sidecar_asked = true };
+    struct why why = { "" };
+    (void)state;
+    set(10, true, false);
+    gather(&gathered, GATHER_SOURCES_MAX + 1, false);
+    assert_false(gathered.looked_up);
+    buf_str(&gathered.sidecar, "proofs");
+    assert_int_equal(gather_sidecar(&gathered, NULL, "cache", span_str(""), &why), OK);
+    assert_true(gathered.has_sidecar);
+    gather(&gathered, GATHER_SOURCES_MAX + 1, true);
+    assert_int_equal(gathered.n, GATHER_SOURCES_MAX);
+    assert_false(gathered.looked_up);
+    gathered_free(&gathered);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_one_name),
+        cmocka_unit_test(test_many_logs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
