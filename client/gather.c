@@ -174,6 +174,8 @@ enum err gather_logs_by(struct gathered *gathered, const struct client_config *c
         err = settle(gathered, anew ? asked : OK, &trouble, why);
         gathered->has_log[i] = gathered->n > before;
         answered += err == OK && (gathered->has_log[i] || (anew && gathered->troubles.len == troubles));
+        if (!anew)
+            gathered->troubles.len = troubles;
     }
     gathered->looked_up = answered == policy->logs_n;
     return err;

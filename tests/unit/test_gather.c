@@ -90,11 +90,29 @@ static void test_many_logs(void **state)
     gathered_free(&gathered);
 }
 
+/* A log that says too much is a trouble where it is asked for need, and told once. */
+static void test_too_much(void **state)
+{
+    struct gathered gathered = { 0 };
+    (void)state;
+    set(GATHER_SOURCE_BYTES_MAX + 1, true, false);
+    gather(&gathered, 1, false);
+    assert_int_equal(gathered.n, 0);
+    assert_int_equal(gathered.troubles.len, 0);
+    assert_false(gathered.looked_up);
+    gather(&gathered, 1, true);
+    assert_int_equal(gathered.n, 0);
+    assert_true(gathered.troubles.len > 0);
+    assert_false(gathered.looked_up);
+    gathered_free(&gathered);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_one_name),
         cmocka_unit_test(test_many_logs),
+        cmocka_unit_test(test_too_much),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
