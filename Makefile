@@ -94,6 +94,7 @@ $O/tests/unit/test_store $O/tests/unit/test_store_lookups: $O/tests/unit/store_w
 $O/tests/unit/test_store: $O/log/store_check.o
 $O/tests/unit/test_audit: $O/log/audit.o
 $O/tests/unit/test_gate_ahead: $O/client/gate_ahead.o
+$O/tests/unit/test_gate_lookups: $O/client/gate_lookups.o
 $O/tests/unit/test_gather: $(patsubst %,$O/client/%.o,gather proofs proofs_rest proofs_trim)
 $O/tests/unit/test_trail $O/tests/unit/test_trail_memory: $(trail_o) $(patsubst %,$O/client/%.o,evidence memory config) \
 	$O/tests/graph.o $O/tests/memory_log.o $O/tests/must.o $O/tests/unit/trail_world.o

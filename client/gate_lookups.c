@@ -198,14 +198,17 @@ static enum err take(void *ctx, struct span hash_parts, struct span bundles, str
     return err;
 }
 
-/* What is wanted, as lines, the oldest first. */
+/* What is wanted, as lines, the oldest first. Where memory is short the rest is wanted still. */
 static void take_wanted(struct desk *desk, struct buf *out)
 {
     for (size_t n = 0; desk->wanted != NULL && n < LOOKUP_PARTS_MAX; n++) {
         struct answer *answer = desk->wanted;
+        uint8_t *line = buf_grow(out, HASH_PART_LEN + 1);
+        if (line == NULL)
+            break;
+        memcpy(line, answer->hash_part, HASH_PART_LEN);
+        line[HASH_PART_LEN] = '\n';
         answer->state = ASKED;
-        buf_add(out, answer->hash_part, HASH_PART_LEN);
-        buf_byte(out, '\n');
         desk->wanted = answer->next_wanted;
     }
     if (desk->wanted == NULL)

@@ -1,0 +1,201 @@
+/* What the gate keeps of a log's answers, and whom it lets wait for one: client/gate_lookups.c over a log and a clock of its own. */
+#include "tests/unit/support.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "client/gate_lookups.h"
+#include "client/memory.h"
+#include "client/proofs.h"
+#include "client/proofs_trim.h"
+#include "lib/storepath.h"
+#include "lib/sys/clock.h"
+#include "lib/sys/report.h"
+
+enum { SOON_MS = 10000 };
+
+static struct policy_log log_line;
+static const struct policy policy = { .logs = &log_line, .logs_n = 1 };
+static const struct client_config config = { 0 };
+static atomic_bool stopping, short_of_memory;
+static struct gate_lookups *lookups;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
+static unsigned allowed; /* so many requests are answered; the next one waits */
+static _Atomic uint64_t jumped_ms;
+
+uint64_t clock_monotonic_us(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000 + jumped_ms * 1000;
+}
+
+void report_why(enum report_level level, const char *event, const struct why *why)
+{
+    (void)level, (void)event, (void)why;
+}
+
+#if !SANITIZED
+void *__libc_realloc(void *old, size_t size);
+
+void *realloc(void *old, size_t size)
+{
+    return short_of_memory ? NULL : __libc_realloc(old, size);
+}
+#endif
+
+enum err client_trust_load(const struct client_config *of, struct trust *out, struct why *why)
+{
+    (void)of, (void)why;
+    *out = (struct trust){ 0 };
+    return OK;
+}
+
+void proofs_builders(struct buf *out, const struct trust *trust)
+{
+    (void)out, (void)trust;
+}
+
+bool proofs_log_url(const struct client_config *of, const struct policy *by, size_t log, struct span *url)
+{
+    (void)of, (void)by, (void)log;
+    *url = span_str("http://log.example");
+    return true;
+}
+
+size_t proofs_room(size_t logs_n)
+{
+    return logs_n;
+}
+
+/* Of every path the log has something. */
+enum err proofs_trim(struct buf *bundles, struct span builders, size_t bytes_max, struct why *why)
+{
+    (void)builders, (void)bytes_max;
+    buf_str(bundles, "proof");
+    return buf_done(bundles, why);
+}
+
+enum err memory_ask(const struct client_config *of, const struct policy *by, size_t log, struct http_client *client, struct why *why)
+{
+    (void)of, (void)by, (void)log, (void)client, (void)why;
+    return OK;
+}
+
+enum err proofs_log_many(struct http_client *client, const struct client_config *of, const struct policy *by, size_t log,
+                         const struct proofs_asked *asked, const struct proofs_taker *taker, struct why *why)
+{
+    (void)client, (void)of, (void)by, (void)log;
+    pthread_mutex_lock(&lock);
+    while (allowed == 0)
+        pthread_cond_wait(&changed, &lock);
+    allowed--;
+    pthread_mutex_unlock(&lock);
+    return taker->take(taker->ctx, asked->hash_parts, span_str(""), why);
+}
+
+static void allow(unsigned n)
+{
+    pthread_mutex_lock(&lock);
+    allowed = n;
+    pthread_cond_broadcast(&changed);
+    pthread_mutex_unlock(&lock);
+}
+
+static struct span part(unsigned number, char text[HASH_PART_LEN + 1])
+{
+    snprintf(text, HASH_PART_LEN + 1, "%032u", number);
+    return span_str(text);
+}
+
+static void want(unsigned from, unsigned to)
+{
+    for (unsigned i = from; i < to; i++) {
+        char text[HASH_PART_LEN + 1];
+        gate_lookups_want(lookups, (struct span[]){ part(i, text) }, 1);
+    }
+}
+
+/* Somebody who asks for a hash part, and what came of it. */
+struct asker {
+    pthread_t thread;
+    unsigned number;
+    struct buf bundles;
+    struct why why;
+    enum err err;
+    atomic_bool ended;
+};
+
+static void *run(void *ctx)
+{
+    struct asker *asker = ctx;
+    char text[HASH_PART_LEN + 1];
+    asker->err = gate_lookups_ask(lookups, 0, part(asker->number, text), true, &asker->bundles, &asker->why);
+    asker->ended = true;
+    return NULL;
+}
+
+/* Is it answered soon, while the log answers no more than it may? In the end it is let go. */
+static bool is_answered(struct asker *asker)
+{
+    for (unsigned i = 0; i < SOON_MS && !asker->ended; i++)
+        usleep(1000);
+    bool answered = asker->ended;
+    allow(100);
+    pthread_join(asker->thread, NULL);
+    answered = answered && asker->err == OK && span_is(span_buf(&asker->bundles), "proof");
+    buf_free(&asker->bundles);
+    return answered;
+}
+
+static void ask(struct asker *asker, unsigned number)
+{
+    *asker = (struct asker){ .number = number };
+    assert_int_equal(pthread_create(&asker->thread, NULL, run, asker), 0);
+}
+
+static int set_up(void **state)
+{
+    struct why why;
+    (void)state;
+    alarm(60); /* whoever waits for ever */
+    allowed = 0;
+    return gate_lookups_new(&lookups, &config, &policy, &stopping, &why) == OK ? 0 : 1;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    allow(100);
+    gate_lookups_free(lookups);
+    return 0;
+}
+
+/* Where memory was short, the next one who asks is answered. */
+static void test_no_memory(void **state)
+{
+    struct asker asker;
+    (void)state;
+    if (SANITIZED) /* memory is theirs */
+        skip();
+    short_of_memory = true;
+    want(0, 1);
+    usleep(100000);
+    short_of_memory = false;
+    jumped_ms += 11000; /* a log that gave no answer is left alone so long */
+    allow(1);
+    ask(&asker, 0);
+    assert_true(is_answered(&asker));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_no_memory, set_up, tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
