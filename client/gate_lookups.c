@@ -30,6 +30,7 @@ struct answer {
     char hash_part[HASH_PART_LEN];
     enum state state;
     uint64_t until_ms; /* of an ANSWERED one */
+    unsigned awaited;  /* by so many: then it is not dropped */
     struct buf bundles;
     struct buf hashes; /* of those in it, while it is ASKED for */
 };
@@ -59,13 +60,13 @@ struct gate_lookups {
     struct desk desks[];
 };
 
-/* All that are answered. */
+/* All that are answered, but for those that somebody is about to read. */
 static void drop(struct desk *desk)
 {
     for (size_t i = 0; i < BUCKETS; i++)
         for (struct answer **at = &desk->buckets[i]; *at != NULL;) {
             struct answer *answer = *at;
-            if (answer->state != ANSWERED) {
+            if (answer->state != ANSWERED || answer->awaited > 0) {
                 at = &answer->next;
                 continue;
             }
@@ -86,19 +87,26 @@ static struct answer **find(struct desk *desk, struct span hash_part)
     return at;
 }
 
+static bool is_good(const struct answer *answer)
+{
+    return answer->state == ANSWERED && answer->until_ms > clock_monotonic_ms();
+}
+
 /* The answer for a hash part, to be asked for where there is none, or none that is new enough. NULL where memory is short. */
 static struct answer *want(struct desk *desk, struct span hash_part)
 {
-    if (desk->known_n >= KNOWN_MAX || desk->bytes >= KNOWN_BYTES_MAX)
-        drop(desk);
     struct answer **at = find(desk, hash_part), *answer = *at;
+    if (answer != NULL && (answer->state != ANSWERED || is_good(answer)))
+        return answer;
+    if (desk->known_n >= KNOWN_MAX || desk->bytes >= KNOWN_BYTES_MAX) {
+        drop(desk);
+        answer = *(at = find(desk, hash_part));
+    }
     if (answer == NULL) {
         if ((answer = *at = calloc(1, sizeof *answer)) == NULL)
             return NULL;
         memcpy(answer->hash_part, hash_part.data, HASH_PART_LEN);
         desk->known_n++;
-    } else if (answer->state != ANSWERED || answer->until_ms > clock_monotonic_ms()) {
-        return answer;
     }
     desk->bytes -= answer->bundles.len;
     buf_clear(&answer->bundles);
@@ -353,23 +361,20 @@ void gate_lookups_want(struct gate_lookups *lookups, const struct span *hash_par
 static enum err await(struct desk *desk, struct span hash_part, bool anew, struct buf *bundles, struct why *why)
 {
     uint64_t failures = desk->failures;
-    for (;;) {
-        /* Found anew each time: while this waited, it may have been dropped. */
-        struct answer *answer = *find(desk, hash_part);
-        if (answer == NULL && !anew)
+    struct answer *answer = *find(desk, hash_part);
+    while (answer == NULL || !is_good(answer)) {
+        if (!anew && (answer == NULL || answer->state == ANSWERED))
             return OK;
         if (clock_monotonic_ms() < desk->down_until_ms || desk->failures != failures)
             return fail(why, ERR_ENV, "%s", desk->why_down.text);
-        if (anew && (answer = want(desk, hash_part)) == NULL)
+        if ((answer = want(desk, hash_part)) == NULL)
             return fail(why, ERR_ENV, "out of memory");
-        if (answer->state != ANSWERED) {
-            pthread_cond_wait(&desk->changed, &desk->lock);
-            continue;
-        }
-        if (answer->until_ms > clock_monotonic_ms())
-            buf_span(bundles, span_buf(&answer->bundles));
-        return buf_done(bundles, why);
+        answer->awaited++;
+        pthread_cond_wait(&desk->changed, &desk->lock);
+        answer->awaited--;
     }
+    buf_span(bundles, span_buf(&answer->bundles));
+    return buf_done(bundles, why);
 }
 
 enum err gate_lookups_ask(struct gate_lookups *lookups, size_t log, struct span hash_part, bool anew, struct buf *bundles,

@@ -15,7 +15,7 @@
 #include "lib/sys/clock.h"
 #include "lib/sys/report.h"
 
-enum { SOON_MS = 10000 };
+enum { KNOWN_MAX = 65536, SOON_MS = 10000 };
 
 static struct policy_log log_line;
 static const struct policy policy = { .logs = &log_line, .logs_n = 1 };
@@ -25,6 +25,7 @@ static struct gate_lookups *lookups;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 static unsigned allowed; /* so many requests are answered; the next one waits */
+static bool cut;         /* an answer is about the first hash part, and then the log fails */
 static _Atomic uint64_t jumped_ms;
 
 uint64_t clock_monotonic_us(void)
@@ -95,7 +96,11 @@ enum err proofs_log_many(struct http_client *client, const struct client_config 
         pthread_cond_wait(&changed, &lock);
     allowed--;
     pthread_mutex_unlock(&lock);
-    return taker->take(taker->ctx, asked->hash_parts, span_str(""), why);
+    struct span answered = asked->hash_parts;
+    if (cut)
+        answered.len = HASH_PART_LEN + 1;
+    enum err err = taker->take(taker->ctx, answered, span_str(""), why);
+    return cut ? fail(why, ERR_ENV, "the log is silent") : err;
 }
 
 static void allow(unsigned n)
@@ -108,7 +113,7 @@ static void allow(unsigned n)
 
 static struct span part(unsigned number, char text[HASH_PART_LEN + 1])
 {
-    snprintf(text, HASH_PART_LEN + 1, "%032u", number);
+    snprintf(text, HASH_PART_LEN + 1, "%04x%028u", number, number);
     return span_str(text);
 }
 
@@ -164,6 +169,7 @@ static int set_up(void **state)
     (void)state;
     alarm(60); /* whoever waits for ever */
     allowed = 0;
+    cut = false;
     return gate_lookups_new(&lookups, &config, &policy, &stopping, &why) == OK ? 0 : 1;
 }
 
@@ -173,6 +179,33 @@ static int tear_down(void **state)
     allow(100);
     gate_lookups_free(lookups);
     return 0;
+}
+
+/* An answer that is there is given to who waits for it, however much else is wanted. */
+static void test_full(void **state)
+{
+    struct asker asker;
+    (void)state;
+    want(0, KNOWN_MAX);
+    ask(&asker, 5);
+    allow(1);
+    assert_true(is_answered(&asker));
+}
+
+/* It is good also where the log fell silent after it. */
+static void test_silent(void **state)
+{
+    struct asker asker;
+    (void)state;
+    cut = true;
+    want(0, 2);
+    ask(&asker, 1);
+    allow(1);
+    assert_false(is_answered(&asker)); /* it is not about this one */
+    assert_string_equal(asker.why.text, "the log is silent");
+    allow(0);
+    ask(&asker, 0);
+    assert_true(is_answered(&asker));
 }
 
 /* Where memory was short, the next one who asks is answered. */
@@ -195,6 +228,8 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_full, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_silent, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_no_memory, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
