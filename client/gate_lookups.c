@@ -10,6 +10,7 @@
 #include "lib/dsse.h"
 #include "lib/statement.h"
 #include "lib/sys/clock.h"
+#include "lib/sys/cond.h"
 #include "lib/sys/report.h"
 
 enum {
@@ -18,6 +19,7 @@ enum {
     FOUND_MS = 60 * 1000,        /* for so long; */
     NOTHING_MS = 5 * 1000,       /* a path that is about to be logged should not wait */
     DOWN_MS = 10 * 1000,         /* a log that gave no answer is left alone */
+    PATIENCE_MS = 250,           /* for an answer that may not be needed */
     TIMEOUT_MS = 15 * 1000,
     BUCKETS = 4096,
 };
@@ -29,7 +31,7 @@ struct answer {
     struct answer *next_wanted; /* of a WANTED one */
     char hash_part[HASH_PART_LEN];
     enum state state;
-    uint64_t until_ms; /* of an ANSWERED one */
+    uint64_t until_ms; /* an ANSWERED one is good for so long; whoever can do without waits for another no longer */
     unsigned awaited;  /* by so many: then it is not dropped */
     struct buf bundles;
     struct buf hashes; /* of those in it, while it is ASKED for */
@@ -111,6 +113,7 @@ static struct answer *want(struct desk *desk, struct span hash_part)
     desk->bytes -= answer->bundles.len;
     buf_clear(&answer->bundles);
     answer->state = WANTED;
+    answer->until_ms = clock_monotonic_ms() + PATIENCE_MS;
     answer->next_wanted = NULL;
     *desk->wanted_end = answer;
     desk->wanted_end = &answer->next_wanted;
@@ -305,7 +308,7 @@ enum err gate_lookups_new(struct gate_lookups **out, const struct client_config 
         desk->wanted_end = &desk->wanted;
         pthread_mutex_init(&desk->lock, NULL);
         pthread_cond_init(&desk->work, NULL);
-        pthread_cond_init(&desk->changed, NULL);
+        cond_init(&desk->changed);
         struct span url;
         if (!proofs_log_url(config, policy, i, &url))
             continue;
@@ -358,13 +361,11 @@ void gate_lookups_want(struct gate_lookups *lookups, const struct span *hash_par
     }
 }
 
-static enum err await(struct desk *desk, struct span hash_part, bool anew, struct buf *bundles, struct why *why)
+static enum err await(struct desk *desk, struct span hash_part, struct buf *bundles, struct why *why)
 {
     uint64_t failures = desk->failures;
     struct answer *answer = *find(desk, hash_part);
     while (answer == NULL || !is_good(answer)) {
-        if (!anew && (answer == NULL || answer->state == ANSWERED))
-            return OK;
         if (clock_monotonic_ms() < desk->down_until_ms || desk->failures != failures)
             return fail(why, ERR_ENV, "%s", desk->why_down.text);
         if ((answer = want(desk, hash_part)) == NULL)
@@ -377,12 +378,28 @@ static enum err await(struct desk *desk, struct span hash_part, bool anew, struc
     return buf_done(bundles, why);
 }
 
+/* What it was asked for already, if that comes soon: a log that is slow holds up nobody who may do without. */
+static enum err recall(struct desk *desk, struct span hash_part, struct buf *bundles, struct why *why)
+{
+    struct answer *answer = *find(desk, hash_part);
+    if (answer == NULL)
+        return OK;
+    uint64_t until_ms = answer->until_ms;
+    answer->awaited++;
+    while (answer->state != ANSWERED && cond_wait_until(&desk->changed, &desk->lock, until_ms))
+        continue;
+    answer->awaited--;
+    if (is_good(answer))
+        buf_span(bundles, span_buf(&answer->bundles));
+    return buf_done(bundles, why);
+}
+
 enum err gate_lookups_ask(struct gate_lookups *lookups, size_t log, struct span hash_part, bool anew, struct buf *bundles,
                           struct why *why)
 {
     struct desk *desk = &lookups->desks[log];
     pthread_mutex_lock(&desk->lock);
-    enum err err = await(desk, hash_part, anew, bundles, why);
+    enum err err = (anew ? await : recall)(desk, hash_part, bundles, why);
     pthread_mutex_unlock(&desk->lock);
     return err;
 }

@@ -279,8 +279,9 @@ static bool wants_more(const struct candidate *candidate)
     return !candidate->answer.passes || candidate->answer.by_warning;
 }
 
-/* The narinfo is there. First it is judged with the proofs that are near, which the sidecar is only where its cache has some; then
- * with the sidecar in any case; and the logs are asked only where that does not suffice. */
+/* The narinfo is there. First it is judged with the proofs that are near, which the sidecar is only where its cache has some, and
+ * what the logs said already only where there is nothing nearer; then with the sidecar in any case; and the logs are asked only where
+ * that does not suffice. */
 static enum outcome judge(struct candidate *candidate)
 {
     const struct search *search = candidate->search;
@@ -289,10 +290,10 @@ static enum outcome judge(struct candidate *candidate)
     const struct gate_answer *answer = &candidate->answer;
     bool sidecar_first = gate_upstream_found(gate, candidate->upstream) || gathered->sidecar_asked;
     enum err err = gather_own(gathered, gate->config, search->hash_part, search->refusal);
-    if (err == OK && gathered->n == 0)
-        err = ask_logs(candidate, false);
     if (err == OK && sidecar_first)
         err = ask_sidecar(candidate);
+    if (err == OK && gathered->n == 0)
+        err = ask_logs(candidate, false);
     if (err == OK)
         err = ask_signer(candidate);
     if (err == OK && answer->wants_trail)

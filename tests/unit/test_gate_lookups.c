@@ -225,11 +225,46 @@ static void test_no_memory(void **state)
     assert_true(is_answered(&asker));
 }
 
+/* Who can do without an answer does not wait for a log that is slow. */
+static void *let_go(void *ctx)
+{
+    for (unsigned i = 0; i < SOON_MS && !*(atomic_bool *)ctx; i++)
+        usleep(1000);
+    allow(1);
+    return NULL;
+}
+
+static void test_slow(void **state)
+{
+    char text[HASH_PART_LEN + 1];
+    struct buf bundles = BUF_EMPTY;
+    struct why why;
+    pthread_t thread;
+    atomic_bool returned = false;
+    (void)state;
+    want(0, 1);
+    assert_int_equal(pthread_create(&thread, NULL, let_go, &returned), 0);
+    assert_int_equal(gate_lookups_ask(lookups, 0, part(0, text), false, &bundles, &why), OK);
+    returned = true;
+    assert_int_equal(bundles.len, 0);
+    pthread_join(thread, NULL);
+    assert_int_equal(gate_lookups_ask(lookups, 0, part(0, text), true, &bundles, &why), OK);
+    assert_true(span_is(span_buf(&bundles), "proof"));
+    buf_clear(&bundles);
+    assert_int_equal(gate_lookups_ask(lookups, 0, part(0, text), false, &bundles, &why), OK);
+    assert_true(span_is(span_buf(&bundles), "proof"));
+    buf_clear(&bundles);
+    assert_int_equal(gate_lookups_ask(lookups, 0, part(1, text), false, &bundles, &why), OK);
+    assert_int_equal(bundles.len, 0);
+    buf_free(&bundles);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_full, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_silent, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_slow, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_no_memory, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
