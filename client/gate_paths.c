@@ -266,6 +266,8 @@ static void note_refusal(const struct candidate *candidate)
 {
     const struct search *search = candidate->search;
     struct buf tree = BUF_EMPTY;
+    if (search->gate->stopping) /* there was no time to find out, and nobody hears of it */
+        return;
     buf_span(&tree, candidate->answer.tree);
     buf_span(&tree, span_buf(&candidate->gathered.troubles));
     refusals_add(search->gate->config, search->hash_part, span_str(search->refusal->text), span_buf(&tree));

@@ -212,7 +212,9 @@ static enum MHD_Result finish(struct http_request *request)
 {
     struct http_server *server = request->server;
     unlink_deferred(request);
-    if (atomic_load(&request->state) == HTTP_ABANDONED)
+    /* What a handler says that was told to end does not count: what was not found in time is not absent. */
+    bool given_up = server->config.given_up != NULL && *server->config.given_up;
+    if (atomic_load(&request->state) == HTTP_ABANDONED || given_up)
         return queue_problem(request, MHD_HTTP_SERVICE_UNAVAILABLE, true, "the server is stopping");
     /* A streamed reply is as slow as its source; a peer that takes nothing of it meets the idle time-out. */
     if (!request->streams) {

@@ -27,7 +27,7 @@ struct http_server_config {
     unsigned idle_timeout_s;    /* between requests, and without any progress */
     unsigned request_timeout_s; /* for a request to arrive whole, however it trickles */
     bool closes_for_5xx;        /* where the server itself would answer 5xx it closes the connection */
-    atomic_bool *given_up; /* may be NULL; set when http_server_stop waits no longer: handlers are to end */
+    atomic_bool *given_up; /* may be NULL; set when http_server_stop waits no longer: handlers are to end, unheard */
     void (*handle)(void *ctx, struct http_request *request);
     void *ctx;
 };

@@ -76,6 +76,7 @@ trust_builder
 before_s=$(date +%s)
 stop gate
 at_most "it does not wait for the log" 8 "$(($(date +%s) - before_s))"
+accepts "and calls nothing refused for which there was no time" sh -c "! grep -r 'this program ends' $W/gate-$gates $W/run/gate.err"
 
 echo "# a malformed proof between others"
 proxy spoilt "sub_filter '$(echo "$extra" | tail -c 200)' '!';"

@@ -19,7 +19,7 @@ static size_t kept_n;
 static bool answering;
 static struct http_shared *shared;
 static _Atomic unsigned sources_done, source_bytes;
-static _Atomic bool held, holding;
+static _Atomic bool held, holding, given_up;
 
 static void keep(struct http_request *request)
 {
@@ -99,6 +99,10 @@ static void handle(void *ctx, struct http_request *request)
         for (held = true; holding;)
             usleep(1000);
         http_reply(request, 200, NULL, span_str("held\n"));
+    } else if (span_is(path, "/slow")) {
+        for (held = true; !given_up;)
+            usleep(1000);
+        http_reply_problem(request, 404, 0, "not found in time");
     } else if (span_is(path, "/bad-header")) {
         http_reply(request, 200, (struct http_header[]){ { "X", "a\r\nY: b" }, { NULL, NULL } }, span_str("no"));
     } else {
@@ -204,6 +208,33 @@ static void closes_where_it_would_answer_500(void **state)
     raw_send(fd, "GET /hello HTTP/1.1\r\nHost: h\r\n\r\n");
     assert_true(raw_until(fd, "hello", out, sizeof out));
     raw_send(fd, "GET /bad-header HTTP/1.1\r\nHost: h\r\n\r\n");
+    assert_false(raw_until(fd, "\r\n\r\n", out, sizeof out));
+    close(fd);
+    http_server_stop(server, 1000);
+}
+
+/* What a handler makes of it that it was told to end is no answer: a cache's 404 would be remembered. */
+static void says_nothing_once_given_up(void **state)
+{
+    struct http_server_config config = { .listen = "127.0.0.1:0",
+                                         .thread_per_connection = true,
+                                         .connections_max = 10,
+                                         .connections_per_ip_max = 10,
+                                         .idle_timeout_s = LONG_S,
+                                         .request_timeout_s = LONG_S,
+                                         .closes_for_5xx = true,
+                                         .given_up = &given_up,
+                                         .handle = handle };
+    struct http_server *server = NULL;
+    struct why why;
+    char out[4096];
+    (void)state;
+    assert_int_equal(http_server_start(&server, &config, &why), OK);
+    int fd = raw_open(http_server_port(server));
+    raw_send(fd, "GET /slow HTTP/1.1\r\nHost: h\r\n\r\n");
+    while (!held)
+        usleep(1000);
+    given_up = true; /* as http_server_stop does */
     assert_false(raw_until(fd, "\r\n\r\n", out, sizeof out));
     close(fd);
     http_server_stop(server, 1000);
@@ -379,6 +410,7 @@ int main(void)
         cmocka_unit_test(answers_half_closed),
         cmocka_unit_test(answers_head_queries_and_problems),
         cmocka_unit_test(closes_where_it_would_answer_500),
+        cmocka_unit_test(says_nothing_once_given_up),
         cmocka_unit_test(answers_later_from_another_thread),
         cmocka_unit_test(gives_up_when_it_stops),
         cmocka_unit_test(shares_answers),
