@@ -256,9 +256,11 @@ static enum err ask_sidecar(struct candidate *candidate)
 {
     const struct search *search = candidate->search;
     struct gate *gate = search->gate;
+    size_t troubles = candidate->gathered.troubles.len;
     enum err err = gather_sidecar(&candidate->gathered, search->client, gate->upstreams[candidate->upstream].url, search->hash_part,
                                   search->refusal);
-    gate_upstream_sidecar(gate, candidate->upstream, candidate->gathered.has_sidecar);
+    if (candidate->gathered.troubles.len == troubles)
+        gate_upstream_sidecar(gate, candidate->upstream, candidate->gathered.has_sidecar);
     return err;
 }
 

@@ -61,6 +61,19 @@ narinfo "what a sidecar suffices for gets in" 200 "$app"
 same "and no log is asked" "$before" "$(asked)"
 rm "$W/cache/$(part "$app").tlog-proof"
 
+nginx_server moody "root $W/cache; location ~ tlog-proof { if (-e $W/moody) { return 503; } }" || exit 1
+touch "$W/moody"
+new_gate "policy plain-policy" "upstream $(url moody)"
+parts=$(nix-store -q --references "$many" | sed 's|.*/||' | cut -c1-32)
+narinfo "a cache that fails where it is asked for sidecars" 200 "$many"
+for hash_part in $(echo "$parts" | head -n 9); do
+    get "/$hash_part.narinfo"
+done >"$W/out"
+rm "$W/moody"
+before=$(grep -c 'tlog-proof.* 404 ' "$W/nginx-moody/access.log")
+is "has not shown that it has none" 200 "/$(echo "$parts" | tail -n 1).narinfo"
+same "it is asked for one" "$((before + 1))" "$(grep -c 'tlog-proof.* 404 ' "$W/nginx-moody/access.log")"
+
 echo "# a log that gives no answer, though it was asked for all of them ahead, and a gate that is to end"
 trust_builder "cache cache $(cat "$W/cache.public")" "exempt library"
 cp "$W/state/proofs/$(part "$tool").tlog-proof" "$W/cache/"
