@@ -212,6 +212,13 @@ static enum err follow_inputs(struct candidate *candidate, bool recalled)
     return err;
 }
 
+/* By what needs no log. */
+static enum err judge_by_near(struct candidate *candidate)
+{
+    enum err err = ask_signer(candidate);
+    return err == OK && candidate->answer.wants_trail ? follow_inputs(candidate, true) : err;
+}
+
 static enum err ask_log(void *ctx, size_t log, struct span hash_part, bool anew, struct buf *bundles, struct why *why)
 {
     const struct gate *gate = ctx;
@@ -299,13 +306,11 @@ static enum outcome judge(struct candidate *candidate)
     if (err == OK && gathered->n == 0)
         err = ask_logs(candidate, false);
     if (err == OK)
-        err = ask_signer(candidate);
-    if (err == OK && answer->wants_trail)
-        err = follow_inputs(candidate, true);
+        err = judge_by_near(candidate);
     if (err == OK && wants_more(candidate) && !sidecar_first) {
         err = ask_sidecar(candidate);
         if (err == OK && gathered->has_sidecar)
-            err = ask_signer(candidate);
+            err = judge_by_near(candidate);
     }
     bool trouble = gathered->troubles.len > 0;
     if (err == OK && wants_more(candidate)) {

@@ -74,6 +74,23 @@ before=$(grep -c 'tlog-proof.* 404 ' "$W/nginx-moody/access.log")
 is "has not shown that it has none" 200 "/$(echo "$parts" | tail -n 1).narinfo"
 same "it is asked for one" "$((before + 1))" "$(grep -c 'tlog-proof.* 404 ' "$W/nginx-moody/access.log")"
 
+echo "# what the inputs of a path are known to be"
+trust_builder "inputs attested"
+new_gate "policy plain-policy"
+narinfo "a path whose inputs are followed" 200 "$app"
+stop gate
+rm "$W/gate-$gates/proofs/$(part "$app").tlog-proof"
+start gate stele gate --config "$W/gate.conf" --listen 127.0.0.1:0 || exit 1
+for hash_part in $(echo "$parts" | head -n 9); do
+    get "/$hash_part.narinfo"
+done >"$W/out"
+cp "$W/state/proofs/$(part "$app").tlog-proof" "$W/cache/"
+before=$(asked)
+narinfo "of them what is remembered, and of itself a sidecar" 200 "$app"
+same "want no log asked, though that cache had no sidecar so far" "$before" "$(asked)"
+rm "$W/cache/$(part "$app").tlog-proof"
+trust_builder
+
 echo "# a log that gives no answer, though it was asked for all of them ahead, and a gate that is to end"
 trust_builder "cache cache $(cat "$W/cache.public")" "exempt library"
 cp "$W/state/proofs/$(part "$tool").tlog-proof" "$W/cache/"
