@@ -19,7 +19,8 @@ enum {
     FOUND_MS = 60 * 1000,        /* for so long; */
     NOTHING_MS = 5 * 1000,       /* a path that is about to be logged should not wait */
     DOWN_MS = 10 * 1000,         /* a log that gave no answer is left alone */
-    PATIENCE_MS = 250,           /* for an answer that may not be needed */
+    PATIENCE_MS = 250,           /* for an answer that may not be needed, */
+    WAIT_S = 120,                /* and for one that is: it may be one of 10,000 that come in as many parts */
     TIMEOUT_MS = 15 * 1000,
     BUCKETS = 4096,
 };
@@ -363,7 +364,7 @@ void gate_lookups_want(struct gate_lookups *lookups, const struct span *hash_par
 
 static enum err await(struct desk *desk, struct span hash_part, struct buf *bundles, struct why *why)
 {
-    uint64_t failures = desk->failures;
+    uint64_t failures = desk->failures, end_ms = clock_monotonic_ms() + WAIT_S * 1000;
     struct answer *answer = *find(desk, hash_part);
     while (answer == NULL || !is_good(answer)) {
         if (clock_monotonic_ms() < desk->down_until_ms || desk->failures != failures)
@@ -371,8 +372,10 @@ static enum err await(struct desk *desk, struct span hash_part, struct buf *bund
         if ((answer = want(desk, hash_part)) == NULL)
             return fail(why, ERR_ENV, "out of memory");
         answer->awaited++;
-        pthread_cond_wait(&desk->changed, &desk->lock);
+        bool in_time = cond_wait_until(&desk->changed, &desk->lock, end_ms);
         answer->awaited--;
+        if (!in_time && !is_good(answer))
+            return fail(why, ERR_ENV, "the log takes more than %d s to answer", WAIT_S);
     }
     buf_span(bundles, span_buf(&answer->bundles));
     return buf_done(bundles, why);

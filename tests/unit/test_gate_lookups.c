@@ -225,7 +225,6 @@ static void test_no_memory(void **state)
     assert_true(is_answered(&asker));
 }
 
-/* Who can do without an answer does not wait for a log that is slow. */
 static void *let_go(void *ctx)
 {
     for (unsigned i = 0; i < SOON_MS && !*(atomic_bool *)ctx; i++)
@@ -234,6 +233,7 @@ static void *let_go(void *ctx)
     return NULL;
 }
 
+/* Who can do without an answer does not wait for a log that is slow. */
 static void test_slow(void **state)
 {
     char text[HASH_PART_LEN + 1];
@@ -259,12 +259,27 @@ static void test_slow(void **state)
     buf_free(&bundles);
 }
 
+/* Nor does who cannot wait for ever: what is asked for is one of many, and a log may give each by itself, slowly. */
+static void test_too_slow(void **state)
+{
+    struct asker asker;
+    (void)state;
+    want(0, 1);
+    jumped_ms -= 3600 * 1000; /* the longest wait is over by the clock of the system */
+    ask(&asker, 0);
+    assert_false(is_answered(&asker));
+    jumped_ms += 3600 * 1000;
+    assert_int_equal(asker.err, ERR_ENV);
+    assert_string_equal(asker.why.text, "the log takes more than 120 s to answer");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_full, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_silent, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_slow, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_too_slow, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_no_memory, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
