@@ -1,6 +1,7 @@
 #include "client/gate_lookups.h"
 
 #include <pthread.h>
+#include <sodium.h>
 #include <stdlib.h>
 
 #include "client/gather.h"
@@ -50,6 +51,7 @@ struct desk {
     struct answer *wanted, **wanted_end; /* the oldest first */
     size_t known_n, bytes;
     struct answer *buckets[BUCKETS];
+    uint8_t secret[crypto_shorthash_KEYBYTES]; /* of the buckets: what a cache names must not all come into one */
     uint64_t down_until_ms, failures;
     struct why why_down;
 };
@@ -84,7 +86,9 @@ static void drop(struct desk *desk)
 
 static struct answer **find(struct desk *desk, struct span hash_part)
 {
-    struct answer **at = &desk->buckets[get_be32(hash_part.data) * 2654435761u % BUCKETS];
+    uint8_t hash[crypto_shorthash_BYTES];
+    crypto_shorthash(hash, hash_part.data, hash_part.len, desk->secret);
+    struct answer **at = &desk->buckets[get_be32(hash) % BUCKETS];
     while (*at != NULL && !span_eq(hash_part, span_of((*at)->hash_part, HASH_PART_LEN)))
         at = &(*at)->next;
     return at;
@@ -307,6 +311,7 @@ enum err gate_lookups_new(struct gate_lookups **out, const struct client_config 
         desk->lookups = lookups;
         desk->log = i;
         desk->wanted_end = &desk->wanted;
+        randombytes_buf(desk->secret, sizeof desk->secret);
         pthread_mutex_init(&desk->lock, NULL);
         pthread_cond_init(&desk->work, NULL);
         cond_init(&desk->changed);
