@@ -291,8 +291,8 @@ static bool wants_more(const struct candidate *candidate)
 }
 
 /* The narinfo is there. First it is judged with the proofs that are near, which the sidecar is only where its cache has some, and
- * what the logs said already only where there is nothing nearer; then with the sidecar in any case; and the logs are asked only where
- * that does not suffice. */
+ * what the logs said already only where there is nothing nearer; then with the sidecar in any case; and the logs are asked only
+ * where that does not suffice. */
 static enum outcome judge(struct candidate *candidate)
 {
     const struct search *search = candidate->search;

@@ -46,8 +46,8 @@ enum err gather_sidecar(struct gathered *gathered, struct http_client *client, c
 enum err gather_logs(struct gathered *gathered, struct http_client *client, const struct client_config *config,
                      const struct policy *policy, const struct trust *trust, struct span hash_part, struct why *why);
 /* The same by way of `asker`, which does what proofs_log and proofs_trim do, for each log that has a URL and is no source yet.
- * `anew` goes to the asker; where it is false, a log that knows nothing, too much, or is silent, is not noted, and there is room left
- * for a sidecar. */
+ * `anew` goes to the asker; where it is false, a log that knows nothing, too much, or is silent, is not noted, and there is room
+ * left for a sidecar. */
 struct gather_asker {
     enum err (*ask)(void *ctx, size_t log, struct span hash_part, bool anew, struct buf *bundles, struct why *why);
     void *ctx;

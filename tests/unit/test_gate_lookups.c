@@ -1,4 +1,4 @@
-/* What the gate keeps of a log's answers, and whom it lets wait for one: client/gate_lookups.c over a log and a clock of its own. */
+/* What the gate keeps of a log's answers, and who waits for one: client/gate_lookups.c over a log and a clock of its own. */
 #include "tests/unit/support.h"
 
 #include <pthread.h>
@@ -81,7 +81,8 @@ enum err proofs_trim(struct buf *bundles, struct span builders, size_t bytes_max
     return buf_done(bundles, why);
 }
 
-enum err memory_ask(const struct client_config *of, const struct policy *by, size_t log, struct http_client *client, struct why *why)
+enum err memory_ask(const struct client_config *of, const struct policy *by, size_t log, struct http_client *client,
+                    struct why *why)
 {
     (void)of, (void)by, (void)log, (void)client, (void)why;
     return OK;

@@ -12,7 +12,8 @@ static const struct client_config config = { .log_url = (char *)(uintptr_t)"http
 static unsigned asked;
 
 /* client/memory.h: no log is asked directly here. */
-enum err memory_ask(const struct client_config *of, const struct policy *by, size_t log, struct http_client *client, struct why *why)
+enum err memory_ask(const struct client_config *of, const struct policy *by, size_t log, struct http_client *client,
+                    struct why *why)
 {
     (void)of, (void)by, (void)log, (void)client;
     return fail(why, ERR_ENV, "not here");
@@ -33,10 +34,11 @@ static enum err answer(void *ctx, size_t log, struct span hash_part, bool anew, 
 
 static void gather(struct gathered *gathered, size_t logs_n, bool anew)
 {
+    const struct gather_asker asker = { answer, NULL };
     struct why why = { "" };
     asked = 0;
     policy.logs_n = logs_n;
-    assert_int_equal(gather_logs_by(gathered, &config, &policy, span_str(""), anew, &(struct gather_asker){ answer, NULL }, &why), OK);
+    assert_int_equal(gather_logs_by(gathered, &config, &policy, span_str(""), anew, &asker, &why), OK);
 }
 
 static void set(size_t each, bool first, bool one_name)
