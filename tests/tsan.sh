@@ -8,8 +8,8 @@ trap 'rm -rf "$reports"' EXIT
 [ $# -gt 0 ] || set -- build/tsan/tests/unit/test_signer build/tsan/tests/unit/test_http \
     build/tsan/tests/unit/test_http_client build/tsan/tests/unit/test_http_stream build/tsan/tests/unit/test_http_calls \
     build/tsan/tests/unit/test_index build/tsan/tests/unit/test_kv build/tsan/tests/unit/test_seen \
-    build/tsan/tests/unit/test_gate_ahead tests/e2e/test_log.sh tests/e2e/test_witnesses.sh tests/e2e/test_lookups.sh tests/e2e/test_admission.sh tests/e2e/test_rollback.sh \
-    tests/e2e/test_witness_logs.sh tests/e2e/test_witness_bastion.sh tests/e2e/test_gate.sh tests/e2e/test_gate_ahead.sh \
+    build/tsan/tests/unit/test_gate_ahead build/tsan/tests/unit/test_gate_lookups tests/e2e/test_log.sh tests/e2e/test_witnesses.sh tests/e2e/test_lookups.sh tests/e2e/test_admission.sh tests/e2e/test_rollback.sh \
+    tests/e2e/test_witness_logs.sh tests/e2e/test_witness_bastion.sh tests/e2e/test_gate.sh tests/e2e/test_gate_ahead.sh tests/e2e/test_gate_lookups.sh \
     tests/e2e/test_deliver.sh
 passed=0 failed=0
 for test in "$@"; do
