@@ -17,7 +17,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct http_request *kept[64];
 static size_t kept_n;
 static bool answering;
-static struct http_shared *shared;
+static struct http_shared *_Atomic shared;
 static _Atomic unsigned sources_done, source_bytes;
 static _Atomic bool held, holding, given_up;
 
