@@ -89,16 +89,21 @@ struct gate {
     size_t idle_n[GATE_IDLE_KINDS];
 };
 
-/* Looks a hash part up in the upstreams in order, and judges it. For a NAR request `nar_hash` is what its URL names: then a
- * verdict of the last GATE_VERDICT_S is good enough, and another NAR does not pass. A copy of what passed comes in *out (free it
- * with gate_path_free), and `refusal` says in a sentence why nothing did. ERR_REFUSED where no upstream has it or none passes
- * (*known tells the two apart), ERR_ENV only where the gate itself is broken. */
+/* client/gate_paths.c. Looks a hash part up in the upstreams in order, and judges it. For a NAR request `nar_hash` is what its URL
+ * names: then a verdict of the last GATE_VERDICT_S is good enough, and another NAR does not pass. A copy of what passed comes in
+ * *out (free it with gate_path_free), and `refusal` says in a sentence why nothing did. ERR_REFUSED where no upstream has it or none
+ * passes (*known tells the two apart), ERR_ENV only where the gate itself is broken. */
 enum err gate_resolve(struct gate *gate, struct span hash_part, const struct hash *nar_hash, struct gate_path *out, bool *known,
                       struct why *refusal);
-/* The verdict of the last GATE_VERDICT_S alone; false where there is none. */
+
+/* client/gate_verdicts.c. The verdict of the last GATE_VERDICT_S; false where there is none. */
 bool gate_remembers(struct gate *gate, struct span hash_part, const struct hash *nar_hash, struct gate_path *out);
+void gate_remember(struct gate *gate, const struct gate_path *path); /* best effort: what is not remembered is judged again */
 void gate_path_free(struct gate_path *path);
 void gate_forget(struct gate *gate); /* all verdicts */
+/* The upstream did not deliver the NAR of this verdict, which is forgotten. */
+void gate_shun(struct gate *gate, const struct gate_path *path, bool wrong);
+enum gate_shunning { NOT_SHUNNED, SHUNNED, SHUNNED_WRONG } gate_shuns(struct gate *gate, struct span hash_part, size_t upstream);
 
 /* client/gate_upstreams.c. May this upstream be asked? Where it has failed too often, one request in GATE_DOWN_MS may. */
 bool gate_upstream_up(struct gate *gate, size_t upstream);
@@ -108,9 +113,6 @@ void gate_upstream_failed(struct gate *gate, size_t upstream, const struct why *
 bool gate_upstream_found(struct gate *gate, size_t upstream);
 void gate_upstream_sidecar(struct gate *gate, size_t upstream, bool has_one);
 bool gate_upstream_has_proofs(struct gate *gate, size_t upstream);
-/* The upstream did not deliver the NAR of this verdict, which is forgotten. */
-void gate_shun(struct gate *gate, const struct gate_path *path, bool wrong);
-enum gate_shunning { NOT_SHUNNED, SHUNNED, SHUNNED_WRONG } gate_shuns(struct gate *gate, struct span hash_part, size_t upstream);
 /* NULL with `why` where memory is short. */
 struct http_client *gate_take_client(struct gate *gate, struct why *why);
 struct http_stream *gate_take_stream(struct gate *gate, bool public_only, struct why *why);

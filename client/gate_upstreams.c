@@ -65,20 +65,6 @@ bool gate_upstream_has_proofs(struct gate *gate, size_t upstream)
     return has_proofs;
 }
 
-enum gate_shunning gate_shuns(struct gate *gate, struct span hash_part, size_t upstream)
-{
-    enum gate_shunning shunning = NOT_SHUNNED;
-    pthread_mutex_lock(&gate->lock);
-    uint64_t now_ms = gate->shunned_n > 0 ? clock_monotonic_ms() : 0;
-    for (size_t i = 0; i < gate->shunned_n; i++) {
-        const struct gate_shunned *at = &gate->shunned[i];
-        if (at->upstream == upstream && at->until_ms > now_ms && span_is(hash_part, at->hash_part) && shunning != SHUNNED_WRONG)
-            shunning = at->wrong ? SHUNNED_WRONG : SHUNNED;
-    }
-    pthread_mutex_unlock(&gate->lock);
-    return shunning;
-}
-
 static unsigned timeout_ms(const struct gate *gate)
 {
     return (unsigned)(gate->config->upstream_timeout_s * 1000);
