@@ -217,8 +217,12 @@ static enum outcome judge(struct candidate *candidate)
     }
     if (err == OK && answer->wants_trail)
         err = follow_inputs(candidate, false);
-    if (err == OK)
-        err = answer->passes ? accept(candidate) : fail(search->refusal, ERR_REFUSED, "%.*s", SPAN_FMT(answer->why));
+    if (err == OK && answer->passes) {
+        err = accept(candidate);
+    } else if (err == OK) {
+        err = fail(search->refusal, ERR_REFUSED, "%.*s", SPAN_FMT(answer->why));
+        gather_explain(gathered, search->refusal);
+    }
     if (err == OK)
         return PASSES;
     if (err != ERR_REFUSED && err != ERR_MALFORMED)

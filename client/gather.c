@@ -123,6 +123,23 @@ static enum err settle(struct gathered *gathered, enum err err, struct why *trou
     return buf_done(&gathered->troubles, why);
 }
 
+void gather_explain(const struct gathered *gathered, struct why *why)
+{
+    struct span rest = span_buf(&gathered->troubles), first, line;
+    size_t more = 0;
+    if (!span_line(&rest, &first))
+        return;
+    while (span_skip(&first, " ")) {
+    }
+    while (span_line(&rest, &line))
+        more++;
+    struct why before = *why;
+    if (more == 0)
+        fail(why, OK, "%s; but not every source answered: %.*s", before.text, SPAN_FMT(first));
+    else
+        fail(why, OK, "%s; but not every source answered: %.*s; and %zu more", before.text, SPAN_FMT(first), more);
+}
+
 enum err gather_own(struct gathered *gathered, const struct client_config *config, struct span hash_part, struct why *why)
 {
     struct why trouble;

@@ -54,6 +54,8 @@ struct gather_asker {
 };
 enum err gather_logs_by(struct gathered *gathered, const struct client_config *config, const struct policy *policy,
                         struct span hash_part, bool anew, const struct gather_asker *asker, struct why *why);
+/* Adds to a refusal which source could not be asked, where there is one: it may have what the others lack. */
+void gather_explain(const struct gathered *gathered, struct why *why);
 
 /* An upstream's base URL and a narinfo's URL field joined. ERR_REFUSED for what leaves the upstream: another host or scheme, an
  * absolute path, "..", also percent-encoded, a fragment, white space. A query is kept. */

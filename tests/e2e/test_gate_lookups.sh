@@ -125,6 +125,8 @@ extra $(echo "$extra" | head -c 900)' 'rubbish';"
 new_gate "policy rubbish-policy"
 narinfo "where nobody can tell what the log meant, nothing gets in" 404 "$app"
 says "the gate says why" "log-down .*the log's answer does not parse" "$W/run/gate.err"
+says "so does the refusal: nobody is told that there is no attestation, and no more" \
+    "was found; but not every source answered: log log.example/stele: the log's answer does not parse" "$W/body"
 trust_builder "divergence refuse"
 cp "$W"/state/proofs/*.tlog-proof "$W/cache/"
 for status in 403 410; do
