@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-#include "client/memory.h"
+#include "client/look_up.h"
 #include "client/prove.h"
 
 struct taking {
@@ -172,8 +172,7 @@ static enum err ask_logs(struct taking *taking, bool *looked_up, struct why *why
         struct span url;
         if (!proofs_log_url(&local->config, &local->policy, i, &url))
             continue;
-        if (memory_ask(&local->config, &local->policy, i, local->client, &trouble) == OK &&
-            proofs_log_many(local->client, &local->config, &local->policy, i, &asked, &taker, &trouble) == OK)
+        if (look_up_many(local->client, &local->config, &local->policy, i, &asked, &taker, &trouble) == OK)
             answered++;
         else
             note(audit, "log ", local->policy.logs[i].key.name, &trouble);

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "client/gather.h"
-#include "client/memory.h"
+#include "client/look_up.h"
 #include "client/proofs_trim.h"
 #include "client/proofs.h"
 #include "lib/dsse.h"
@@ -265,9 +265,8 @@ static void ask(struct desk *desk)
     take_wanted(desk, &lines);
     pthread_mutex_unlock(&desk->lock);
     const struct proofs_asked asked = { .hash_parts = span_buf(&lines), .builders = span_buf(&lookups->builders) };
-    enum err err = lines.failed ? ERR_ENV : memory_ask(lookups->config, lookups->policy, desk->log, desk->client, &why);
-    if (err == OK)
-        err = proofs_log_many(desk->client, lookups->config, lookups->policy, desk->log, &asked, &taker, &why);
+    enum err err = lines.failed ? ERR_ENV
+                                : look_up_many(desk->client, lookups->config, lookups->policy, desk->log, &asked, &taker, &why);
     pthread_mutex_lock(&desk->lock);
     give_up(desk, span_buf(&lines));
     if (err != OK)

@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#include "client/memory.h"
+#include "client/look_up.h"
 #include "client/proofs_trim.h"
 
 void gathered_free(struct gathered *gathered)
@@ -210,9 +210,7 @@ static enum err ask_directly(void *ctx, size_t log, struct span hash_part, bool 
     const struct direct *direct = ctx;
     (void)anew;
     struct span builders = span_buf(&direct->builders);
-    enum err err = memory_ask(direct->config, direct->policy, log, direct->client, why);
-    if (err == OK)
-        err = proofs_log(direct->client, direct->config, direct->policy, log, hash_part, builders, bundles, why);
+    enum err err = look_up(direct->client, direct->config, direct->policy, log, hash_part, builders, bundles, why);
     return err == OK ? proofs_trim(bundles, builders, proofs_room(direct->policy->logs_n), why) : err;
 }
 

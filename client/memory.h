@@ -36,5 +36,7 @@ void memory_show(const struct client_config *config, struct evidence_heads *head
  * than it showed before (rolled back): it is not to be looked up. ERR_ENV where it, or its tiles, cannot be had. */
 enum err memory_ask(const struct client_config *config, const struct policy *policy, size_t log, struct http_client *client,
                     struct why *why);
+/* It gave no answer to something else that it was asked at `from_ms` (monotonic): for as long again memory_ask says so at once. */
+void memory_silent(const struct policy *policy, size_t log, uint64_t from_ms, const struct why *why);
 
 #endif

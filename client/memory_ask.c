@@ -11,7 +11,7 @@
 
 enum {
     ASK_EVERY_MS = 60 * 1000,
-    ASK_AGAIN_MS = 5 * 1000, /* where the log gave no answer */
+    ASK_AGAIN_MS = 5 * 1000, /* where the log gave no answer; or as long as it was waited for */
 };
 
 /* What each log said last, for all threads: a closure of a thousand paths asks it once. */
@@ -200,6 +200,13 @@ static enum err ask(const struct client_config *config, const struct policy *pol
     return err;
 }
 
+/* Where the log gave no answer since then: until when is it left alone? */
+static uint64_t silent_until_ms(uint64_t from_ms, uint64_t at_least_ms)
+{
+    uint64_t now_ms = clock_monotonic_ms(), waited_ms = now_ms - from_ms;
+    return now_ms + (waited_ms > at_least_ms ? waited_ms : at_least_ms);
+}
+
 /* The entry of this log; NULL where there are more logs than any policy has. */
 static struct asked *entry_of(const struct hash *origin)
 {
@@ -231,13 +238,24 @@ enum err memory_ask(const struct client_config *config, const struct policy *pol
         entry->busy = true;
     pthread_mutex_unlock(&asked_lock);
     if (!fresh) {
+        uint64_t from_ms = clock_monotonic_ms();
         err = ask(config, policy, log, client, &learnt);
+        uint64_t until_ms = err == ERR_ENV ? silent_until_ms(from_ms, ASK_AGAIN_MS) : clock_monotonic_ms() + ASK_EVERY_MS;
         pthread_mutex_lock(&asked_lock);
         if (entry != NULL)
-            *entry =
-                (struct asked){ origin, clock_monotonic_ms() + (err == ERR_ENV ? ASK_AGAIN_MS : ASK_EVERY_MS), false, err, learnt };
+            *entry = (struct asked){ origin, until_ms, false, err, learnt };
         pthread_cond_broadcast(&asked_done);
         pthread_mutex_unlock(&asked_lock);
     }
     return err == OK ? OK : fail(why, err, "%s", learnt.text);
+}
+
+void memory_silent(const struct policy *policy, size_t log, uint64_t from_ms, const struct why *why)
+{
+    struct hash origin = sha256_of(policy->logs[log].key.name);
+    pthread_mutex_lock(&asked_lock);
+    struct asked *entry = entry_of(&origin);
+    if (entry != NULL && !entry->busy)
+        *entry = (struct asked){ origin, silent_until_ms(from_ms, 0), false, ERR_ENV, *why };
+    pthread_mutex_unlock(&asked_lock);
 }

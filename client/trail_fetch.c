@@ -1,7 +1,7 @@
 #include "client/trail_fetch.h"
 
 #include "client/local.h"
-#include "client/memory.h"
+#include "client/look_up.h"
 
 struct fetch {
     const struct trail_sources *sources;
@@ -60,8 +60,7 @@ static enum err from_logs(struct fetch *fetch, struct span parts, struct why *wh
         buf_byte(&name, '\0');
         err = buf_done(&name, why);
         fetch->source = (const char *)name.data;
-        if (err == OK && (memory_ask(sources->config, sources->policy, i, sources->client, &trouble) != OK ||
-                          proofs_log_many(sources->client, sources->config, sources->policy, i, &asked, &taker, &trouble) != OK))
+        if (err == OK && look_up_many(sources->client, sources->config, sources->policy, i, &asked, &taker, &trouble) != OK)
             note(fetch, fetch->source, &trouble);
         else
             answered++;

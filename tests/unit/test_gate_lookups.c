@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "client/gate_lookups.h"
-#include "client/memory.h"
+#include "client/look_up.h"
 #include "client/proofs.h"
 #include "client/proofs_trim.h"
 #include "lib/storepath.h"
@@ -81,15 +81,8 @@ enum err proofs_trim(struct buf *bundles, struct span builders, size_t bytes_max
     return buf_done(bundles, why);
 }
 
-enum err memory_ask(const struct client_config *of, const struct policy *by, size_t log, struct http_client *client,
-                    struct why *why)
-{
-    (void)of, (void)by, (void)log, (void)client, (void)why;
-    return OK;
-}
-
-enum err proofs_log_many(struct http_client *client, const struct client_config *of, const struct policy *by, size_t log,
-                         const struct proofs_asked *asked, const struct proofs_taker *taker, struct why *why)
+enum err look_up_many(struct http_client *client, const struct client_config *of, const struct policy *by, size_t log,
+                      const struct proofs_asked *asked, const struct proofs_taker *taker, struct why *why)
 {
     (void)client, (void)of, (void)by, (void)log;
     pthread_mutex_lock(&lock);

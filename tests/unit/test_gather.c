@@ -4,18 +4,18 @@
 #include <stdio.h>
 
 #include "client/gather.h"
-#include "client/memory.h"
+#include "client/look_up.h"
 
 static struct policy_log logs[POLICY_LOGS_MAX];
 static struct policy policy = { .logs = logs };
 static const struct client_config config = { .log_url = (char *)(uintptr_t)"http://127.0.0.1:9" };
 static unsigned asked;
 
-/* client/memory.h: no log is asked directly here. */
-enum err memory_ask(const struct client_config *of, const struct policy *by, size_t log, struct http_client *client,
-                    struct why *why)
+/* client/look_up.h: no log is asked directly here. */
+enum err look_up(struct http_client *client, const struct client_config *of, const struct policy *by, size_t log,
+                 struct span hash_part, struct span builders, struct buf *bundles, struct why *why)
 {
-    (void)of, (void)by, (void)log, (void)client;
+    (void)client, (void)of, (void)by, (void)log, (void)hash_part, (void)builders, (void)bundles;
     return fail(why, ERR_ENV, "not here");
 }
 
