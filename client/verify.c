@@ -7,9 +7,9 @@
 
 #include <jansson.h>
 
-#include "client/local.h"
 #include "client/memory.h"
 #include "client/verbs.h"
+#include "client/verify_paths.h"
 #include "lib/sys/cli.h"
 #include "lib/sys/clock.h"
 #include "lib/sys/file.h"
@@ -24,6 +24,7 @@ struct verifying {
     bool has_trust, json;
     json_t *report;
     size_t good, bad;
+    struct verify_paths paths;
 };
 
 /* Who signed, in the words of the trust file where there is one. */
@@ -239,47 +240,37 @@ static enum err report_verdict(struct verifying *verifying, const char *path, co
                          why);
 }
 
-/* A path of the store: as audit judges it, with each attestation shown. */
-static enum err verify_path(struct verifying *verifying, const char *path, struct why *why)
-{
-    struct local local;
-    struct local_verdict verdict = { 0 };
-    struct nixdb_info info = { 0 };
-    bool found = false;
-    enum err err = local_open(&local, verifying->config_file, verifying->root, true, why);
-    if (err == OK)
-        err = nixdb_path(local.db, path, &info, &found, why);
-    if (err == OK && !found)
-        err = fail(why, ERR_REFUSED, "%s is not a valid path of this store", path);
-    if (err == OK)
-        err = local_judge(&local, &info, &verdict, why);
-    for (size_t i = 0; i < verdict.evidence.n && err == OK; i++)
-        if (verdict.evidence.items[i]->proven)
-            err = print_path_item(verifying, path, verdict.evidence.items[i], why);
-    if (err == OK) {
-        err = report_verdict(verifying, path, &verdict.result, why);
-        *(verdict.result.verdict != TRUST_REFUSED ? &verifying->good : &verifying->bad) += 1;
-        fprintf(stderr, "%.*s", SPAN_FMT(span_buf(&verdict.troubles)));
-    }
-    local_verdict_free(&verdict);
-    nixdb_info_free(&info);
-    local_close(&local);
-    return err;
-}
-
-static enum err verify_named(struct verifying *verifying, const char *text, struct why *why)
-{
-    char *path = NULL;
-    enum err err = nix_path_named(text, &path, why);
-    if (err == OK)
-        err = verify_path(verifying, path, why);
-    free(path);
-    return err;
-}
-
 static bool is_file(const char *argument)
 {
     return span_ends(span_str(argument), ".tlog-proof");
+}
+
+/* A path of the store, argument number `from`: as audit judges it, with each attestation shown. Those that come after it are judged
+ * with it. */
+static enum err verify_path(struct verifying *verifying, const struct cli_args *args, size_t from, struct why *why)
+{
+    struct verify_paths *paths = &verifying->paths;
+    enum err err = OK;
+    if (paths->next == paths->n) {
+        verify_paths_clear(paths);
+        for (size_t i = from; i < args->n && paths->n < VERIFY_PATHS_MAX && err == OK; i++)
+            if (!is_file(args->items[i]))
+                err = nix_path_named(args->items[i], &paths->paths[paths->n++].path, why);
+        if (err == OK)
+            err = verify_paths_judge(paths, verifying->config_file, verifying->root, why);
+    }
+    const struct verify_path *path = &paths->paths[paths->next++];
+    if (err == OK && path->err != OK)
+        err = fail(why, path->err, "%s", path->why.text);
+    for (size_t i = 0; i < path->verdict.evidence.n && err == OK; i++)
+        if (path->verdict.evidence.items[i]->proven)
+            err = print_path_item(verifying, path->path, path->verdict.evidence.items[i], why);
+    if (err == OK) {
+        err = report_verdict(verifying, path->path, &path->verdict.result, why);
+        *(path->verdict.result.verdict != TRUST_REFUSED ? &verifying->good : &verifying->bad) += 1;
+        fprintf(stderr, "%.*s", SPAN_FMT(span_buf(&path->verdict.troubles)));
+    }
+    return err;
 }
 
 /* All files by all threads, then what they saw through the memory, then everything printed in the order that it was asked. */
@@ -301,7 +292,7 @@ static enum err verify_arguments(struct verifying *verifying, const struct cli_a
         memory_show(&verifying->config, &workers[i].heads, NULL);
     enum err err = OK;
     for (size_t i = 0; i < args->n && err == OK; i++)
-        err = is_file(args->items[i]) ? print_job(verifying, &jobs[printed++], why) : verify_named(verifying, args->items[i], why);
+        err = is_file(args->items[i]) ? print_job(verifying, &jobs[printed++], why) : verify_path(verifying, args, i, why);
     for (size_t i = 0; i < THREADS_MAX; i++)
         evidence_heads_free(&workers[i].heads);
     for (size_t i = 0; i < jobs_n; i++)
@@ -349,6 +340,7 @@ enum err run_verify(int argc, char **argv, struct why *why)
         return err;
     err = verify_all(&verifying, &args, why);
     json_decref(verifying.report);
+    verify_paths_free(&verifying.paths);
     if (verifying.has_trust)
         trust_free(&verifying.trust);
     policy_free(&verifying.policy);

@@ -164,14 +164,20 @@ refuses "with one that ends" "[^ ]*-app.*inputs|lost its support: .*-app" audit
 trust "quorum ci" "exempt data" "inputs attested"
 printf '@hang\n' >"$W/hang"
 start hanging fake_log "$W/hang" || exit 1
-nginx_server half "location / { proxy_pass http://127.0.0.1:$log_port; } location /outputs { proxy_pass $(url hanging); proxy_read_timeout 5s; }" ||
-    exit 1
+nginx_server half "location / { proxy_pass http://127.0.0.1:$log_port; } location /outputs { proxy_pass $(url hanging); proxy_read_timeout 5s; }
+location /output/ { proxy_pass $(url hanging); }" || exit 1
 sed "s|http://127.0.0.1:$log_port|$(url half)|" "$W/policy" >"$W/half-policy"
 printf 'policy half-policy\ntrust trust\nstate half-state\n' >"$W/half.conf"
 mkdir -p "$W/half-state/proofs" && cp "$W"/state/proofs/*.tlog-proof "$W/half-state/proofs/"
 STELE_CONFIG=$W/half.conf audit >"$W/out" 2>&1
 says "a log that answers no look-up is named" "log log.example/stele: .*/outputs answered with status 504" "$W/out"
 same "and is waited for once, not for each path" 1 "$(grep -c 'POST /outputs' "$W/nginx-half/access.log")"
+hanging() { cat "$W/hang.count"; }
+before=$(hanging)
+stele verify --config "$W/half.conf" --store "$user" "$app" "$library" "$tool" >"$W/half" 2>&1 &
+note verifying $!
+same "verify looks several paths up at once" $((before + 3)) "$(soon $((before + 3)) hanging)"
+stop verifying
 
 # This machine's own key.
 trust "quorum ci" "exempt data"
