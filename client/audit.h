@@ -24,6 +24,7 @@ enum audit_class {
 /* One proven attestation that names a path. */
 struct audit_fact {
     struct trust_evidence evidence;
+    struct span proof; /* its text, of a builder of the trust file under `inputs attested` */
     bool kept;  /* its proof stands in the own store, as of what the gate let through */
     bool built; /* this machine built what it speaks of, these bytes */
     struct audit_fact *next;

@@ -87,7 +87,11 @@ static enum err add_fact(struct taking *taking, struct audit_item *item, const s
         .index = evidence->index,
     };
     fact->kept = taking->audit->cache == NULL && strcmp(evidence->source, own_store) == 0;
-    if (key->name.data == NULL || fact->evidence.origin.data == NULL)
+    /* No stranger's: an open log has as much of those as anybody likes. */
+    const struct trust *trust = &taking->audit->local.trust;
+    if (trust->inputs_attested && trust_builder(trust, &evidence->key) >= 0)
+        fact->proof = arena_dup(arena, span_of(evidence->proof_text, evidence->proof_len));
+    if (key->name.data == NULL || fact->evidence.origin.data == NULL || (fact->proof.len > 0 && fact->proof.data == NULL))
         return fail(why, ERR_ENV, "out of memory");
     fact->next = item->facts;
     item->facts = fact;
@@ -217,6 +221,7 @@ enum err audit_gather(struct audit *audit, struct audit_batch *batch, struct why
 {
     struct taking taking = { .audit = audit, .batch = batch };
     struct prove prove = { .policy = &audit->local.policy,
+                           .texts = audit->local.trust.inputs_attested,
                            .threads = prove_threads(),
                            .config = &audit->local.config,
                            .take = take_item,

@@ -132,9 +132,12 @@ static void hold_against_gate(const struct audit *audit, struct audit_item *item
 
 static enum err judge_one(struct audit *audit, struct audit_item *item, struct why *why)
 {
-    struct local_trail trail = { &audit->local, &item->path.path, audit->memory, &audit->troubles, NULL };
+    struct local_trail trail = {
+        .local = &audit->local, .path = &item->path.path, .memory = audit->memory, .troubles = &audit->troubles
+    };
     struct trust_inputs inputs = local_trail_inputs(&trail);
     struct trust_evidence *evidence = NULL;
+    struct span *proofs = NULL;
     enum trust_reason *reasons = NULL;
     struct trust_result result;
     size_t n = 0;
@@ -142,10 +145,14 @@ static enum err judge_one(struct audit *audit, struct audit_item *item, struct w
         n++;
     evidence = calloc(n + 1, sizeof *evidence);
     reasons = calloc(n + 1, sizeof *reasons);
-    enum err err = evidence == NULL || reasons == NULL ? fail(why, ERR_ENV, "out of memory") : OK;
+    proofs = calloc(n + 1, sizeof *proofs);
+    trail.proofs = proofs;
+    enum err err = evidence == NULL || reasons == NULL || proofs == NULL ? fail(why, ERR_ENV, "out of memory") : OK;
     n = 0;
-    for (const struct audit_fact *fact = item->facts; fact != NULL && err == OK; fact = fact->next)
+    for (const struct audit_fact *fact = item->facts; fact != NULL && err == OK; fact = fact->next) {
         evidence[n++] = fact->evidence;
+        proofs[trail.proofs_n++] = fact->proof;
+    }
     if (err == OK)
         err = trust_judge(&audit->local.trust, &item->path.path, evidence, n, &inputs, reasons, &result, why);
     if (err == OK) {
@@ -158,6 +165,7 @@ static enum err judge_one(struct audit *audit, struct audit_item *item, struct w
         hold_against_gate(audit, item);
     }
     local_trail_free(&trail);
+    free(proofs);
     free(evidence);
     free(reasons);
     return err;

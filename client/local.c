@@ -205,15 +205,21 @@ static enum err weigh(struct local *local, const struct trust_path *path, struct
     struct trust_inputs inputs = local_trail_inputs(&trail);
     struct trust_evidence *evidence = NULL;
     enum trust_reason *reasons = NULL;
+    struct span *proofs = calloc(out->evidence.n + 1, sizeof *proofs);
     size_t n;
     enum err err = evidence_for_trust(&out->evidence, &evidence, &n, NULL, why);
-    if (err == OK && (reasons = calloc(n + 1, sizeof *reasons)) == NULL)
+    if (err == OK && (proofs == NULL || (reasons = calloc(n + 1, sizeof *reasons)) == NULL))
         err = fail(why, ERR_ENV, "out of memory");
+    for (trail.proofs = proofs; err == OK && trail.proofs_n < out->evidence.n; trail.proofs_n++) {
+        const struct evidence_item *item = out->evidence.items[trail.proofs_n];
+        proofs[trail.proofs_n] = span_of(item->proof_text, item->proof_len);
+    }
     if (err == OK)
         err = trust_judge(&local->trust, path, evidence, n, &inputs, reasons, &out->result, why);
     for (size_t i = 0; i < n && err == OK; i++)
         out->contradicted |= (reasons[i] == OTHER_BYTES || reasons[i] == OTHER_REFERENCES) && out->result.verdict == TRUST_REFUSED;
     local_trail_free(&trail);
+    free(proofs);
     free(evidence);
     free(reasons);
     return err;

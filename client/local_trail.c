@@ -3,6 +3,22 @@
 #include "client/prove.h"
 #include "client/trail_follow.h"
 
+/* What was found when the path was looked up; where not every log answered then, none is asked again. */
+static enum err feed(struct local_trail *trail, struct why *why)
+{
+    char part[HASH_PART_LEN + 1];
+    memcpy(part, trail->path->path.hash_part.data, HASH_PART_LEN);
+    part[HASH_PART_LEN] = '\n';
+    enum err err = OK;
+    for (size_t i = 0; i < trail->proofs_n && err == OK; i++)
+        err = trail_feed_proofs(trail->trail, span_of(NULL, 0), trail->proofs[i], "", why);
+    if (!trail->path->looked_up)
+        trail_not_asked(trail->trail);
+    if (err == OK)
+        err = trail_feed_proofs(trail->trail, span_of(part, sizeof part), span_of(NULL, 0), "", why);
+    return err == OK ? trail_absorb(trail->trail, why) : err;
+}
+
 static enum err follow(struct local_trail *trail, struct why *why)
 {
     struct local *local = trail->local;
@@ -13,6 +29,8 @@ static enum err follow(struct local_trail *trail, struct why *why)
     enum err err = trail_new(&trail->trail, &config, why);
     if (err == OK)
         err = trail_ask(trail->trail, trail->path, why);
+    if (err == OK)
+        err = feed(trail, why);
     return err == OK ? trail_follow(&sources, trail->trail, &state, NULL, trail->troubles, why) : err;
 }
 

@@ -11,6 +11,8 @@
 struct local_trail {
     struct local *local;
     const struct trust_path *path;
+    const struct span *proofs; /* all that is known of the path itself: it is not asked for once more */
+    size_t proofs_n;
     struct trail_memory *memory; /* NULL for none */
     struct buf *troubles;        /* a line for each source that could not be asked */
     struct trail *trail;         /* NULL until somebody asks */

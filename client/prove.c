@@ -127,7 +127,7 @@ static void verify(struct worker *worker, struct block *block)
     struct span rest = span_buf(&block->bundles);
     size_t heads_before = worker->heads.n;
     block->evidence.heads = &worker->heads;
-    block->evidence.lean = true;
+    block->evidence.lean = !prover->prove.texts;
     while (rest.len > 0 && block->err == OK) {
         struct proof_outline outline;
         struct place place = { 0 };

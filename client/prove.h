@@ -10,6 +10,7 @@
 
 struct prove {
     const struct policy *policy;
+    bool texts;                         /* items come with the text of their proofs */
     unsigned threads;                   /* that verify; 0 and 1: the caller's alone, in prover_take */
     const struct client_config *config; /* the heads are shown to the memory (client/memory.h); NULL: to none */
     /* Each head, before what rests on it, and once for each thread: also one that proved nothing new. NULL: nobody wants to know. */

@@ -157,6 +157,13 @@ rm -r "$W/user-state/proofs"
 # inputs attested.
 trust "quorum ci" "exempt data" "inputs attested"
 accepts "inputs attested, with a complete trail" audit
+nginx_server plain "location / { proxy_pass http://127.0.0.1:$log_port; }" || exit 1
+sed "s|http://127.0.0.1:$log_port|$(url plain)|" "$W/policy" >"$W/plain-policy"
+printf 'policy plain-policy\ntrust trust\nstate plain-state\n' >"$W/plain.conf"
+STELE_CONFIG=$W/plain.conf accepts "from a state of its own" audit
+before=$(grep -c 'POST /outputs' "$W/nginx-plain/access.log")
+STELE_CONFIG=$W/plain.conf accepts "once more, with what is remembered of the inputs" audit
+same "a log is asked once for all paths, and not for each again" $((before + 1)) "$(grep -c 'POST /outputs' "$W/nginx-plain/access.log")"
 trust "quorum ci" "quorum c data" "inputs attested" "revoke c"
 refuses "with one that ends" "[^ ]*-app.*inputs|lost its support: .*-app" audit
 
