@@ -215,9 +215,12 @@ static enum err expand(struct trail *trail, uint32_t number, struct why *why)
     enum err err = trail_judge(trail, number, false, &result, &refs, why);
     if (err != OK)
         return err;
-    node_at(trail, number)->hope = result.verdict;
-    node_at(trail, number)->why = result.why;
-    err = refer(trail, &refs, why);
+    node = node_at(trail, number);
+    node->hope = result.verdict;
+    node->why = result.why;
+    /* What is asked about, and no build used, stands in no closure: nothing rests on what it refers to. */
+    if (node->claims != AS_ASKED)
+        err = refer(trail, &refs, why);
     bool info_helps =
         may_be_vouched(trail, place) || result.verdict == TRUST_EXEMPT || node_at(trail, number)->claims == AS_REFERENCE;
     if (err == OK && result.verdict != TRUST_ATTESTED && info_helps)

@@ -24,6 +24,25 @@ static void test_comes_out(void **state)
     world_free(&world);
 }
 
+static void test_own_references(void **state)
+{
+    struct world world;
+    uint32_t unbuilt, sibling, user;
+    (void)state;
+    make(&world);
+    unbuilt = graph_add(&world.graph, INPUT_OUTPUT, NULL, 0, NULL, 0);
+    sibling = graph_add(&world.graph, INPUT_OUTPUT, (uint32_t[]){ LIBRARY }, 1, (uint32_t[]){ unbuilt }, 1);
+    user = graph_add(&world.graph, INPUT_OUTPUT, (uint32_t[]){ sibling }, 1, NULL, 0);
+    attest(&world, LIBRARY, builder);
+    attest(&world, sibling, builder);
+    attest(&world, user, builder);
+    publish(&world);
+    comes_out(&world, sibling, QUORUM);
+    assert_int_equal(world.asked, 4); /* of what it was not built from nobody is asked: it stands in no closure */
+    ends(&world, user, QUORUM, "not attested"); /* of what was built from it, it does */
+    world_free(&world);
+}
+
 static void test_not_attested(void **state)
 {
     struct world world;
@@ -229,10 +248,10 @@ static void test_vouched(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_comes_out),   cmocka_unit_test(test_not_attested), cmocka_unit_test(test_closure_digest),
-        cmocka_unit_test(test_swapped),     cmocka_unit_test(test_versions),     cmocka_unit_test(test_poses_as_ground),
-        cmocka_unit_test(test_unrecorded),  cmocka_unit_test(test_circle),       cmocka_unit_test(test_input_lists),
-        cmocka_unit_test(test_shared_list), cmocka_unit_test(test_vouched),
+        cmocka_unit_test(test_comes_out),       cmocka_unit_test(test_own_references), cmocka_unit_test(test_not_attested),
+        cmocka_unit_test(test_closure_digest),  cmocka_unit_test(test_swapped),        cmocka_unit_test(test_versions),
+        cmocka_unit_test(test_poses_as_ground), cmocka_unit_test(test_unrecorded),     cmocka_unit_test(test_circle),
+        cmocka_unit_test(test_input_lists),     cmocka_unit_test(test_shared_list),    cmocka_unit_test(test_vouched),
     };
     return cmocka_run_group_tests(tests, trail_world_set_up, trail_world_tear_down);
 }
