@@ -5,6 +5,7 @@
 
 #include "client/look_up.h"
 #include "client/prove.h"
+#include "client/troubles.h"
 
 struct taking {
     struct audit *audit;
@@ -124,12 +125,6 @@ static enum err take_answer(void *ctx, struct span hash_parts, struct span bundl
     return prove(ctx, "log", bundles, why);
 }
 
-static void note(struct audit *audit, const char *what, struct span name, const struct why *trouble)
-{
-    if (audit->troubles.len < (1 << 16))
-        buf_fmt(&audit->troubles, "  %s%.*s: %s\n", what, SPAN_FMT(name), trouble->text);
-}
-
 /* Proofs at hand: each file by itself, so that one that is torn, or a cache's rubbish, takes no other's with it. */
 static enum err near_proofs(struct taking *taking, struct why *why)
 {
@@ -142,13 +137,13 @@ static enum err near_proofs(struct taking *taking, struct why *why)
         buf_clear(&own);
         buf_clear(&sidecar);
         if (proofs_own(&audit->local.config, part, &own, &trouble) != OK)
-            note(audit, own_store, span_str(""), &trouble);
+            troubles_note(&audit->troubles, own_store, span_str(""), &trouble);
         else
             err = prove(taking, own_store, span_buf(&own), why);
         if (err != OK || audit->cache == NULL)
             continue;
         if (proofs_sidecar(audit->local.client, audit->cache, part, &sidecar, &trouble) != OK)
-            note(audit, audit->cache, span_str(""), &trouble);
+            troubles_note(&audit->troubles, audit->cache, span_str(""), &trouble);
         else
             err = prove(taking, audit->cache, span_buf(&sidecar), why);
     }
@@ -179,7 +174,7 @@ static enum err ask_logs(struct taking *taking, bool *looked_up, struct why *why
         if (look_up_many(local->client, &local->config, &local->policy, i, &asked, &taker, &trouble) == OK)
             answered++;
         else
-            note(audit, "log ", local->policy.logs[i].key.name, &trouble);
+            troubles_note(&audit->troubles, "log ", local->policy.logs[i].key.name, &trouble);
     }
     *looked_up = answered == local->policy.logs_n;
     buf_free(&parts);

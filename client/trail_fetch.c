@@ -2,6 +2,7 @@
 
 #include "client/local.h"
 #include "client/look_up.h"
+#include "client/troubles.h"
 
 struct fetch {
     const struct trail_sources *sources;
@@ -20,8 +21,7 @@ static enum err pass_on(void *ctx, struct span hash_parts, struct span bundles, 
 /* An error of a source is noted; one of the sink, which is ours, ends all. Both come as one: what is no ERR_ENV is ours. */
 static void note(struct fetch *fetch, const char *source, const struct why *trouble)
 {
-    if (fetch->troubles->len < (1 << 16))
-        buf_fmt(fetch->troubles, "  %s: %s\n", source, trouble->text);
+    troubles_note(fetch->troubles, source, span_of(NULL, 0), trouble);
 }
 
 static enum err from_own_store(struct fetch *fetch, struct span parts, struct why *why)

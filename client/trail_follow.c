@@ -3,6 +3,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "client/troubles.h"
+
 enum {
     PORTION_PARTS = 128,   /* hash parts in one question: while it is verified the next is answered */
     FULL_BYTES = 16 << 20, /* fetched, and not taken */
@@ -255,7 +257,8 @@ static void stop(struct following *following, struct buf *troubles)
         free_delivery(delivery);
         delivery = next;
     }
-    buf_span(troubles, span_buf(&following->troubles));
+    troubles_join(troubles, span_buf(&following->troubles));
+    troubles->failed |= following->troubles.failed;
     buf_free(&following->troubles);
     buf_free(&following->outputs);
     buf_free(&following->lists);

@@ -22,7 +22,8 @@ struct verify_paths {
     size_t n, next;
 };
 
-/* Judges paths->n paths, of which `path` is set, each with an outcome of its own. ERR_ENV, ERR_MALFORMED where that cannot begin. */
+/* Judges paths->n paths, of which `path` is set, each with an outcome of its own. ERR_ENV, ERR_MALFORMED where that cannot
+ * begin. */
 enum err verify_paths_judge(struct verify_paths *paths, const char *config_file, const char *root, struct why *why);
 /* The paths and verdicts alone: others may be judged. */
 void verify_paths_clear(struct verify_paths *paths);

@@ -178,6 +178,7 @@ printf 'policy half-policy\ntrust trust\nstate half-state\n' >"$W/half.conf"
 mkdir -p "$W/half-state/proofs" && cp "$W"/state/proofs/*.tlog-proof "$W/half-state/proofs/"
 STELE_CONFIG=$W/half.conf audit >"$W/out" 2>&1
 says "a log that answers no look-up is named" "log log.example/stele: .*/outputs answered with status 504" "$W/out"
+same "once, not for each path" 1 "$(grep -c "^  log log.example/stele: " "$W/out")"
 same "and is waited for once, not for each path" 1 "$(grep -c 'POST /outputs' "$W/nginx-half/access.log")"
 hanging() { cat "$W/hang.count"; }
 before=$(hanging)
