@@ -51,6 +51,8 @@ struct job {
     size_t n;
     enum err err; /* the file could not be read */
     struct why why;
+    const struct evidence_heads *heads; /* its thread's: from number heads_from on heads_n that the thread met in this file first */
+    size_t heads_from, heads_n;
 };
 
 static void render_item(const struct verifying *verifying, const char *file, const struct evidence_item *item, struct buf *out)
@@ -151,8 +153,13 @@ static void *work(void *ctx)
 {
     struct worker *worker = ctx;
     size_t i;
-    while ((i = atomic_fetch_add(worker->next, 1)) < worker->jobs_n)
-        worker->jobs[i].err = verify_file(worker->verifying, &worker->heads, &worker->jobs[i]);
+    while ((i = atomic_fetch_add(worker->next, 1)) < worker->jobs_n) {
+        struct job *job = &worker->jobs[i];
+        job->heads = &worker->heads;
+        job->heads_from = worker->heads.n;
+        job->err = verify_file(worker->verifying, &worker->heads, job);
+        job->heads_n = worker->heads.n - job->heads_from;
+    }
     return NULL;
 }
 
@@ -169,6 +176,17 @@ static void run_workers(struct worker workers[THREADS_MAX], const struct verifyi
     work(&workers[0]);
     for (size_t i = 1; i <= started; i++)
         pthread_join(workers[i].thread, NULL);
+}
+
+/* In the order of the files, whichever thread had them: what is remembered and which head contradicts another is not left to chance. */
+static void show_heads(const struct verifying *verifying, const struct job *jobs, size_t jobs_n)
+{
+    for (size_t i = 0; i < jobs_n; i++) {
+        if (jobs[i].heads_n == 0)
+            continue;
+        struct evidence_heads heads = { jobs[i].heads->items + jobs[i].heads_from, jobs[i].heads_n };
+        memory_show(&verifying->config, &heads, NULL);
+    }
 }
 
 static enum err append_object(struct verifying *verifying, json_t *object, struct why *why)
@@ -285,11 +303,8 @@ static enum err verify_arguments(struct verifying *verifying, const struct cli_a
         if (is_file(args->items[i]))
             jobs[jobs_n++].file = args->items[i];
     run_workers(workers, verifying, jobs, jobs_n);
-    for (size_t i = 0; i < THREADS_MAX; i++)
-        memory_show(&verifying->config, &workers[i].heads, NULL);
-    /* One thread's heads may have shown that those of another are of a fork. */
-    for (size_t i = 0; i < THREADS_MAX; i++)
-        memory_show(&verifying->config, &workers[i].heads, NULL);
+    show_heads(verifying, jobs, jobs_n);
+    show_heads(verifying, jobs, jobs_n); /* one file's heads may have shown that those of an earlier one are of a fork */
     enum err err = OK;
     for (size_t i = 0; i < args->n && err == OK; i++)
         err = is_file(args->items[i]) ? print_job(verifying, &jobs[printed++], why) : verify_path(verifying, args, i, why);

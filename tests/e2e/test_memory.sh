@@ -30,7 +30,7 @@ bundle() {
     awk '/^c2sp.org\/tlog-proof@v1$/ { text = "" } { text = text $0 "\n" } END { printf "%s", text }' "$W/body" >"$W/$1.tlog-proof"
 }
 proof() { status "$1 is logged" 200 "$(bundle "$@")"; }
-size() { sed -n '/^$/,$p' "$W/$1.tlog-proof" | sed -n 3p; }
+root() { sed -n '/^$/,$p' "$W/$1.tlog-proof" | sed -n 4p; }
 # narinfo N: what a cache says of the path of attestation N, in $W/cache.
 narinfo() {
     mkdir -p "$W/cache"
@@ -91,6 +91,15 @@ says "and the user is told loudly" "WARNING: the log $origin FORKED" "$W/out"
 refuses "every verb tells" "WARNING: the log $origin FORKED" why 3
 user both
 refuses "both at once: neither counts" "0 verified, 2 not" stele verify "$W/a4.tlog-proof" "$W/b4.tlog-proof"
+# The second of three files is long: on two processors one thread has it, and another those before and after it.
+user in_order
+for _ in $(seq 200); do cat "$W/three.tlog-proof"; done >"$W/some.tlog-proof"
+for _ in $(seq 1000); do cat "$W/a4.tlog-proof"; done >"$W/long.tlog-proof"
+refuses "many threads: none of what forked counts" "0 verified, 1201 not" \
+    stele verify "$W/some.tlog-proof" "$W/long.tlog-proof" "$W/b4.tlog-proof"
+same "what is remembered was seen first in the order of the files" 3 "$(head_size)"
+accepts "there is the evidence" stele verify-evidence "$evidence"
+same "of which the first head is the earlier file's" "$(root a4)" "$(sed -n 's/^  first head: 4 entries, root //p' "$W/out")"
 user control
 accepts "the control: an honest log's proofs of two sizes" stele verify "$W/a4.tlog-proof" "$W/a305.tlog-proof"
 
@@ -269,8 +278,9 @@ branch a
 user year
 smallest_loose() { sed -n '/^$/,$p' "$memory" | grep -A 1 -x "$origin" | sed -n 5p; }
 for n in $(seq 1000 1065); do soon 200 bundle "year-$n" "$n" 1; done >"$W/out"
+# The first file's is the head that the others are loose beside, and stays.
 accepts "proofs under 66 heads" stele verify "$W"/year-*.tlog-proof
-same "of which the largest stay" "64 8" "$(loose) $(smallest_loose)"
+same "of which the first and the largest others stay" "6 64 8" "$(head_size) $(loose) $(smallest_loose)"
 before=$(stat -c '%i %z' "$memory")
 accepts "smaller ones verify" stele verify "$W/a5.tlog-proof" "$W/year-1001.tlog-proof"
 same "and nothing is written: they would not stay" "$before 8" "$(stat -c '%i %z' "$memory") $(smallest_loose)"
