@@ -29,7 +29,7 @@ bundle() {
     post "$W/load"
     awk '/^c2sp.org\/tlog-proof@v1$/ { text = "" } { text = text $0 "\n" } END { printf "%s", text }' "$W/body" >"$W/$1.tlog-proof"
 }
-proof() { status "$1 is logged" 200 "$(bundle "$@")"; }
+proof() { status "$1 is logged" 200 "$(soon 200 bundle "$@")"; }
 root() { sed -n '/^$/,$p' "$W/$1.tlog-proof" | sed -n 4p; }
 # narinfo N: what a cache says of the path of attestation N, in $W/cache.
 narinfo() {
