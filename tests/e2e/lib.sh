@@ -112,6 +112,13 @@ END
     return 1
 }
 
+# accesses NAME REGEX: how many lines of that nginx's access log match. It writes a line when the answer is out, which whoever waits
+# for the answer may come before; but its one process has written those of all answers that are out before it takes another request.
+accesses() {
+    curl -s -o /dev/null "$(url "$1")/"
+    grep -c -e "$2" "$W/nginx-$1/access.log"
+}
+
 # static_server NAME FOLDER: nginx over a folder; FILE.gz for FILE, where gzip is asked for.
 static_server() { nginx_server "$1" "root $2; gzip_static on;"; }
 

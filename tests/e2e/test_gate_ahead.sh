@@ -25,8 +25,8 @@ narinfos() {
 # nar PATH: where the gate has its NAR.
 nar() { sed -n 's|^URL: |/|p' "$W/$(part "$1").narinfo"; }
 # asked: how many NARs the upstream was asked for; asked_for PATH: how often for this one's.
-asked() { grep -c 'GET /nar/' "$W/nginx-cache/access.log"; }
-asked_for() { grep -c "GET /$(sed -n 's/^URL: //p' "$W/cache/$(part "$1").narinfo")" "$W/nginx-cache/access.log"; }
+asked() { accesses cache 'GET /nar/'; }
+asked_for() { accesses cache "GET /$(sed -n 's/^URL: //p' "$W/cache/$(part "$1").narinfo")"; }
 # whole PATH: its NAR comes, with its bytes.
 whole() { [ "$(get "$(nar "$1")")" = 200 ] && nix-store --dump "$1" | cmp - "$W/body"; }
 

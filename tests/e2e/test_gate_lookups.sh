@@ -37,7 +37,7 @@ proxy plain
 new_gate "policy plain-policy"
 narinfo "the gate lets the application in" 200 "$app"
 narinfo "and what it refers to" 200 "$tool"
-asked() { grep -c 'POST /outputs' "$W/nginx-plain/access.log"; }
+asked() { accesses plain 'POST /outputs'; }
 same "for which the log was asked in one request, ahead of the question" 1 "$(asked)"
 narinfo "the library as well" 200 "$library"
 same "at which the log is asked for what that refers to, though Nix did not yet" 2 "$(soon 2 asked)"
@@ -45,7 +45,7 @@ narinfo "and Nix's question" 200 "$base"
 same "asks the log no more" 2 "$(asked)"
 
 echo "# sidecars"
-sidecars() { grep -c 'tlog-proof' "$W/nginx-cache/access.log"; }
+sidecars() { accesses cache 'tlog-proof'; }
 new_gate "policy plain-policy"
 before=$(sidecars)
 narinfo "what 40 others are tied together by gets in" 200 "$many"
@@ -70,10 +70,10 @@ for hash_part in $(echo "$parts" | head -n 9); do
     get "/$hash_part.narinfo"
 done >"$W/out"
 rm "$W/moody"
-missed() { grep -c 'tlog-proof.* 404 ' "$W/nginx-moody/access.log"; }
+missed() { accesses moody 'tlog-proof.* 404 '; }
 before=$(missed)
 is "has not shown that it has none" 200 "/$(echo "$parts" | tail -n 1).narinfo"
-same "it is asked for one" "$((before + 1))" "$(soon $((before + 1)) missed)"
+same "it is asked for one" "$((before + 1))" "$(missed)"
 
 echo "# what the inputs of a path are known to be"
 trust_builder "inputs attested"
