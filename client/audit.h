@@ -38,6 +38,7 @@ struct audit_item {
     enum audit_class class;
     enum trust_verdict verdict;
     bool wants_look_up; /* refused for want of a log's answer alone */
+    bool missed;        /* a log does not give all that named builders attested of it */
     struct why why;
     bool built; /* these bytes, by this machine: the database says so, or what was noted of its builds (client/built.h) */
     bool altered, contested, contradicted, lost, own; /* own: the alarm, with `why_own` */

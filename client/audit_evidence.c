@@ -11,6 +11,7 @@ struct taking {
     struct audit *audit;
     struct audit_batch *batch;
     struct prover *prover;
+    const struct policy_log *log; /* that is asked */
 };
 
 static const char own_store[] = "own store";
@@ -125,6 +126,15 @@ static enum err take_answer(void *ctx, struct span hash_parts, struct span bundl
     return prove(ctx, "log", bundles, why);
 }
 
+static void take_missed(void *ctx, struct span hash_part, const struct why *why)
+{
+    struct taking *taking = ctx;
+    troubles_note(&taking->audit->troubles, "log ", taking->log->key.name, why);
+    for (size_t i = 0; i < taking->batch->n; i++)
+        if (span_eq(taking->batch->items[i].path.path.path.hash_part, hash_part))
+            taking->batch->items[i].missed = true;
+}
+
 /* Proofs at hand: each file by itself, so that one that is torn, or a cache's rubbish, takes no other's with it. */
 static enum err near_proofs(struct taking *taking, struct why *why)
 {
@@ -156,7 +166,7 @@ static enum err ask_logs(struct taking *taking, bool *looked_up, struct why *why
 {
     struct audit *audit = taking->audit;
     struct local *local = &audit->local;
-    struct proofs_taker taker = { take_answer, taking };
+    struct proofs_taker taker = { take_answer, take_missed, taking };
     struct buf parts = BUF_EMPTY, builders = BUF_EMPTY;
     size_t answered = 0;
     for (size_t i = 0; i < taking->batch->n; i++) {
@@ -171,6 +181,7 @@ static enum err ask_logs(struct taking *taking, bool *looked_up, struct why *why
         struct span url;
         if (!proofs_log_url(&local->config, &local->policy, i, &url))
             continue;
+        taking->log = &local->policy.logs[i];
         if (look_up_many(local->client, &local->config, &local->policy, i, &asked, &taker, &trouble) == OK)
             answered++;
         else
@@ -232,8 +243,9 @@ enum err audit_gather(struct audit *audit, struct audit_batch *batch, struct why
     if (err == OK)
         drop_forked(&taking);
     prover_free(taking.prover);
-    audit->not_asked += looked_up ? 0 : batch->n;
-    for (size_t i = 0; i < batch->n; i++)
-        batch->items[i].path.path.looked_up = looked_up;
+    for (size_t i = 0; i < batch->n; i++) {
+        batch->items[i].path.path.looked_up = looked_up && !batch->items[i].missed;
+        audit->not_asked += !batch->items[i].path.path.looked_up;
+    }
     return err == OK ? buf_done(&audit->troubles, why) : err;
 }

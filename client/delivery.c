@@ -211,7 +211,7 @@ static enum err collect(struct worker *worker, size_t log, struct letter **lette
         .letters = letters,
         .n = n,
     };
-    const struct proofs_taker taker = { take_looked_up, &collecting };
+    const struct proofs_taker taker = { take_looked_up, NULL, &collecting };
     buf_clear(&worker->body);
     for (size_t i = 0; i < n; i++)
         buf_fmt(&worker->body, "%.*s\n", HASH_PART_LEN, (const char *)letters[i]->parts[0]);

@@ -18,7 +18,7 @@ enum {
     KNOWN_MAX = 65536,           /* answers remembered, */
     KNOWN_BYTES_MAX = 128 << 20, /* and their proofs */
     FOUND_MS = 60 * 1000,        /* for so long; */
-    NOTHING_MS = 5 * 1000,       /* a path that is about to be logged should not wait */
+    NOTHING_MS = 5 * 1000,       /* a path that is about to be logged should not wait, nor one whose answer was not whole */
     DOWN_MS = 10 * 1000,         /* a log that gave no answer is left alone */
     PATIENCE_MS = 250,           /* for an answer that may not be needed, */
     WAIT_S = 120,                /* and for one that is: it may be one of 10,000 that come in as many parts */
@@ -33,10 +33,11 @@ struct answer {
     struct answer *next_wanted; /* of a WANTED one */
     char hash_part[HASH_PART_LEN];
     enum state state;
-    uint64_t until_ms; /* an ANSWERED one is good for so long; whoever can do without waits for another no longer */
-    unsigned awaited;  /* by so many: then it is not dropped */
-    struct buf bundles;
-    struct buf hashes; /* of those in it, while it is ASKED for */
+    uint64_t until_ms;  /* an ANSWERED one is good for so long; whoever can do without waits for another no longer */
+    unsigned awaited;   /* by so many: then it is not dropped */
+    bool missed;        /* the log does not give all of it */
+    struct buf bundles; /* or, where it was missed, why */
+    struct buf hashes;  /* of those in it, while it is ASKED for */
 };
 
 /* One log's answers, and the thread that asks it. */
@@ -118,6 +119,7 @@ static struct answer *want(struct desk *desk, struct span hash_part)
     desk->bytes -= answer->bundles.len;
     buf_clear(&answer->bundles);
     answer->state = WANTED;
+    answer->missed = false;
     answer->until_ms = clock_monotonic_ms() + PATIENCE_MS;
     answer->next_wanted = NULL;
     *desk->wanted_end = answer;
@@ -214,6 +216,24 @@ static enum err take(void *ctx, struct span hash_parts, struct span bundles, str
     return err;
 }
 
+/* No answer of this path's; those of the others count. */
+static void miss(void *ctx, struct span hash_part, const struct why *why)
+{
+    struct desk *desk = ctx;
+    report_why(REPORT_WARN, "log-incomplete", why);
+    pthread_mutex_lock(&desk->lock);
+    struct answer *answer = *find(desk, hash_part);
+    if (answer != NULL && answer->state == ASKED) {
+        desk->bytes -= answer->bundles.len;
+        buf_clear(&answer->bundles);
+        buf_str(&answer->bundles, why->text);
+        desk->bytes += answer->bundles.len;
+        answer->missed = true;
+        end_answer(answer, clock_monotonic_ms() + NOTHING_MS);
+    }
+    pthread_mutex_unlock(&desk->lock);
+}
+
 /* What is wanted, as lines, the oldest first. Where memory is short the rest is wanted still. */
 static void take_wanted(struct desk *desk, struct buf *out)
 {
@@ -259,7 +279,7 @@ static void fall_silent(struct desk *desk, const struct why *why)
 static void ask(struct desk *desk)
 {
     struct gate_lookups *lookups = desk->lookups;
-    struct proofs_taker taker = { take, desk };
+    struct proofs_taker taker = { take, miss, desk };
     struct buf lines = BUF_EMPTY;
     struct why why = { "out of memory" };
     take_wanted(desk, &lines);
@@ -352,6 +372,14 @@ void gate_lookups_free(struct gate_lookups *lookups)
     free(lookups);
 }
 
+/* What was missed may hold up the others again: only whoever waits for it asks for it anew. */
+static void want_ahead(struct desk *desk, struct span hash_part)
+{
+    const struct answer *answer = *find(desk, hash_part);
+    if (answer == NULL || !answer->missed)
+        want(desk, hash_part);
+}
+
 void gate_lookups_want(struct gate_lookups *lookups, const struct span *hash_parts, size_t n)
 {
     for (size_t i = 0; i < lookups->n; i++) {
@@ -361,7 +389,7 @@ void gate_lookups_want(struct gate_lookups *lookups, const struct span *hash_par
             continue;
         pthread_mutex_lock(&desk->lock);
         for (size_t part = 0; part < n && desk->known_n < KNOWN_MAX && clock_monotonic_ms() >= desk->down_until_ms; part++)
-            want(desk, hash_parts[part]);
+            want_ahead(desk, hash_parts[part]);
         pthread_mutex_unlock(&desk->lock);
     }
 }
@@ -381,6 +409,8 @@ static enum err await(struct desk *desk, struct span hash_part, struct buf *bund
         if (!in_time && !is_good(answer))
             return fail(why, ERR_ENV, "the log takes more than %d s to answer", WAIT_S);
     }
+    if (answer->missed)
+        return fail(why, ERR_ENV, "%.*s", SPAN_FMT(span_buf(&answer->bundles)));
     buf_span(bundles, span_buf(&answer->bundles));
     return buf_done(bundles, why);
 }
@@ -396,7 +426,7 @@ static enum err recall(struct desk *desk, struct span hash_part, struct buf *bun
     while (answer->state != ANSWERED && cond_wait_until(&desk->changed, &desk->lock, until_ms))
         continue;
     answer->awaited--;
-    if (is_good(answer))
+    if (is_good(answer) && !answer->missed)
         buf_span(bundles, span_buf(&answer->bundles));
     return buf_done(bundles, why);
 }

@@ -16,12 +16,12 @@ enum err gate_lookups_new(struct gate_lookups **out, const struct client_config 
                           const atomic_bool *stopping, struct why *why);
 void gate_lookups_free(struct gate_lookups *lookups);
 
-/* The policy's logs are asked for these hash parts soon, in this order, but for what they were asked for lately. Waits for nothing.
- * Safe from several threads, as is what follows. */
+/* The policy's logs are asked for these hash parts soon, in this order, but for what they were asked for lately, and what they did
+ * not give all of. Waits for nothing. Safe from several threads, as is what follows. */
 void gate_lookups_want(struct gate_lookups *lookups, const struct span *hash_parts, size_t n);
 /* Appends what log number `log` of the policy, which has a URL, answers for `hash_part`: maybe nothing. Waits for it; ERR_ENV where
- * the log gives no answer. Where `anew` is false, that is what it was asked for already, lately, and answers within a moment: else
- * nothing. */
+ * the log gives no answer, or not all of it. Where `anew` is false, that is what it was asked for already, lately, and answers
+ * within a moment: else nothing. */
 enum err gate_lookups_ask(struct gate_lookups *lookups, size_t log, struct span hash_part, bool anew, struct buf *bundles,
                           struct why *why);
 

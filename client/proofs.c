@@ -158,12 +158,18 @@ void proofs_builders(struct buf *out, const struct trust *trust)
     buf_free(&text);
 }
 
+/* Of a line "HASHPART REASON". */
+static enum err take_reason(struct span line, struct why *why)
+{
+    return fail(why, ERR_ENV, "%.*s", SPAN_FMT(span_cut(line, HASH_PART_LEN + 1, line.len - HASH_PART_LEN - 1)));
+}
+
 enum err proofs_log(struct http_client *client, const struct client_config *config, const struct policy *policy, size_t log,
                     struct span hash_part, struct span builders, struct buf *bundles, struct why *why)
 {
-    struct buf url = BUF_EMPTY, line = BUF_EMPTY;
+    struct buf url = BUF_EMPTY, line = BUF_EMPTY, missing = BUF_EMPTY;
     struct http_response response = { 0 };
-    struct span base;
+    struct span base, rest, missed;
     if (!proofs_log_url(config, policy, log, &base))
         return OK;
     buf_fmt(&line, "%.*s\n", SPAN_FMT(hash_part));
@@ -175,12 +181,16 @@ enum err proofs_log(struct http_client *client, const struct client_config *conf
     if (err == OK && response.status != 200 && response.status != 404)
         err = fail(why, ERR_ENV, "%s answered with status %u", (const char *)url.data, response.status);
     if (err == OK && response.status == 200) {
-        err = proofs_rest(client, base, builders, span_buf(&line), &response.body, why);
+        err = proofs_rest(client, base, builders, span_buf(&line), &response.body, &missing, why);
         buf_span(bundles, span_buf(&response.body));
     }
+    rest = span_buf(&missing);
+    if (err == OK && span_line(&rest, &missed))
+        err = take_reason(missed, why);
     http_response_free(&response);
     buf_free(&url);
     buf_free(&line);
+    buf_free(&missing);
     return err == OK ? buf_done(bundles, why) : err;
 }
 
@@ -202,8 +212,42 @@ struct many {
     const struct proofs_asked *asked;
     struct span rest; /* the hash parts that no answer was for yet */
     struct buf url, body;
+    struct buf missing; /* of this answer: lines "HASHPART REASON" */
     struct http_response response;
+    struct why missed; /* the first reason that `missed` was not told; empty: none */
 };
+
+static void tell_missing(struct many *many, const struct proofs_taker *taker)
+{
+    struct span rest = span_buf(&many->missing), line;
+    bool anybody = span_eq(many->asked->builders, PROOFS_OF_ANYBODY);
+    while (span_line(&rest, &line)) {
+        struct why why;
+        take_reason(line, &why);
+        if (anybody)
+            fprintf(stderr, "%s\n", why.text);
+        else if (taker->missed != NULL)
+            taker->missed(taker->ctx, span_cut(line, 0, HASH_PART_LEN), &why);
+        else if (many->missed.text[0] == '\0')
+            many->missed = why;
+    }
+}
+
+/* `answered`, but for those of which something is missing. */
+static enum err take_answer(struct many *many, const struct proofs_taker *taker, struct span answered, struct why *why)
+{
+    struct buf whole = BUF_EMPTY;
+    struct span rest = answered, line;
+    bool part_missing = many->missing.len > 0 && !span_eq(many->asked->builders, PROOFS_OF_ANYBODY);
+    while (part_missing && span_line(&rest, &line))
+        if (!proofs_missing(span_buf(&many->missing), line))
+            buf_fmt(&whole, "%.*s\n", SPAN_FMT(line));
+    enum err err = buf_done(&whole, why);
+    if (err == OK && (!part_missing || whole.len > 0))
+        err = taker->take(taker->ctx, part_missing ? span_buf(&whole) : answered, span_buf(&many->response.body), why);
+    buf_free(&whole);
+    return err;
+}
 
 /* What is answered for is taken off `rest`. */
 static enum err ask_many(struct many *many, const struct proofs_taker *taker, struct why *why)
@@ -226,15 +270,15 @@ static enum err ask_many(struct many *many, const struct proofs_taker *taker, st
         return fail(why, ERR_ENV, "%s answered with status %u", url, response->status);
     else if (response->answered == 0 || !take_lines(&many->rest, response->answered, &answered))
         return fail(why, ERR_ENV, "%s does not say how much it answered (Stele-Answered)", url);
+    buf_clear(&many->missing);
     if (response->status == 404)
         buf_clear(&response->body);
     else
-        err = proofs_rest(many->client, many->base, many->asked->builders, answered, &response->body, why);
-    if (err == ERR_ENV && span_eq(many->asked->builders, PROOFS_OF_ANYBODY)) {
-        fprintf(stderr, "%s\n", why->text);
-        err = OK;
-    }
-    return err == OK ? taker->take(taker->ctx, answered, span_buf(&response->body), why) : err;
+        err = proofs_rest(many->client, many->base, many->asked->builders, answered, &response->body, &many->missing, why);
+    if (err != OK)
+        return err;
+    tell_missing(many, taker);
+    return take_answer(many, taker, answered, why);
 }
 
 enum err proofs_log_many(struct http_client *client, const struct client_config *config, const struct policy *policy, size_t log,
@@ -248,7 +292,10 @@ enum err proofs_log_many(struct http_client *client, const struct client_config 
     enum err err = buf_done(&many.url, why);
     while (err == OK && many.rest.len > 0)
         err = ask_many(&many, taker, why);
+    if (err == OK && many.missed.text[0] != '\0')
+        err = fail(why, ERR_ENV, "%s", many.missed.text);
     http_response_free(&many.response);
+    buf_free(&many.missing);
     buf_free(&many.body);
     buf_free(&many.url);
     return err;

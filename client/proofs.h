@@ -35,9 +35,10 @@ void proofs_builders(struct buf *out, const struct trust *trust);
 enum err proofs_log(struct http_client *client, const struct client_config *config, const struct policy *policy, size_t log,
                     struct span hash_part, struct span builders, struct buf *bundles, struct why *why);
 /* Many at once: POST /outputs to that log, as often as its answers are cut (spec/log.md). `take` gets each answer's bundles, maybe
- * none, and the hash parts that it answers for; an error of it ends all. ERR_ENV too where the log gives no answer, or not all that
- * is wanted of `builders`; of anybody what is missing is told on stderr: no one of them shall keep the others' from who asks.
- * Nothing is asked where it has no URL: then `take` is not called. */
+ * none, and the hash parts that it answers for; an error of it ends all. ERR_ENV too where the log gives no answer. A hash part of
+ * which it does not give all that is wanted of `builders` is not among those, and takes no other with it: `missed` is told of it
+ * and why; where that is NULL, it is an ERR_ENV in the end. Of anybody what is missing is told on stderr: no one of them shall
+ * keep the others' from who asks. Nothing is asked where it has no URL: then `take` is not called. */
 struct proofs_asked {
     struct span hash_parts; /* lines, at most 10,000 */
     struct span builders;   /* lines of whom all is wanted, as above; may be empty, or PROOFS_OF_ANYBODY (client/proofs_rest.h) */
@@ -45,6 +46,7 @@ struct proofs_asked {
 };
 struct proofs_taker {
     enum err (*take)(void *ctx, struct span hash_parts, struct span bundles, struct why *why);
+    void (*missed)(void *ctx, struct span hash_part, const struct why *why);
     void *ctx;
 };
 enum err proofs_log_many(struct http_client *client, const struct client_config *config, const struct policy *policy, size_t log,

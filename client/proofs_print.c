@@ -29,7 +29,7 @@ static enum err print_proofs(struct stapler *stapler, const char *text, size_t *
     struct buf own = BUF_EMPTY, merged = BUF_EMPTY, line = BUF_EMPTY;
     struct printing printing = { .policy = &stapler->policy };
     bool proves = false;
-    const struct proofs_taker taker = { take_to_print, &printing };
+    const struct proofs_taker taker = { take_to_print, NULL, &printing };
     enum err err = storepath_parse(&path, span_str(text), why);
     if (err == OK)
         err = proofs_own(&stapler->config, path.hash_part, &own, why);

@@ -90,27 +90,44 @@ static void take_subjects(struct scan *scan, const struct statement *statement, 
     }
 }
 
+/* A proof and what it holds. */
+struct parsed {
+    struct buf entry, payload;
+    struct proof proof;
+    struct envelope envelope;
+    struct statement statement;
+};
+
 /* What is malformed is for whoever verifies it. */
+static bool parse(struct parsed *out, struct span text)
+{
+    *out = (struct parsed){ 0 };
+    return proof_next(&out->proof, &text, NULL) == OK && proof_extra(&out->proof, &out->entry) &&
+           envelope_parse(&out->envelope, span_buf(&out->entry), &out->payload, NULL) == OK &&
+           statement_parse(&out->statement, out->envelope.payload, NULL) == OK;
+}
+
+static void parsed_free(struct parsed *parsed)
+{
+    statement_free(&parsed->statement);
+    buf_free(&parsed->entry);
+    buf_free(&parsed->payload);
+}
+
 static void take_proof(struct scan *scan, struct span text)
 {
-    struct buf entry = BUF_EMPTY, payload = BUF_EMPTY, key = BUF_EMPTY;
-    struct envelope envelope;
-    struct proof proof;
-    struct statement statement = { 0 };
-    if (proof_next(&proof, &text, NULL) == OK && proof_extra(&proof, &entry) &&
-        envelope_parse(&envelope, span_buf(&entry), &payload, NULL) == OK &&
-        statement_parse(&statement, envelope.payload, NULL) == OK) {
-        vkey_render(&key, &envelope.key);
+    struct buf key = BUF_EMPTY;
+    struct parsed parsed;
+    if (parse(&parsed, text)) {
+        vkey_render(&key, &parsed.envelope.key);
         struct hash builder = sha256_of(span_buf(&key));
-        bool same_builder = hash_eq(&builder, &scan->builder) && proof.index > scan->index;
+        bool same_builder = hash_eq(&builder, &scan->builder) && parsed.proof.index > scan->index;
         scan->builder = builder;
-        scan->index = proof.index;
-        take_subjects(scan, &statement, same_builder);
-        statement_free(&statement);
+        scan->index = parsed.proof.index;
+        take_subjects(scan, &parsed.statement, same_builder);
     }
-    scan->full->failed |= entry.failed || payload.failed || key.failed;
-    buf_free(&entry);
-    buf_free(&payload);
+    scan->full->failed |= parsed.entry.failed || parsed.payload.failed || key.failed;
+    parsed_free(&parsed);
     buf_free(&key);
 }
 
@@ -179,17 +196,27 @@ static enum err ask_page(struct http_client *client, const char *url, struct buf
     return err == OK ? buf_done(answer, why) : err;
 }
 
-/* All that one builder attested of one path: `line` is "HASHPART HEX". */
-static enum err ask_all(struct http_client *client, struct span base, struct span line, uint64_t until_ms, struct buf *answer,
-                        struct why *why)
+/* What is too much, or too late, is not asked for. */
+static enum err within_limits(struct span base, struct span part, size_t all, const struct buf *answer, uint64_t until_ms,
+                              struct why *why)
 {
-    struct span part = { 0 }, hex = { 0 };
+    if (all > ATTESTATIONS_MAX || answer->len > ANSWER_BYTES_MAX)
+        return fail(why, ERR_ENV, "not complete: more than %d attestations of %.*s by one builder, or %d bytes of one answer",
+                    ATTESTATIONS_MAX, SPAN_FMT(part), ANSWER_BYTES_MAX);
+    if (clock_monotonic_ms() > until_ms)
+        return fail(why, ERR_ENV, "not complete: %.*s takes more than %d s to give all attestations of %.*s", SPAN_FMT(base),
+                    PATIENCE_MS / 1000, SPAN_FMT(part));
+    return OK;
+}
+
+/* All that one builder attested of one path. */
+static enum err ask_all(struct http_client *client, struct span base, struct span part, struct span hex, uint64_t until_ms,
+                        struct buf *answer, struct why *why)
+{
     struct buf url = BUF_EMPTY;
     size_t all = 0, n = OUTPUT_ATTESTATIONS_MAX;
     uint64_t last = 0;
-    enum err err = OK;
-    span_word(&line, &part);
-    span_word(&line, &hex);
+    enum err err = within_limits(base, part, all, answer, until_ms, why);
     while (err == OK && n >= OUTPUT_ATTESTATIONS_MAX) {
         uint64_t before = last;
         buf_clear(&url);
@@ -203,29 +230,88 @@ static enum err ask_all(struct http_client *client, struct span base, struct spa
         if (err == OK && all > 0 && n > 0 && last <= before)
             err = fail(why, ERR_ENV, "%s gave what was not asked for", (const char *)url.data);
         all += n;
-        if (err == OK && (all > ATTESTATIONS_MAX || answer->len > ANSWER_BYTES_MAX))
-            err = fail(why, ERR_ENV, "not complete: more than %d attestations of %.*s by one builder, or %d bytes of one answer",
-                       ATTESTATIONS_MAX, SPAN_FMT(part), ANSWER_BYTES_MAX);
-        if (err == OK && n > 0 && clock_monotonic_ms() > until_ms)
-            err = fail(why, ERR_ENV, "not complete: %.*s takes more than %d s to give all attestations of %.*s", SPAN_FMT(base),
-                       PATIENCE_MS / 1000, SPAN_FMT(part));
+        if (err == OK && n > 0)
+            err = within_limits(base, part, all, answer, until_ms, why);
     }
     buf_free(&url);
     return err;
 }
 
+bool proofs_missing(struct span missing, struct span hash_part)
+{
+    struct span line;
+    while (span_line(&missing, &line))
+        if (span_eq(span_cut(line, 0, hash_part.len), hash_part))
+            return true;
+    return false;
+}
+
+/* Would the log have given this proof, had it not been asked for what is missing? */
+static bool belongs(struct span text, struct span hash_parts, struct span missing)
+{
+    struct parsed parsed;
+    struct storepath path;
+    bool malformed = !parse(&parsed, text), names_missing = false, names_other = false;
+    for (size_t i = 0; i < parsed.statement.subjects_n && !names_other; i++) {
+        if (storepath_parse(&path, parsed.statement.subjects[i].path, NULL) != OK)
+            continue;
+        bool is_missing = proofs_missing(missing, path.hash_part);
+        names_missing |= is_missing;
+        names_other = !is_missing && has_line(hash_parts, path.hash_part);
+    }
+    parsed_free(&parsed);
+    return malformed || !names_missing || names_other;
+}
+
+static void leave_out(struct buf *answer, struct span hash_parts, struct span missing)
+{
+    struct buf kept = BUF_EMPTY;
+    struct proof_outline outline;
+    struct span rest = span_buf(answer);
+    while (rest.len > 0 && proof_outline_next(&outline, &rest))
+        if (belongs(outline.text, hash_parts, missing))
+            buf_span(&kept, outline.text);
+    buf_span(&kept, rest);
+    kept.failed |= answer->failed;
+    buf_free(answer);
+    *answer = kept;
+}
+
+/* `full` are lines "HASHPART HEX". */
+static void ask_for_full(struct http_client *client, struct span base, struct span full, bool anybody, struct buf *answer,
+                         struct buf *missing)
+{
+    struct span line, part = { 0 }, hex = { 0 };
+    uint64_t until_ms = clock_monotonic_ms() + PATIENCE_MS;
+    while (span_line(&full, &line)) {
+        struct why why;
+        size_t before = answer->len;
+        span_word(&line, &part);
+        span_word(&line, &hex);
+        if ((!anybody && proofs_missing(span_buf(missing), part)) ||
+            ask_all(client, base, part, hex, until_ms, answer, &why) == OK)
+            continue;
+        buf_fmt(missing, "%.*s %s\n", SPAN_FMT(part), why.text);
+        if (!anybody)
+            answer->len = before; /* room for the others */
+    }
+}
+
 enum err proofs_rest(struct http_client *client, struct span base, struct span builders, struct span hash_parts, struct buf *answer,
-                     struct why *why)
+                     struct buf *missing, struct why *why)
 {
     struct buf full = BUF_EMPTY;
     struct scan scan = { .builders = builders, .parts = hash_parts, .full = &full };
-    struct span rest, line;
-    uint64_t until_ms = clock_monotonic_ms() + PATIENCE_MS;
+    bool anybody = span_eq(builders, PROOFS_OF_ANYBODY);
     if (builders.len > 0)
         find_full(&scan, span_buf(answer));
     enum err err = buf_done(&full, why);
-    for (rest = span_buf(&full); err == OK && span_line(&rest, &line);)
-        err = ask_all(client, base, line, until_ms, answer, why);
+    if (err == OK)
+        ask_for_full(client, base, span_buf(&full), anybody, answer, missing);
+    if (missing->len > 0 && !anybody)
+        leave_out(answer, hash_parts, span_buf(missing));
     buf_free(&full);
-    return err;
+    if (err == OK)
+        err = buf_done(missing, why);
+    return err == OK ? buf_done(answer, why) : err;
 }

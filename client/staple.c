@@ -36,6 +36,7 @@ struct staple {
     bool all;                       /* the logs are asked for what has proofs already, too */
     size_t asked, written, without; /* hash parts looked up, sidecars written, paths without a proof that verifies */
     size_t silent;                  /* logs that gave no answer, or not all of it */
+    bool missed;                    /* this one gave not all of it */
     bool failed;                    /* not the log: what it answered could not be put */
 };
 
@@ -220,6 +221,17 @@ static enum err from_log(void *ctx, struct span hash_parts, struct span bundles,
     return err;
 }
 
+/* What stands beside that path stays as it is, but for the own store's proofs. */
+static void not_whole(void *ctx, struct span hash_part, const struct why *why)
+{
+    struct staple *staple = ctx;
+    (void)hash_part;
+    cli_progress_end();
+    fprintf(stderr, "%s\n", why->text);
+    staple->asked++;
+    staple->missed = true;
+}
+
 /* At most so many lines off `rest`. */
 static struct span take_some(struct span *rest, size_t n)
 {
@@ -231,10 +243,11 @@ static struct span take_some(struct span *rest, size_t n)
 
 static enum err ask_log(struct staple *staple, size_t log, struct why *why)
 {
-    const struct proofs_taker taker = { from_log, staple };
+    const struct proofs_taker taker = { from_log, not_whole, staple };
     struct span rest = span_buf(&staple->wanted);
     enum err err = OK;
     staple->asked = 0;
+    staple->missed = false;
     while (rest.len > 0 && err == OK) {
         const struct proofs_asked asked = { .hash_parts = take_some(&rest, ASKED_AT_ONCE),
                                             .builders = stapler_builders(&staple->by) };
@@ -253,8 +266,8 @@ static enum err ask_logs(struct staple *staple, struct why *why)
         if (err != OK) {
             cli_progress_end();
             fprintf(stderr, "%s\n", why->text);
-            staple->silent++;
         }
+        staple->silent += err != OK || staple->missed;
     }
     return OK;
 }
@@ -305,7 +318,7 @@ static enum err staple_cache(struct staple *staple, const struct cli_args *paths
     if (err == OK && !staple->http)
         printf(", %zu without a proof\n", staple->without);
     if (err == OK && staple->silent > 0)
-        err = fail(why, ERR_ENV, "of %zu logs %zu gave no answer", staple->by.policy.logs_n, staple->silent);
+        err = fail(why, ERR_ENV, "of %zu logs %zu gave no answer, or not all of it", staple->by.policy.logs_n, staple->silent);
     free(own);
     return err;
 }

@@ -59,7 +59,7 @@ static enum err take_strangers(void *ctx, struct span hash_parts, struct span bu
 static enum err ask_for_strangers(struct tracing *tracing, struct trail *trail, struct why *why)
 {
     struct buf parts = BUF_EMPTY;
-    struct proofs_taker taker = { take_strangers, trail };
+    struct proofs_taker taker = { take_strangers, NULL, trail };
     size_t n = 0;
     for (uint32_t i = 0; i < trail->nodes.n && n < STRANGERS_ASKED_MAX; i++) {
         const struct trail_place *place = place_at(trail, node_at(trail, i)->place);

@@ -9,6 +9,7 @@ struct fetch {
     const struct trail_sink *sink;
     struct buf *troubles;
     const char *source;
+    bool missed; /* a log does not give all of some path */
 };
 
 static enum err pass_on(void *ctx, struct span hash_parts, struct span bundles, struct why *why)
@@ -22,6 +23,15 @@ static enum err pass_on(void *ctx, struct span hash_parts, struct span bundles, 
 static void note(struct fetch *fetch, const char *source, const struct why *trouble)
 {
     troubles_note(fetch->troubles, source, span_of(NULL, 0), trouble);
+}
+
+/* The log has answered for the others, and is not left alone. */
+static void miss(void *ctx, struct span hash_part, const struct why *why)
+{
+    struct fetch *fetch = ctx;
+    (void)hash_part;
+    note(fetch, fetch->source, why);
+    fetch->missed = true;
 }
 
 static enum err from_own_store(struct fetch *fetch, struct span parts, struct why *why)
@@ -44,7 +54,7 @@ static enum err from_own_store(struct fetch *fetch, struct span parts, struct wh
 static enum err from_logs(struct fetch *fetch, struct span parts, struct why *why)
 {
     const struct trail_sources *sources = fetch->sources;
-    struct proofs_taker taker = { pass_on, fetch };
+    struct proofs_taker taker = { pass_on, miss, fetch };
     struct buf builders = BUF_EMPTY;
     size_t answered = 0;
     proofs_builders(&builders, sources->trust);
@@ -66,7 +76,7 @@ static enum err from_logs(struct fetch *fetch, struct span parts, struct why *wh
             answered++;
         buf_free(&name);
     }
-    if (answered < sources->policy->logs_n)
+    if (answered < sources->policy->logs_n || fetch->missed)
         fetch->sink->not_asked(fetch->sink->ctx);
     buf_free(&builders);
     return err;
@@ -135,7 +145,7 @@ static enum err fetch_info(struct fetch *fetch, struct span part, struct why *wh
 enum err trail_fetch(const struct trail_sources *sources, const struct trail_wants *wants, const struct trail_sink *sink,
                      struct buf *troubles, struct why *why)
 {
-    struct fetch fetch = { sources, sink, troubles, "" };
+    struct fetch fetch = { .sources = sources, .sink = sink, .troubles = troubles, .source = "" };
     struct span rest, line;
     enum err err = OK;
     if (wants->outputs.len > 0) {

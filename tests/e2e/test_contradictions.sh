@@ -10,12 +10,13 @@ let build = import ./build.nix; in rec {
   tool = build "tool" { } "echo tool > $out";
   app = build "app" { inherit tool; } "echo app > $out; read line < $tool";
   late = build "late" { } "echo late > $out";
+  user = build "user" { inherit tool; } "echo $tool > $out";
 }
 END
-app=$(build "$W/builds.nix" app) tool=$(build "$W/builds.nix" tool)
+app=$(build "$W/builds.nix" app) tool=$(build "$W/builds.nix" tool) user=$(build "$W/builds.nix" user)
 accepts "what ci built is delivered" stele deliver --once
 late=$(build "$W/builds.nix" late)
-fill cache none "$app" "$tool" "$late"
+fill cache none "$app" "$user" "$late"
 static_server cache "$W/cache" || exit 1
 builder=$(tr -d '\n' <"$W/key.pub" | sha256sum | cut -d' ' -f1)
 
@@ -104,6 +105,35 @@ new_gate "policy log-policy"
 accepts "so that the gate lets in without the log what the seventeenth agrees with" gets 8 "$late"
 serve_network || exit 1
 rm -f "$W/cache/$(part "$late").tlog-proof"
+
+echo "# a log that does not give all of it"
+rm "$W"/cache/*.tlog-proof
+nginx_server pages "location / { proxy_pass $(url log); } location /output/ { return 503; }" || exit 1
+sed "s|$(url log)|$(url pages)|" "$W/log-policy" >"$W/pages-policy"
+new_gate "policy pages-policy"
+is "has not answered for that path" 404 "/$(part "$tool").narinfo"
+says "as the gate says" "log-incomplete .*/output/$(part "$tool")\?builder=$builder answered with status 503" "$W/run/gate.err"
+says "to who reads the refusals as well" "log log.example/stele: .*answered with status 503" "$W/gate-$gates/refusals"
+is "but for another one" 200 "/$(part "$app").narinfo"
+new_gate "policy pages-policy"
+is "and for one that refers to it, which is asked for together with it" 200 "/$(part "$user").narinfo"
+is "again it is kept out" 404 "/$(part "$tool").narinfo"
+accepts "the log is not taken for down" sh -c "! grep log-down $W/run/gate.err"
+trust_builder "divergence refuse"
+accepts "audit judges the others" by_hand stele audit "$app" "$user" "$tool"
+says "by what the log says" "^attested .*$user" "$W/out"
+says "not this one" "^built-here .*$tool" "$W/out"
+says "of which alone it has no answer" "not every source could be asked \(for 1 paths not every log\)" "$W/out"
+says "and it says why" "log log.example/stele: .*answered with status 503" "$W/out"
+cp "$W/state/proofs/$(part "$tool").tlog-proof" "$W/gate-$gates/proofs/"
+refuses "a trail ends there, whatever else is known" "at .*-tool, .*not every log answered" by_hand stele trace "$user"
+trust_builder
+printf 'policy pages-policy\ntrust trust\nstate stapler-pages\n' >"$W/stapler-pages.conf"
+refuses "staple says it, too" "of 1 logs 1 gave no answer, or not all of it" \
+    stele staple --all --config "$W/stapler-pages.conf" "$W/cache"
+accepts "and staples the others" [ -e "$W/cache/$(part "$user").tlog-proof" ]
+accepts "but nothing that is not whole" [ ! -e "$W/cache/$(part "$tool").tlog-proof" ]
+rm "$W"/cache/*.tlog-proof
 
 echo "# strangers say much of it, too"
 for i in 1 2 3; do

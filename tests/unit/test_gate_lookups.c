@@ -25,7 +25,9 @@ static struct gate_lookups *lookups;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 static unsigned allowed; /* so many requests are answered; the next one waits */
-static bool cut;         /* an answer is about the first hash part, and then the log fails */
+static bool cut;         /* an answer is about the first hash part, and then the log fails, */
+static bool missing;     /* or of the first one not all can be had */
+static size_t asked_len; /* of the last question's hash parts */
 static _Atomic uint64_t jumped_ms;
 
 uint64_t clock_monotonic_us(void)
@@ -89,10 +91,17 @@ enum err look_up_many(struct http_client *client, const struct client_config *of
     while (allowed == 0)
         pthread_cond_wait(&changed, &lock);
     allowed--;
+    asked_len = asked->hash_parts.len;
     pthread_mutex_unlock(&lock);
     struct span answered = asked->hash_parts;
     if (cut)
         answered.len = HASH_PART_LEN + 1;
+    if (missing) {
+        struct why reason;
+        fail(&reason, ERR_ENV, "not complete");
+        taker->missed(taker->ctx, span_cut(answered, 0, HASH_PART_LEN), &reason);
+        answered = span_cut(answered, HASH_PART_LEN + 1, answered.len - HASH_PART_LEN - 1);
+    }
     enum err err = taker->take(taker->ctx, answered, span_str(""), why);
     return cut ? fail(why, ERR_ENV, "the log is silent") : err;
 }
@@ -163,7 +172,7 @@ static int set_up(void **state)
     (void)state;
     alarm(60); /* whoever waits for ever */
     allowed = 0;
-    cut = false;
+    cut = missing = false;
     return gate_lookups_new(&lookups, &config, &policy, &stopping, &why) == OK ? 0 : 1;
 }
 
@@ -202,6 +211,41 @@ static void test_silent(void **state)
     allow(0);
     ask(&asker, 0);
     assert_true(is_answered(&asker));
+}
+
+/* A path of which the log does not give all is not answered, and asked for anew soon; the others are, and the log is not left
+ * alone. */
+static void test_missing(void **state)
+{
+    struct asker askers[2], again;
+    char text[HASH_PART_LEN + 1], other[HASH_PART_LEN + 1];
+    struct buf bundles = BUF_EMPTY;
+    struct why why;
+    (void)state;
+    missing = true;
+    gate_lookups_want(lookups, (struct span[]){ part(0, text), part(1, other) }, 2); /* in one question */
+    ask(&askers[1], 1);
+    allow(1);
+    assert_true(is_answered(&askers[1]));
+    allow(0);
+    missing = false;
+    ask(&askers[0], 0);
+    assert_false(is_answered(&askers[0]));
+    assert_int_equal(askers[0].err, ERR_ENV);
+    assert_string_equal(askers[0].why.text, "not complete");
+    assert_int_equal(gate_lookups_ask(lookups, 0, part(0, text), false, &bundles, &why), OK);
+    assert_int_equal(bundles.len, 0);
+    ask(&again, 2);
+    assert_true(is_answered(&again)); /* the log is asked */
+    jumped_ms += 5000;
+    want(0, 1); /* not ahead of the questions */
+    ask(&again, 3);
+    assert_true(is_answered(&again));
+    assert_int_equal(asked_len, HASH_PART_LEN + 1);
+    gate_lookups_ask(lookups, 0, part(0, text), false, &bundles, &why);
+    assert_int_equal(bundles.len, 0);
+    ask(&again, 0);
+    assert_true(is_answered(&again));
 }
 
 /* Where memory was short, the next one who asks is answered. */
@@ -277,6 +321,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_slow, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_too_slow, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_no_memory, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_missing, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

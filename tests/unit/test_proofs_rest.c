@@ -7,6 +7,7 @@
 #include "client/proofs.h"
 #include "client/proofs_rest.h"
 #include "client/proofs_trim.h"
+#include "lib/dsse.h"
 #include "lib/proof.h"
 #include "lib/storepath.h"
 #include "lib/sys/frame.h"
@@ -14,11 +15,11 @@
 #include "tests/memory_log.h"
 #include "tests/must.h"
 
-/* The log: of path 0 forty attestations by the builder and twenty by the stranger, of path 1 ten by the builder. */
-enum { OURS = 40, THEIRS = 20, OTHERS = 10, ALL = OURS + THEIRS + OTHERS };
+/* The log: of path 0 forty attestations by the builder and twenty by the stranger, of path 1 ten by the builder; one of both. */
+enum { OURS = 40, THEIRS = 20, OTHERS = 10, ALL = OURS + THEIRS + OTHERS, OF_BOTH = ALL };
 
 static struct secret_key *builder, *stranger;
-static struct buf entries[ALL], bundles[ALL], builders, everybody;
+static struct buf entries[ALL + 1], bundles[ALL + 1], builders, everybody;
 static struct memory_log published;
 static char parts[2][HASH_PART_LEN + 2];
 
@@ -26,10 +27,13 @@ static char parts[2][HASH_PART_LEN + 2];
 static enum { PAGES, ENDLESS, AGAIN, FAILS, FORBIDS, RUBBISH } mode;
 static unsigned asked;
 static char last_builder[65];
+static struct buf many; /* what it answers to POST /outputs, if that is about both */
 
 static void reply(struct http_request *request, unsigned status, struct buf *body)
 {
-    static const struct http_header headers[] = { { "Content-Type", "text/plain" }, { "Stele-Answered", "1" }, { NULL, NULL } };
+    const struct http_header headers[] = { { "Content-Type", "text/plain" },
+                                           { "Stele-Answered", many.len > 0 ? "2" : "1" },
+                                           { NULL, NULL } };
     http_reply(request, status, headers, span_buf(body));
     buf_free(body);
 }
@@ -41,6 +45,11 @@ static void handle(void *ctx, struct http_request *request)
     size_t n = 0, from = after == NULL ? 0 : strtoull(after, NULL, 10) + 1;
     (void)ctx;
     asked++;
+    if (by == NULL && many.len > 0) {
+        buf_span(&body, span_buf(&many));
+        reply(request, 200, &body);
+        return;
+    }
     if (by == NULL) { /* POST /outputs: what an answer holds of the builder, and one of the stranger's */
         for (; n < OUTPUT_ATTESTATIONS_MAX; n++)
             buf_span(&body, span_buf(&bundles[n]));
@@ -74,6 +83,25 @@ static void add_line(struct buf *out, const struct secret_key *key)
     buf_free(&text);
 }
 
+/* An attestation of both paths. */
+static void attest_both(struct buf *out)
+{
+    struct buf payload = BUF_EMPTY, pae = BUF_EMPTY;
+    struct vkey vkey = secret_key_vkey(builder);
+    struct why why;
+    uint8_t sig[64];
+    buf_str(&payload, "{\"_type\":\"https://in-toto.io/Statement/v1\",\"subject\":[{\"name\":\"");
+    test_attestation_path(&payload, 0);
+    buf_fmt(&payload, "\",\"digest\":{\"sha256\":\"%064d\"}},{\"name\":\"", 0);
+    test_attestation_path(&payload, 1);
+    buf_fmt(&payload, "\",\"digest\":{\"sha256\":\"%064d\"}}],\"predicateType\":\"x\",\"predicate\":{}}", 1);
+    dsse_pae(&pae, span_str("application/vnd.in-toto+json"), span_buf(&payload));
+    must(secret_key_sign(builder, span_buf(&pae), sig, &why), &why);
+    envelope_render(out, span_buf(&payload), &vkey, sig);
+    buf_free(&payload);
+    buf_free(&pae);
+}
+
 static int set_up(void **state)
 {
     struct why why;
@@ -85,8 +113,9 @@ static int set_up(void **state)
         must(test_attestation(&entries[i], key, i >= OURS + THEIRS, i + 1, &why), &why);
         entries[i].len--; /* the line's newline is not the entry's */
     }
-    memory_log_make(&published, entries, ALL);
-    for (size_t i = 0; i < ALL; i++)
+    attest_both(&entries[OF_BOTH]);
+    memory_log_make(&published, entries, ALL + 1);
+    for (size_t i = 0; i < ALL + 1; i++)
         memory_log_bundle(&published, i, &bundles[i]);
     for (uint64_t i = 0; i < 2; i++) {
         struct storepath path;
@@ -106,32 +135,37 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-    for (size_t i = 0; i < ALL; i++) {
+    for (size_t i = 0; i < ALL + 1; i++) {
         buf_free(&entries[i]);
         buf_free(&bundles[i]);
     }
     memory_log_free(&published);
     buf_free(&builders);
     buf_free(&everybody);
+    buf_free(&many);
     secret_key_free(builder);
     secret_key_free(stranger);
     return server_teardown(state);
 }
 
 /* `answer`, to a question about these hash parts, and all that it left out of what `by` attested; how many proofs there are
- * then. */
+ * then. ERR_ENV where something is missing. */
 static enum err rest(const char *about, struct span by, struct buf *answer, size_t *n, struct why *why)
 {
     struct http_client *client;
     struct proof_outline outline;
+    struct buf missing = BUF_EMPTY;
     asked = 0;
     last_builder[0] = '\0';
     must(http_client_new(&client, &(struct http_client_config){ 0 }, why), why);
-    enum err err = proofs_rest(client, span_str(at("")), by, span_str(about), answer, why);
+    enum err err = proofs_rest(client, span_str(at("")), by, span_str(about), answer, &missing, why);
+    if (err == OK && missing.len > 0)
+        err = fail(why, ERR_ENV, "%.*s", SPAN_FMT(span_buf(&missing)));
     struct span left = span_buf(answer);
     for (*n = 0; proof_outline_next(&outline, &left); ++*n)
         continue;
     http_client_free(client);
+    buf_free(&missing);
     return err;
 }
 
@@ -229,7 +263,7 @@ static void test_cut(void **state)
     buf_free(&answer);
 }
 
-/* Where the rest cannot be had, the answer is none. */
+/* Where the rest cannot be had, there is no answer. */
 static void test_incomplete(void **state)
 {
     const struct {
@@ -253,8 +287,73 @@ static void test_incomplete(void **state)
             print_error("%s\n", why.text);
         assert_non_null(strstr(why.text, cases[i].reason));
         assert_int_equal(asked, cases[i].asked);
+        assert_memory_equal(why.text, parts[0], HASH_PART_LEN);
+        assert_int_equal(n, 0);
         buf_free(&answer);
     }
+}
+
+/* What is taken of a look-up of both paths, and what is missing. */
+struct taken {
+    char parts[128];
+    struct buf bundles, missed;
+    struct why why;
+};
+
+static enum err take_one(void *ctx, struct span hash_parts, struct span answer, struct why *why)
+{
+    struct taken *taken = ctx;
+    snprintf(taken->parts, sizeof taken->parts, "%.*s", SPAN_FMT(hash_parts));
+    buf_span(&taken->bundles, answer);
+    return buf_done(&taken->bundles, why);
+}
+
+static void miss_one(void *ctx, struct span hash_part, const struct why *why)
+{
+    struct taken *taken = ctx;
+    buf_fmt(&taken->missed, "%.*s\n", SPAN_FMT(hash_part));
+    taken->why = *why;
+}
+
+/* A path of which not all can be had takes no other with it; what is about it alone is not taken. */
+static void test_of_many(void **state)
+{
+    char *url = span_dup_str(span_str(at(""))), both[128];
+    struct client_config config = { .log_url = url };
+    struct policy policy = { .logs_n = 1 };
+    struct taken taken = { 0 };
+    struct http_client *client;
+    struct buf wanted = BUF_EMPTY;
+    struct why why = { "" };
+    (void)state;
+    must(http_client_new(&client, &(struct http_client_config){ 0 }, &why), &why);
+    snprintf(both, sizeof both, "%s%s", parts[0], parts[1]);
+    const struct proofs_asked of_both = { span_str(both), span_buf(&builders), false };
+    put(&many, 0, OUTPUT_ATTESTATIONS_MAX, 1); /* full */
+    put(&wanted, OF_BOTH, OF_BOTH + 1, 1);
+    put(&wanted, OURS + THEIRS, ALL, 1);
+    buf_span(&many, span_buf(&wanted));
+    put(&many, OURS, OURS + 1, 1); /* and a stranger's */
+    for (mode = ENDLESS; mode <= RUBBISH; mode++) {
+        struct proofs_taker taker = { take_one, miss_one, &taken };
+        buf_clear(&taken.missed);
+        buf_clear(&taken.bundles);
+        assert_int_equal(proofs_log_many(client, &config, &policy, 0, &of_both, &taker, &why), OK);
+        assert_string_equal(taken.parts, parts[1]);
+        assert_true(span_eq(span_buf(&taken.bundles), span_buf(&wanted)));
+        assert_true(span_is(span_buf(&taken.missed), parts[0]));
+        taker.missed = NULL; /* nobody is told */
+        buf_clear(&taken.bundles);
+        assert_int_equal(proofs_log_many(client, &config, &policy, 0, &of_both, &taker, &why), ERR_ENV);
+        assert_string_equal(why.text, taken.why.text);
+        assert_true(span_eq(span_buf(&taken.bundles), span_buf(&wanted)));
+    }
+    buf_clear(&many);
+    http_client_free(client);
+    buf_free(&taken.bundles);
+    buf_free(&taken.missed);
+    buf_free(&wanted);
+    free(url);
 }
 
 static enum err take_answer(void *ctx, struct span hash_parts, struct span answer, struct why *why)
@@ -278,7 +377,7 @@ static void test_anybody(void **state)
     struct http_client *client;
     struct why why;
     size_t n = 0;
-    struct proofs_taker taker = { take_answer, &n };
+    struct proofs_taker taker = { take_answer, NULL, &n };
     (void)state;
     must(http_client_new(&client, &(struct http_client_config){ 0 }, &why), &why);
     mode = PAGES;
@@ -345,8 +444,9 @@ static void test_room(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_whole),   cmocka_unit_test(test_full), cmocka_unit_test(test_cut),  cmocka_unit_test(test_incomplete),
-        cmocka_unit_test(test_anybody), cmocka_unit_test(test_trim), cmocka_unit_test(test_room),
+        cmocka_unit_test(test_whole),      cmocka_unit_test(test_full),    cmocka_unit_test(test_cut),
+        cmocka_unit_test(test_incomplete), cmocka_unit_test(test_of_many), cmocka_unit_test(test_anybody),
+        cmocka_unit_test(test_trim),       cmocka_unit_test(test_room),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
