@@ -192,7 +192,7 @@ static void test_full(void **state)
     for (unsigned times = 0; times < 5; times++)
         want(0, KNOWN_MAX - 1);
     want(KNOWN_MAX - 1, KNOWN_MAX);
-    ask(&asker, 5);
+    ask(&asker, 0); /* in the first question, however soon that went out */
     allow(1);
     assert_true(is_answered(&asker));
 }
