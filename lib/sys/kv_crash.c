@@ -1,5 +1,5 @@
-/* LMDB believes what it maps: a page that is damaged under a running process, or that the disk does not give, ends it by a signal.
- * Whoever reads the last line that it wrote should know why. */
+/* LMDB believes what it maps: a page that is damaged under a running process, or that the disk does not give, ends it by a signal,
+ * also by an assertion of LMDB's. Whoever reads the last line that it wrote should know why. */
 #include <pthread.h>
 #include <signal.h>
 #include <unistd.h>
@@ -9,17 +9,18 @@
 static const char text[] = "ended by a signal with a database open: it is damaged, its disk failed, or this is a bug. Before it is "
                            "started again, fsck tells\n";
 
-/* Only this once: the fault comes again when this returns, and ends the process as it would have. */
+/* Only this once: the fault comes again when this returns, and ends the process as it would have; what somebody sent does not. */
 static void tell(int which)
 {
-    (void)which;
     ssize_t ignored = write(STDERR_FILENO, text, sizeof text - 1);
     (void)ignored;
+    if (which == SIGABRT)
+        raise(which);
 }
 
 static void install(void)
 {
-    static const int faults[] = { SIGSEGV, SIGBUS };
+    static const int faults[] = { SIGSEGV, SIGBUS, SIGABRT };
     for (size_t i = 0; i < sizeof faults / sizeof *faults; i++) {
         struct sigaction now, action = { .sa_handler = tell, .sa_flags = (int)SA_RESETHAND };
         sigemptyset(&action.sa_mask);

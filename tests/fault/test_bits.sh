@@ -170,4 +170,9 @@ for root in $(roots); do
 done
 what="$found left something that fsck finds, $unused nothing; $crashed ended the process"
 if [ -z "$wrong" ]; then ok "$what"; else not_ok "$what; wrong at$wrong"; fi
+back
+: >"$W/run/log.err"
+serve || exit 1
+stop log ABRT # as an assertion of LMDB's does
+says "what ends it tells why, an assertion as well" 'with a database open: it is damaged' "$W/run/log.err"
 done_testing
