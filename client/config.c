@@ -108,21 +108,27 @@ static bool readable(const char *path)
     return path != NULL && access(path, R_OK) == 0;
 }
 
-/* The first of the usual places that exists; NULL where none does. */
-static char *find_file(void)
+/* The first of the usual places that exists; NULL where none does. What memory was short for is not absent. */
+static enum err find_file(char **out, struct why *why)
 {
     const char *named = getenv("STELE_CONFIG"), *xdg = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
-    if (named != NULL && *named != '\0')
-        return span_dup_str(span_str(named));
-    char *path = NULL;
-    if (xdg != NULL && *xdg != '\0')
-        path = path_join(xdg, "stele/stele.conf");
-    else if (home != NULL && *home != '\0')
-        path = path_join(home, ".config/stele/stele.conf");
-    if (readable(path))
-        return path;
-    free(path);
-    return readable(CLIENT_CONFIG) ? span_dup_str(span_str(CLIENT_CONFIG)) : NULL;
+    bool is_named = named != NULL && *named != '\0';
+    bool has_xdg = xdg != NULL && *xdg != '\0', has_home = home != NULL && *home != '\0';
+    *out = NULL;
+    if (is_named)
+        *out = span_dup_str(span_str(named));
+    else if (has_xdg || has_home)
+        *out = has_xdg ? path_join(xdg, "stele/stele.conf") : path_join(home, ".config/stele/stele.conf");
+    if (*out == NULL && (is_named || has_xdg || has_home))
+        return fail(why, ERR_ENV, "out of memory");
+    if (is_named || readable(*out))
+        return OK;
+    free(*out);
+    *out = NULL;
+    if (!readable(CLIENT_CONFIG))
+        return OK;
+    *out = span_dup_str(span_str(CLIENT_CONFIG));
+    return *out == NULL ? fail(why, ERR_ENV, "out of memory") : OK;
 }
 
 static char *default_state(void)
@@ -153,8 +159,11 @@ enum err client_config_load(struct client_config *out, const char *file, struct 
                                    .hook_hash_max_bytes = HOOK_HASH_MAX_BYTES,
                                    .fresh_for_s = FRESH_FOR_S,
                                    .upstream_timeout_s = UPSTREAM_TIMEOUT_S };
-    out->file = file != NULL ? span_dup_str(span_str(file)) : find_file();
-    enum err err = file != NULL && out->file == NULL ? fail(why, ERR_ENV, "out of memory") : OK;
+    enum err err = OK;
+    if (file == NULL)
+        err = find_file(&out->file, why);
+    else if ((out->file = span_dup_str(span_str(file))) == NULL)
+        err = fail(why, ERR_ENV, "out of memory");
     if (err == OK && out->file != NULL)
         err = file_read(out->file, CONFIG_BYTES_MAX, &text, why);
     if (err == OK)
